@@ -155,11 +155,21 @@ struct journal_that_cannot_move : archetype::journal {
 struct journal_of_other_device : archetype::journal {
     result<> begin(int&, batch_shape) noexcept;
 };
+struct journal_that_is_none {
+    static constexpr std::uint32_t format_id = 1001;
+    static constexpr bool          durable   = false;
+};
+struct journal_that_only_claims {
+    static constexpr std::uint32_t format_id = 1001;
+    static constexpr bool          durable   = true;
+};
 static_assert(Journal<archetype::journal>);
 static_assert(!Journal<int>);
 static_assert(!Journal<journal_that_cannot_move>);
 static_assert(JournalOn<archetype::journal, archetype::block_device>);
 static_assert(!JournalOn<archetype::journal, int>);
+static_assert(JournalOn<journal_that_is_none, archetype::block_device>, "a store without journal says so");
+static_assert(!JournalOn<journal_that_only_claims, archetype::block_device>);
 static_assert(!JournalOn<archetype::journal, archetype::queued_device>, "it takes another device by reference");
 static_assert(Journal<journal_without_seal> && !JournalOn<journal_without_seal, archetype::block_device>);
 static_assert(!JournalOn<journal_of_other_device, archetype::block_device>);

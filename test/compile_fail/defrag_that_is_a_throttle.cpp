@@ -1,0 +1,8 @@
+// A policy in the wrong slot.
+// expect: NamesDefragPolicy
+#include "parts.hpp"
+
+struct log_store : whole {
+    using defrag = ashlar::no_throttle;
+};
+gate<log_store> store;
