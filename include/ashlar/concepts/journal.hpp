@@ -68,7 +68,7 @@ struct journal_sink_archetype {
     result<> operator()(sequence, block_index target, std::uint32_t offset, std::span<const std::byte> bytes) noexcept;
 };
 
-/// A journal that works on a device. The engine introduces the device at each call; the journal holds none.
+/// The calls of a journal that works on a device. The engine introduces the device at each call; the journal holds none.
 ///
 /// Semantics (the rules are in DESIGN.md):
 ///  - `attach` sets the place and lends memory of at least `staging_bytes(block size)`; nothing is read or written.
@@ -84,7 +84,7 @@ struct journal_sink_archetype {
 ///  - `replay` hands every entry of the accepted batches to the sink, oldest first.
 ///  - After `recover` and after the engine has written home and synced, `anchor(device, next(), totals)` empties the journal.
 template <class J, class D>
-concept JournalOn = Journal<J> && BlockDevice<D> &&
+concept WritesBatchesTo =
     requires(J& journal, const J& seen, D& device, journal_place place, std::span<std::byte> memory, batch_shape shape,
              block_index block, std::uint64_t checksum, std::uint32_t offset, std::span<const std::byte> bytes, sequence s,
              anchor_totals totals, journal_data_archetype& data, journal_sink_archetype& sink, bool read_only, block_size size) {
@@ -108,5 +108,9 @@ concept JournalOn = Journal<J> && BlockDevice<D> &&
         { seen.tail() } noexcept -> std::same_as<sequence>;
         { seen.epoch() } noexcept -> std::same_as<std::uint64_t>;
     };
+
+/// A journal that fits a device: it writes batches to it, or it is none and says so.
+template <class J, class D>
+concept JournalOn = Journal<J> && BlockDevice<D> && (!J::durable || WritesBatchesTo<J, D>);
 
 }  // namespace ashlar::inline v0
