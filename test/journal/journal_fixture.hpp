@@ -116,7 +116,7 @@ struct planned_batch {
 };
 
 inline planned_batch small_batch(std::uint64_t seed, std::size_t bytes = 100) {
-    return {{{0, 1000 + seed, 16, pattern(bytes, seed)}, {0, 1000 + seed, 496, pattern(16, seed + 1)}}, {}};
+    return {{{0, 1000 + seed, bytes > 4000 ? 0U : 16U, pattern(bytes, seed)}, {0, 1000 + seed, 496, pattern(16, seed + 1)}}, {}};
 }
 
 /// Data, then the batch; neither synced nor acknowledged.
