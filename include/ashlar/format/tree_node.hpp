@@ -173,6 +173,13 @@ inline void store_entry(std::byte* to, const extent_entry& entry) noexcept {
     return before == 0 ? 0 : before - 1U;
 }
 
+/// The child that `logical` belongs to. Its bounds hold `logical`, also where the keys of the node lie. Error: damaged.
+[[nodiscard]] inline result<node_place> child_for(std::span<const std::byte> block, std::uint32_t count, std::uint64_t logical, const node_place& parent) noexcept {
+    BOOST_OUTCOME_TRY(const auto child, child_at(block, count, child_index(block, count, logical), parent));
+    if (logical < child.key || logical >= child.upper) return error{errc::damaged, parent.block};
+    return child;
+}
+
 /// Checks every entry of a node, for who verifies a whole volume; lookups check what they use. Errors: damaged, unsupported.
 [[nodiscard]] inline result<> check_node_whole(std::span<const std::byte> block, std::uint64_t owner, const node_place& place) noexcept {
     BOOST_OUTCOME_TRY(const auto count, check_node(block, owner, place));

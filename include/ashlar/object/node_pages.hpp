@@ -21,7 +21,7 @@ namespace ashlar::inline v0 {
 ///  - `create_node` takes a free block; its bytes are zero. `discard_node` gives the block up with the transaction.
 ///  - After an error the transaction is dropped, and the map's state with it.
 template <class P>
-concept NodePages = std::movable<typename P::view> && std::movable<typename P::edit> &&
+concept NodePages = std::move_constructible<typename P::view> && std::move_constructible<typename P::edit> &&
     requires(P& pages, const P& seen, const typename P::view& view, typename P::edit& edit, const typename P::edit& seen_edit,
              typename P::created& made, block_index block, std::uint64_t owner, std::uint64_t node, std::size_t n) {
         { view.bytes() } noexcept -> std::convertible_to<std::span<const std::byte>>;
