@@ -68,15 +68,18 @@ struct relocation_scope {
 ///
 /// Semantics:
 ///  - `next_candidate` advances the cursor and answers the next range with data of the kind asked for; empty at the end.
-///    It does work in bounded pieces: a candidate with `blocks` 0 means "nothing yet, call again".
+///    It does work in bounded pieces: a candidate with `blocks` 0 means "nothing yet, call again". A cursor set to a
+///    candidate's owner and first block answers that candidate again while it stands.
 ///  - `mapping` tells the pieces of a range in logical order, holes left out, and the owner's generation.
 ///  - `reserve_target` takes free blocks that nothing else will use; `no_contiguous_space` when no run is long enough.
 ///    `release_target` gives them back.
 ///  - `hold` keeps the blocks of an extent from being reused, as a reader does, until `unhold`.
-///  - `read_blocks` verifies what it reads. `write_blocks` writes to a reserved target; nothing is durable yet.
+///  - `read_blocks` verifies what it reads. `write_blocks` writes to a reserved target; nothing is durable yet, and what
+///    was written can be read back.
 ///  - `flip` points the range at the target, as one change that becomes durable at `sync`, and retires the old blocks;
-///    the target's blocks take the place of the range's data blocks in logical order. It does so only if the owner's
-///    generation still is the one given; else it answers false and nothing changed, the target included.
+///    the target's blocks take the place of the range's mapped blocks in logical order, those of unwritten pieces
+///    included, which stay unwritten. It does so only if the owner's generation still is the one given; else it answers
+///    false and nothing changed, the target included. After an error nothing changed either.
 ///    Until the change is confirmed the old blocks stay as they are.
 ///  - `sync` makes all flips durable.
 ///  - `scope_count`, `scope`: how the volume is divided; an engine may have a single scope.

@@ -2,6 +2,7 @@
 /// The arithmetic of a rate: when the next unit is due.
 
 #include <ashlar/concepts/io_throttle.hpp>
+#include <ashlar/vocabulary/ratio.hpp>
 
 namespace ashlar::inline v0 {
 
@@ -25,7 +26,7 @@ class pacer {
     constexpr pacer(std::uint64_t units_per_second, std::uint64_t allowance) noexcept {
         if (units_per_second == 0) return;
         constexpr std::uint64_t second = nanoseconds_per_second << 32U;
-        const auto price = second / units_per_second;
+        const auto price = quotient_of(second, units_per_second);
         whole_     = price >> 32U;
         part_      = price & 0xFFFF'FFFFU;
         allowance_ = cost(allowance);
