@@ -1,0 +1,73 @@
+#pragma once
+/// The commands, one file each. Each checks its input, prints its answer, and says how the process ends.
+
+#include "../output.hpp"
+#include "../volume.hpp"
+
+#include <cstdint>
+#include <string>
+
+namespace cli {
+
+/// What every command gets.
+struct context {
+    std::string command;
+    std::string volume;  ///< Path of the volume.
+    output      out{};
+};
+
+struct format_options {
+    std::uint64_t bytes       = 0;  ///< 0: as large as what exists.
+    std::uint32_t block_bytes = 4096;
+    std::string   label{};
+    bool          force  = false;
+    bool          sparse = false;
+};
+
+struct import_options {
+    std::string folder{};
+};
+
+struct export_options {
+    std::string folder{};
+    bool        force      = false;  ///< Replaces files that exist.
+    bool        keep_going = false;  ///< Leaves damaged files out and goes on.
+};
+
+struct list_options {
+    std::string path{};  ///< Only this name and what lies below it.
+};
+
+struct dump_options {
+    std::uint64_t block       = 0;
+    std::uint32_t block_bytes = 0;  ///< 0: as the volume says.
+};
+
+struct age_options {
+    std::uint64_t seed        = 1;
+    double        until       = 0;
+    std::uint32_t extents_min = 5;
+};
+
+struct analyze_options {
+    std::uint32_t extents_min = 5;
+    std::uint32_t columns     = 96;  ///< Of the map; 0 leaves it out.
+};
+
+struct defrag_start_options {
+    defrag_settings settings{};
+    bool            dry_run = false;
+};
+
+[[nodiscard]] result<exit_code> run_format(const context& with, const format_options& options);
+[[nodiscard]] result<exit_code> run_import(const context& with, const import_options& options);
+[[nodiscard]] result<exit_code> run_export(const context& with, const export_options& options);
+[[nodiscard]] result<exit_code> run_list(const context& with, const list_options& options);
+[[nodiscard]] result<exit_code> run_info(const context& with);
+[[nodiscard]] result<exit_code> run_verify(const context& with);
+[[nodiscard]] result<exit_code> run_dump(const context& with, const dump_options& options);
+[[nodiscard]] result<exit_code> run_age(const context& with, const age_options& options);
+[[nodiscard]] result<exit_code> run_defrag_analyze(const context& with, const analyze_options& options);
+[[nodiscard]] result<exit_code> run_defrag_start(const context& with, const defrag_start_options& options);
+
+}  // namespace cli

@@ -1,0 +1,131 @@
+/// ashlar defrag-start: defragments in the foreground, in bounded steps, and says why it waits.
+
+#include "commands.hpp"
+
+#include "../analysis.hpp"
+#include "../interrupt.hpp"
+#include "../progress_bar.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <chrono>
+#include <thread>
+
+namespace cli {
+namespace {
+
+using ashlar::stop_reason;
+
+std::string reasons_text(ashlar::stop_reasons reasons) {
+    static constexpr std::pair<stop_reason, const char*> names[] = {
+        {stop_reason::finished, "finished"},       {stop_reason::throttled, "throttled"},
+        {stop_reason::paused, "paused"},           {stop_reason::cancelled, "cancelled"},
+        {stop_reason::nothing_to_gain, "nothing to gain"}, {stop_reason::no_contiguous_space, "no contiguous space"},
+        {stop_reason::pinned, "pinned"},           {stop_reason::raced, "raced"},
+        {stop_reason::device_error, "device error"}};
+    std::string text;
+    for (const auto& [reason, name] : names) {
+        if (reasons.has(reason)) text += (text.empty() ? "" : ", ") + std::string{name};
+    }
+    return text;
+}
+
+/// Waits until the throttle may grant again; in short pieces, so that Ctrl-C is heard.
+void wait_until(const volume& on, ashlar::time_point when) {
+    constexpr std::uint64_t piece = 20'000'000;
+    for (auto now = on.now(); now < when && !interrupted(); now = on.now()) {
+        std::this_thread::sleep_for(std::chrono::nanoseconds{std::min(piece, (when - now).nanoseconds)});
+    }
+}
+
+bool is_over(ashlar::stop_reasons reasons) {
+    return reasons.has(stop_reason::finished) || reasons.has(stop_reason::nothing_to_gain) || reasons.has(stop_reason::cancelled);
+}
+
+/// Steps until the pass is over, or Ctrl-C. The answer is what the last step said.
+result<ashlar::progress> defragment(volume& on, const output& out, std::uint64_t block_bytes) {
+    progress_bar bar{"defragment", out.quiet};
+    for (;;) {
+        BOOST_OUTCOME_TRY(const auto now, on.step_defrag());
+        if (now.reasons.has(stop_reason::device_error)) {
+            bar.clear();
+            out.warn(fmt::format("block {} could not be read or written and was set aside", now.failure.where.value));
+        }
+        if (is_over(now.reasons) || interrupted()) return now;
+        const bool throttled = now.reasons.has(stop_reason::throttled);
+        auto       remark    = fmt::format("{} moved, {}", human_bytes(now.moved.value * block_bytes), human_rate(now.bytes_per_second));
+        if (now.left.nanoseconds > 0) remark += fmt::format(", {} left", human_seconds(static_cast<double>(now.left.nanoseconds) / 1e9));
+        if (throttled) remark += ", throttled to keep the rate";
+        bar.show(now.done, now.total, remark);
+        if (throttled && now.not_before > on.now()) wait_until(on, std::min(now.not_before, on.now() + ashlar::milliseconds(100)));
+    }
+}
+
+result<exit_code> dry_run(const context& with, volume& on, double before) {
+    BOOST_OUTCOME_TRY(const auto plan, on.plan_defrag());
+    with.out.answer(fmt::format("would make {}: {} read, {} written, {} of memory{}\nobjects fragmented: {} now, about {} afterwards\nnothing was moved",
+                                counted(plan.moves, "move"), human_bytes(plan.bytes_read), human_bytes(plan.bytes_written), human_bytes(plan.memory),
+                                plan.seconds > 0 ? fmt::format(", {} at the given rate", human_seconds(plan.seconds)) : "", percent(before),
+                                percent(plan.object_fragmentation_after)));
+    with.out.document(with.command, {{"volume", with.volume},
+                                     {"dry_run", true},
+                                     {"moves", plan.moves},
+                                     {"blocks", plan.blocks},
+                                     {"bytes_read", plan.bytes_read},
+                                     {"bytes_written", plan.bytes_written},
+                                     {"memory", plan.memory},
+                                     {"seconds", plan.seconds},
+                                     {"object_fragmentation_before", before},
+                                     {"object_fragmentation_after", plan.object_fragmentation_after},
+                                     {"free_fragmentation_before", plan.free_fragmentation_before},
+                                     {"free_fragmentation_after", plan.free_fragmentation_after}});
+    return exit_code::ok;
+}
+
+}  // namespace
+
+result<exit_code> run_defrag_start(const context& with, const defrag_start_options& options) {
+    const auto mode = options.dry_run ? access::read_only : access::read_write;
+    BOOST_OUTCOME_TRY(auto on, volume::open(with.volume, mode, options.settings));
+    const auto quietly = [](std::uint64_t, std::uint64_t) { return !interrupted(); };
+    BOOST_OUTCOME_TRY(const auto before, analyze(on, options.settings.extents_min, 0, quietly));
+    if (options.dry_run) return dry_run(with, on, before.object_fragmentation());
+
+    const progress_bar clock{"", true};
+    BOOST_OUTCOME_TRY(const auto space_before, on.space());
+    BOOST_OUTCOME_TRY(const auto last, defragment(on, with.out, on.facts().block_bytes));
+    const auto   done    = on.defragged();
+    const double seconds = clock.seconds();
+    if (interrupted()) {
+        BOOST_OUTCOME_TRY(on.close());
+        return failure{exit_code::interrupted, fmt::format("interrupted after {} moved; the volume is consistent", human_bytes(done.bytes)), with.volume,
+                       "run the same command to go on"};
+    }
+    BOOST_OUTCOME_TRY(const auto after, analyze(on, options.settings.extents_min, 0, quietly));
+    BOOST_OUTCOME_TRY(const auto space, on.space());
+    BOOST_OUTCOME_TRY(on.close());
+
+    const auto rate = static_cast<std::uint64_t>(static_cast<double>(done.bytes) / std::max(seconds, 1e-6));
+    with.out.say(fmt::format("defragmented {}: {} -> {} of the objects fragmented, {} -> {}, {} moved in {} ({}); {}", with.volume,
+                             percent(before.object_fragmentation()), percent(after.object_fragmentation()), before.extents, counted(after.extents, "extent"),
+                             human_bytes(done.bytes), human_seconds(seconds), human_rate(rate), reasons_text(last.reasons)));
+    with.out.document(with.command, {{"volume", with.volume},
+                                     {"dry_run", false},
+                                     {"objects_moved", done.objects},
+                                     {"blocks_moved", done.blocks},
+                                     {"bytes_moved", done.bytes},
+                                     {"races", done.races},
+                                     {"failures", done.failures},
+                                     {"extents_before", before.extents},
+                                     {"extents_after", after.extents},
+                                     {"object_fragmentation_before", before.object_fragmentation()},
+                                     {"object_fragmentation_after", after.object_fragmentation()},
+                                     {"free_fragmentation_before", space_before.free_fragmentation},
+                                     {"free_fragmentation_after", space.free_fragmentation},
+                                     {"stopped", reasons_text(last.reasons)},
+                                     {"seconds", seconds}});
+    return done.failures == 0 ? exit_code::ok : exit_code::failed;
+}
+
+}  // namespace cli

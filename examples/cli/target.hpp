@@ -1,0 +1,24 @@
+#pragma once
+/// Where a volume is to stand: what kind of place it is, how large, and who uses it.
+
+#include "failure.hpp"
+
+#include <cstdint>
+#include <string>
+
+namespace cli {
+
+struct format_target {
+    bool          exists       = false;
+    bool          block_device = false;
+    std::uint64_t bytes        = 0;   ///< Of what exists.
+    std::string   mounted_at{};       ///< Where the device, or a partition of it, is mounted; or "swap".
+    std::string   holds{};            ///< What its first bytes belong to; empty for zeros.
+    bool          holds_volume = false;  ///< An ashlar volume, perhaps a damaged one.
+    std::uint32_t block_bytes  = 0;      ///< As a whole superblock of that volume says; 0 where none is whole.
+};
+
+/// Looks without writing. Errors: a folder or another kind of file that cannot be a volume, or no permission.
+[[nodiscard]] result<format_target> look_at(const std::string& path);
+
+}  // namespace cli
