@@ -8,6 +8,7 @@
 #include <ashlar/concepts/journal.hpp>
 #include <ashlar/concepts/threading.hpp>
 #include <ashlar/defrag_policy/no_defrag.hpp>
+#include <ashlar/object/extent_map.hpp>
 #include <ashlar/throttle/no_throttle.hpp>
 
 namespace ashlar::inline v0 {
@@ -15,11 +16,12 @@ namespace ashlar::inline v0 {
 /// Derive from it and name the parts. `device`, `journal` and `threading` have no default, because a wrong guess, or a
 /// misspelt name that leaves the guess in force, would cost data. What has a default costs speed or space at worst.
 struct blueprint {
-    using allocator = grouped_allocator;
-    using checksum  = xxh3;
-    using defrag    = no_defrag;
-    using throttle  = no_throttle;
-    using clock     = no_clock;
+    using allocator  = grouped_allocator;
+    using checksum   = xxh3;
+    using object_map = extent_tree;
+    using defrag     = no_defrag;
+    using throttle   = no_throttle;
+    using clock      = no_clock;
 };
 
 // One concept per line of the gate: its name is what the compiler says when a blueprint does not pass.
@@ -42,6 +44,14 @@ concept NamesAllocator = requires { typename B::allocator; } && Allocator<typena
 template <class B>
 concept NamesChecksum = requires { typename B::checksum; } && Checksum<typename B::checksum>;
 
+/// `object_map` is named: the extents of an object in a tree, or in its record alone.
+template <class B>
+concept NamesObjectMap = requires(std::uint32_t height, std::uint64_t extents, block_size size) {
+    { B::object_map::format_id } -> std::convertible_to<std::uint32_t>;
+    { B::object_map::has_tree } -> std::convertible_to<bool>;
+    { B::object_map::nodes_changed_max(height, extents, size) } noexcept -> std::same_as<std::uint32_t>;
+};
+
 template <class B>
 concept NamesDefragPolicy = requires { typename B::defrag; } && DefragPolicy<typename B::defrag>;
 
@@ -62,6 +72,7 @@ concept Blueprint = NamesDevice<B> &&
                     NamesThreading<B> &&
                     NamesAllocator<B> &&
                     NamesChecksum<B> &&
+                    NamesObjectMap<B> &&
                     NamesDefragPolicy<B> &&
                     NamesThrottle<B> &&
                     NamesClock<B> &&
