@@ -76,9 +76,9 @@ static_assert(alignof(batch_data_item) == 1, "no padding is possible");
 static_assert(offsetof(batch_data_item, checksum) == 8);
 
 /// Bytes of a batch from header to commit marker. No operand is large enough to overflow: see `batch_header`.
-[[nodiscard]] constexpr std::uint64_t batch_bytes(std::uint32_t data, std::uint32_t entries, std::uint64_t entry_bytes, bool completion) noexcept {
+[[nodiscard]] constexpr std::uint64_t batch_bytes(std::uint32_t data, std::uint32_t entries, std::uint64_t payload, bool completion) noexcept {
     return batch_header_bytes + std::uint64_t{data} * batch_data_item_bytes + (completion ? marker_bytes : 0U) +
-           std::uint64_t{entries} * entry_overhead_bytes + entry_bytes + marker_bytes;
+           std::uint64_t{entries} * entry_overhead_bytes + payload + marker_bytes;
 }
 
 /// Writes the header's constant fields and its hash.

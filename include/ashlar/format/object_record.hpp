@@ -10,17 +10,24 @@
 
 namespace ashlar::inline v0 {
 
-inline constexpr std::uint32_t object_record_bytes  = 128;  ///< Width of a record unless a feature made it wider.
-inline constexpr std::uint32_t object_header_bytes  = 80;   ///< Before the extents.
-inline constexpr std::uint32_t attribute_bytes      = 24;   ///< The caller's own.
+inline constexpr std::uint32_t object_record_bytes  = 136;  ///< Width of a record unless a feature made it wider.
+inline constexpr std::uint32_t object_header_bytes  = 88;   ///< Before the extents.
+inline constexpr std::uint32_t attribute_bytes      = 32;   ///< The caller's own.
 inline constexpr std::uint32_t inline_extents_limit = 16;   ///< Extents that a record of any width holds at most.
 
-/// Extents that fit a record of so many bytes without a tree: two in the usual 128.
+/// Extents that fit a record of so many bytes without a tree: two in the usual 136.
 [[nodiscard]] constexpr std::uint32_t inline_extents_for(std::uint32_t record_bytes) noexcept {
     const std::uint32_t fit = record_bytes < object_header_bytes ? 0U : (record_bytes - object_header_bytes) / entry_bytes;
     return fit < inline_extents_limit ? fit : inline_extents_limit;
 }
 static_assert(inline_extents_for(object_record_bytes) == 2);
+
+inline constexpr std::uint32_t record_bytes_max = 256;
+
+/// Whether a volume may have records of that width, with so many extents in each.
+[[nodiscard]] constexpr bool is_record_width(std::uint32_t record_bytes, std::uint32_t inline_extents) noexcept {
+    return record_bytes <= record_bytes_max && record_bytes % 8U == 0 && inline_extents >= 1 && inline_extents <= inline_extents_for(record_bytes);
+}
 
 /// Where an object's extents are. A copy of it belongs to a transaction, as its pages do: drop both or keep both.
 /// Invariant: with height 0 the first `extents` entries stand in `entries`, encoded as on disk; else in the tree at `root`.
@@ -56,7 +63,7 @@ inline constexpr std::uint16_t shrinking = 4;
 inline constexpr std::uint16_t known     = in_use | dying | shrinking;
 }  // namespace object_flag
 
-/// One object on disk, the first 80 bytes. docs/format.md, "Object records".
+/// One object on disk, the first 88 bytes. docs/format.md, "Object records".
 ///
 ///   offset  size  field
 ///        0     8  id          0 in a record that was never used
@@ -68,10 +75,10 @@ inline constexpr std::uint16_t known     = in_use | dying | shrinking;
 ///       32     8  blocks      blocks of all extents
 ///       40     8  generation  of the mapping
 ///       48     8  next_dying  next object on the list of the dying
-///       56    24  attributes  the caller's own
-///       80   24n  entries     with height 0: the extents, unused ones zero
-///       80     8  root        with a tree: block of the root
-///       88     8  root_node   with a tree: id of the root
+///       56    32  attributes  the caller's own
+///       88   24n  entries     with height 0: the extents, unused ones zero
+///       88     8  root        with a tree: block of the root
+///       96     8  root_node   with a tree: id of the root
 /// Bytes behind the entries belong to features.
 struct object_record {
     le_u64    id;
@@ -167,7 +174,7 @@ inline void encode_object(std::span<std::byte> record, const object_state& objec
     map.blocks    = header.blocks;
     const auto area = record.subspan(object_header_bytes, std::size_t{inline_capacity} * entry_bytes);
     const bool sane = object.id.value != 0 && map.height <= tree_height_max && map.next_node != 0 && map.blocks >= map.extents &&
-                      (object.dying || object.next_dying.value == 0);
+                      (object.dying || object.shrinking || object.next_dying.value == 0);
     if (!sane) return errc::damaged;
     if (map.height == 0) {
         if (map.extents > inline_capacity) return errc::damaged;

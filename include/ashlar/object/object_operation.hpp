@@ -1,0 +1,157 @@
+#pragma once
+/// Operations as transactions of their own: begun, granted, joined; tried again once room was made.
+
+#include <ashlar/object/object_change.hpp>
+
+namespace ashlar::inline v0 {
+
+/// Opens a transaction. Error: busy when all are open.
+template <class Volume>
+result<std::uint32_t> begin_transaction(Volume& volume) noexcept {
+    for (std::uint32_t i = 0; i < volume.transactions.size(); ++i) {
+        if (volume.transactions[i].open) continue;
+        volume.transactions[i].reset();
+        volume.transactions[i].open = true;
+        return i;
+    }
+    return errc::busy;
+}
+
+/// Metadata blocks that an ordinary operation may change; what needs more finds out, makes room and tries again.
+template <class Volume>
+[[nodiscard]] std::size_t usual_grant(const Volume& volume) noexcept {
+    const std::size_t half = volume.cache.slots() / 2;
+    return half < 40 ? half : 40;
+}
+
+/// Joins the open batch, when it fits the ring together with what is there. Errors: journal_full; those of join.
+template <class Volume>
+result<> join_if_it_fits(Volume& volume, std::uint32_t tx) noexcept {
+    auto& state = volume.transactions[tx];
+    const std::size_t changed = state.shadows.size() + 1 + 4 * state.taken.size() + 3 * state.given.size();
+    const std::size_t blocks  = changed < volume.cache.slots() ? changed : volume.cache.slots();
+    if (!ring_has_room(volume, blocks)) return errc::journal_full;
+    return join(volume, state);
+}
+
+/// Whether a transaction that failed so may succeed after a checkpoint.
+template <class Volume>
+[[nodiscard]] bool may_be_relieved(const Volume& volume, errc code) noexcept {
+    switch (code) {
+        case errc::journal_full:
+        case errc::busy:
+        case errc::too_large: return volume.home_is_behind || !volume.cache.open_slots().empty();
+        case errc::no_space:
+        case errc::reserve_only:
+        case errc::no_contiguous_space: return volume.space.draining().value != 0 || volume.space.totals().dying_head != 0;
+        default: return false;
+    }
+}
+
+/// One step at the list of the dying. Answers whether it did anything; a list that an open transaction holds is left alone.
+template <class Volume>
+result<bool> reap(Volume& volume) noexcept {
+    if (volume.space.totals().dying_head == 0) return false;
+    for (bool relieved = false;; relieved = true) {
+        BOOST_OUTCOME_TRY(admit(volume, usual_grant(volume)));
+        BOOST_OUTCOME_TRY(const auto tx, begin_transaction(volume));
+        auto done = reap_object(volume, tx);
+        if (done.has_value()) done = join_if_it_fits(volume, tx);
+        if (done.has_value()) return true;
+        const bool held = done.error().code == errc::busy && volume.transactions[tx].locked.empty();
+        abandon(volume, volume.transactions[tx]);
+        if (held) return false;
+        if (relieved || !may_be_relieved(volume, done.error().code)) return done.error();
+        BOOST_OUTCOME_TRY(checkpoint(volume));
+    }
+}
+
+/// Makes room: frees what is dying, confirms, brings everything home, so that nothing that could be free waits (R7).
+template <class Volume>
+result<> relieve(Volume& volume, errc code) noexcept {
+    const bool space = code == errc::no_space || code == errc::reserve_only || code == errc::no_contiguous_space;
+    for (bool more = space; more;) {
+        BOOST_OUTCOME_TRY(more, reap(volume));
+    }
+    return checkpoint(volume);
+}
+
+/// Runs `operation(tx)` as one transaction. Where it fails for want of room, room is made and it runs once more.
+/// Errors: the operation's; those of making room; busy when all transactions are open.
+template <class Volume, class Operation>
+result<> run_transaction(Volume& volume, Operation&& operation) noexcept {
+    for (bool relieved = false;; relieved = true) {
+        BOOST_OUTCOME_TRY(admit(volume, usual_grant(volume)));
+        BOOST_OUTCOME_TRY(const auto tx, begin_transaction(volume));
+        result<> done = operation(tx);
+        if (done.has_value()) done = join_if_it_fits(volume, tx);
+        if (done.has_value()) return success();
+        abandon(volume, volume.transactions[tx]);
+        if (relieved || !may_be_relieved(volume, done.error().code)) return done;
+        BOOST_OUTCOME_TRY(relieve(volume, done.error().code));
+    }
+}
+
+/// Ends what a truncate left to do, before the object is changed again.
+template <class Volume>
+result<> finish_shrinking(Volume& volume, object_id id) noexcept {
+    BOOST_OUTCOME_TRY(const auto seen, load_object(volume, no_transaction, id));
+    for (bool more = seen.shrinking; more;) {
+        BOOST_OUTCOME_TRY(run_transaction(volume, [&](std::uint32_t tx) noexcept -> result<> {
+            BOOST_OUTCOME_TRY(lock_object(volume, tx, id));
+            BOOST_OUTCOME_TRY(auto object, load_object(volume, tx, id));
+            BOOST_OUTCOME_TRY(more, shrink_object(volume, tx, object));
+            return success();
+        }));
+    }
+    return success();
+}
+
+/// Runs `change(tx, object)` on an object that the transaction locks, and writes its record.
+template <class Volume, class Change>
+result<> change_in(Volume& volume, std::uint32_t tx, object_id id, Change&& change) noexcept {
+    BOOST_OUTCOME_TRY(lock_object(volume, tx, id));
+    BOOST_OUTCOME_TRY(auto object, load_object(volume, tx, id));
+    BOOST_OUTCOME_TRY(change(tx, object));
+    return store_object(volume, tx, object);
+}
+
+/// The same as a transaction of its own.
+template <class Volume, class Change>
+result<> change_object(Volume& volume, object_id id, Change&& change) noexcept {
+    BOOST_OUTCOME_TRY(finish_shrinking(volume, id));
+    return run_transaction(volume, [&](std::uint32_t tx) noexcept { return change_in(volume, tx, id, change); });
+}
+
+/// Creates an object, growing the table first where it is nearly full.
+template <class Volume>
+result<object_id> create_one(Volume& volume) noexcept {
+    if (table_wants_part(volume)) {
+        auto grown = run_transaction(volume, [&](std::uint32_t tx) noexcept { return add_table_part(volume, tx); });
+        const bool spare = volume.space.totals().objects < record_capacity(volume);
+        if (grown.has_error() && !spare) return grown.error();
+    }
+    object_id id{};
+    BOOST_OUTCOME_TRY(run_transaction(volume, [&](std::uint32_t tx) noexcept -> result<> {
+        BOOST_OUTCOME_TRY(const auto object, create_object(volume, tx));
+        id = object.id;
+        return success();
+    }));
+    return id;
+}
+
+inline constexpr std::uint32_t reap_steps_at_once = 64;  ///< An erase frees so many steps' extents itself.
+
+template <class Volume>
+result<> erase_one(Volume& volume, object_id id) noexcept {
+    BOOST_OUTCOME_TRY(run_transaction(volume, [&](std::uint32_t tx) noexcept {
+        return change_in(volume, tx, id, [&](std::uint32_t inside, object_state& object) noexcept { return erase_object(volume, inside, object); });
+    }));
+    for (std::uint32_t i = 0; i < reap_steps_at_once; ++i) {
+        BOOST_OUTCOME_TRY(const bool more, reap(volume));
+        if (!more) break;
+    }
+    return success();
+}
+
+}  // namespace ashlar::inline v0

@@ -1,0 +1,256 @@
+#pragma once
+/// Records of objects: found by id, created, erased, walked in order.
+
+#include <ashlar/format/object_name.hpp>
+#include <ashlar/format/object_record.hpp>
+#include <ashlar/volume/block_edit.hpp>
+#include <ashlar/volume/commit.hpp>
+
+namespace ashlar::inline v0 {
+
+/// Where a record stands.
+struct record_place {
+    region_block  block{};
+    std::uint32_t byte  = 0;
+    bool          first = false;  ///< The first record of its block.
+};
+
+template <class Volume>
+[[nodiscard]] std::uint32_t records_per_block(const Volume& volume) noexcept {
+    return (volume.geometry.block.bytes - static_cast<std::uint32_t>(trailer_bytes)) / volume.record_bytes;
+}
+
+/// Records that the table has room for. The last block of each part is kept for the checkpoint of a record migration.
+template <class Volume>
+[[nodiscard]] std::uint64_t record_capacity(const Volume& volume) noexcept {
+    std::uint64_t records = 0;
+    for (const auto& part : volume.regions.object_parts()) records += (part.count.value - 1) * records_per_block(volume);
+    return records;
+}
+
+/// Empty when the table is not that long.
+template <class Volume>
+[[nodiscard]] std::optional<record_place> place_of_record(const Volume& volume, std::uint64_t record) noexcept {
+    const std::uint64_t per_block = records_per_block(volume);
+    const auto          parts     = volume.regions.object_parts();
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+        const std::uint64_t here = (parts[i].count.value - 1) * per_block;
+        if (record >= here) {
+            record -= here;
+            continue;
+        }
+        const std::uint64_t block = record / per_block;
+        const auto          rest  = static_cast<std::uint32_t>(record - block * per_block);
+        return record_place{volume.regions.object_block(i, block), rest * volume.record_bytes, rest == 0};
+    }
+    return std::nullopt;
+}
+
+/// Records that were ever in use, as transaction `tx` sees it.
+template <class Volume>
+[[nodiscard]] std::uint64_t records_used(const Volume& volume, std::uint32_t tx) noexcept {
+    const std::uint64_t joined = volume.space.totals().records_high_water;
+    if (tx == no_transaction) return joined;
+    const std::uint64_t own = volume.transactions[tx].totals.records_high_water;
+    return own > joined ? own : joined;
+}
+
+/// The object of a record, the dying included. An empty state: the record is free. Errors: those of reading; damaged.
+template <class Volume>
+result<object_state> load_record(Volume& volume, std::uint32_t tx, std::uint64_t record) noexcept {
+    const auto place = place_of_record(volume, record);
+    if (!place || record >= records_used(volume, tx)) return errc::not_found;
+    BOOST_OUTCOME_TRY(const auto block, view_block(volume, tx, place->block.home, place->block.identity));
+    auto object = decode_object(block.bytes().subspan(place->byte, volume.record_bytes), volume.inline_extents);
+    if (object.has_error()) return error{object.error().code, place->block.home};
+    if (object.value().in_use && (!names_record(object.value().id) || record_of(object.value().id) != record)) {
+        return error{errc::damaged, place->block.home};
+    }
+    return object;
+}
+
+/// Errors: not_found; those of load_record.
+template <class Volume>
+result<object_state> load_object(Volume& volume, std::uint32_t tx, object_id id) noexcept {
+    if (!names_record(id)) return errc::not_found;
+    BOOST_OUTCOME_TRY(auto object, load_record(volume, tx, record_of(id)));
+    if (!object.in_use || object.dying || object.id != id) return errc::not_found;
+    return object;
+}
+
+namespace detail {
+
+/// Writes a record, marking only the granules that differ.
+inline void write_record(block_edit& block, std::uint32_t byte, std::span<const std::byte> record) noexcept {
+    for (std::size_t at = 0; at < record.size(); at += granule_bytes) {
+        const std::byte* const was = block.bytes().data() + byte + at;
+        if (std::memcmp(was, record.data() + at, granule_bytes) == 0) continue;
+        std::memcpy(block.modify(byte + at, granule_bytes).data(), record.data() + at, granule_bytes);
+    }
+}
+
+template <class Volume>
+result<block_edit> edit_record(Volume& volume, std::uint32_t tx, const record_place& place, bool fresh) noexcept {
+    if (fresh) return create_block(volume, tx, place.block.home, place.block.identity);
+    return edit_block(volume, tx, place.block.home, place.block.identity);
+}
+
+}  // namespace detail
+
+/// Writes the object's record in the transaction. Errors: those of editing the block.
+template <class Volume>
+result<> store_object(Volume& volume, std::uint32_t tx, const object_state& object, bool fresh = false) noexcept {
+    const auto place = place_of_record(volume, record_of(object.id));
+    if (!place) return errc::not_found;
+    std::byte  memory[record_bytes_max];
+    const auto record = std::span<std::byte>{memory}.first(object_encoded_bytes(volume.inline_extents));
+    encode_object(record, object);
+    BOOST_OUTCOME_TRY(auto block, detail::edit_record(volume, tx, *place, fresh));
+    detail::write_record(block, place->byte, record);
+    return success();
+}
+
+/// Makes a record free. Its id stays in it, so that the next user gets another.
+template <class Volume>
+result<> free_record(Volume& volume, std::uint32_t tx, object_id id) noexcept {
+    const auto place = place_of_record(volume, record_of(id));
+    if (!place) return errc::not_found;
+    std::byte  memory[record_bytes_max]{};
+    const auto record = std::span<std::byte>{memory}.first(object_encoded_bytes(volume.inline_extents));
+    store_little<std::uint64_t>(record.data(), id.value);
+    BOOST_OUTCOME_TRY(auto block, detail::edit_record(volume, tx, *place, false));
+    detail::write_record(block, place->byte, record);
+    return success();
+}
+
+/// Only one open transaction creates or erases objects. Error: busy.
+template <class Volume>
+result<> lock_table(Volume& volume, std::uint32_t tx) noexcept {
+    for (std::uint32_t i = 0; i < volume.transactions.size(); ++i) {
+        if (i != tx && volume.transactions[i].open && volume.transactions[i].locks_table) return errc::busy;
+    }
+    volume.transactions[tx].locks_table = true;
+    return success();
+}
+
+/// Locks an object for a transaction. Errors: busy when another holds it; too_large when it holds too many.
+template <class Volume>
+result<> lock_object(Volume& volume, std::uint32_t tx, object_id id) noexcept {
+    for (std::uint32_t i = 0; i < volume.transactions.size(); ++i) {
+        if (!volume.transactions[i].open) continue;
+        for (const auto locked : volume.transactions[i].locked.all()) {
+            if (locked != id) continue;
+            if (i == tx) return success();
+            return errc::busy;
+        }
+    }
+    if (volume.transactions[tx].locked.full()) return errc::too_large;
+    volume.transactions[tx].locked.push(id);
+    return success();
+}
+
+/// Counts an object whose number of extents changes.
+inline void count_extents(totals_change& totals, std::uint64_t before, std::uint64_t after) noexcept {
+    totals.extents += static_cast<std::int64_t>(after - before);
+    totals.objects_with_data += (after != 0 ? 1 : 0) - (before != 0 ? 1 : 0);
+    --totals.classes[extents_class(before)];
+    ++totals.classes[extents_class(after)];
+}
+
+/// Whether the table should get another part before the next object is created.
+template <class Volume>
+[[nodiscard]] bool table_wants_part(const Volume& volume) noexcept {
+    const std::uint64_t capacity = record_capacity(volume);
+    return volume.space.totals().records_high_water >= capacity && volume.space.totals().objects * 4 >= capacity * 3;
+}
+
+/// Adds a part as large as all before, or the largest that is free. One region, one transaction.
+/// Errors: those of reserving space; too_large when the table has all its parts.
+template <class Volume>
+result<> add_table_part(Volume& volume, std::uint32_t tx) noexcept {
+    auto&      state = volume.transactions[tx];
+    const auto parts = volume.regions.object_parts();
+    if (parts.size() == region_table::object_parts_max || volume.regions.slots() == region_slots) return errc::too_large;
+    BOOST_OUTCOME_TRY(lock_table(volume, tx));
+    std::uint64_t blocks = 0;
+    for (const auto& part : parts) blocks += part.count.value;
+    if (blocks > blocks_per_group(volume.geometry.block)) blocks = blocks_per_group(volume.geometry.block);
+    for (;; blocks /= 2) {
+        auto run = volume.space.reserve(volume.metadata(), volume.allocator,
+                                        {.blocks = block_count{blocks}, .least = block_count{blocks}, .goal = parts.back().end(), .use = space_use::data});
+        if (run.has_error() && blocks > 4) continue;
+        if (run.has_error()) return run.error();
+        state.taken.push({.blocks = run.value()});
+        state.new_region.type   = tag::objects;
+        state.new_region.id     = static_cast<std::uint32_t>(parts.size());
+        state.new_region.start  = run.value().first.value;
+        state.new_region.blocks = run.value().count.value;
+        return success();
+    }
+}
+
+/// The id that the next free record gives, from the last one found on. Error: too_large when there is none.
+template <class Volume>
+result<object_id> find_free_record(Volume& volume, std::uint32_t tx) noexcept {
+    const std::uint64_t used = records_used(volume, tx);
+    for (std::uint64_t looked = 0; looked < used; ++looked) {
+        if (++volume.last_record >= used) volume.last_record = 0;
+        const auto place = *place_of_record(volume, volume.last_record);
+        BOOST_OUTCOME_TRY(const auto block, view_block(volume, tx, place.block.home, place.block.identity));
+        const auto record = load_struct<object_record>(block.bytes().subspan(place.byte, volume.record_bytes));
+        const std::uint64_t id = record.id;
+        if ((record.flags & object_flag::in_use) != 0 || (id & object_reuse_max) == object_reuse_max) continue;
+        return object_id_of(volume.last_record, id == 0 ? 0 : (id & object_reuse_max) + 1);
+    }
+    return errc::too_large;
+}
+
+/// A new object. Errors: busy; too_large when every record is in use; those of reading records.
+/// Cost: the record's block; when records are used again, the blocks up to the next free one.
+template <class Volume>
+result<object_state> create_object(Volume& volume, std::uint32_t tx) noexcept {
+    BOOST_OUTCOME_TRY(lock_table(volume, tx));
+    auto&               totals   = volume.transactions[tx].totals;
+    const std::uint64_t capacity = record_capacity(volume);
+    const std::uint64_t used     = records_used(volume, tx);
+    object_state        object;
+    object.in_use              = true;
+    object.map.inline_capacity = volume.inline_extents;
+    bool fresh                 = false;
+    if (used < capacity) {
+        object.id                 = object_id_of(used, 0);
+        totals.records_high_water = used + 1;
+        fresh                     = place_of_record(volume, used)->first;
+    } else {
+        BOOST_OUTCOME_TRY(object.id, find_free_record(volume, tx));
+    }
+    object.map.owner = object.id;
+    BOOST_OUTCOME_TRY(lock_object(volume, tx, object.id));
+    BOOST_OUTCOME_TRY(store_object(volume, tx, object, fresh));
+    ++totals.objects;
+    ++totals.classes[0];
+    return object;
+}
+
+/// The first object behind `after`, in the order of ids. Cost: the record blocks between.
+template <class Volume>
+result<std::optional<object_id>> next_object(Volume& volume, object_id after) noexcept {
+    std::uint64_t       record = names_record(after) ? record_of(after) + 1 : 0;
+    const std::uint64_t used   = records_used(volume, no_transaction);
+    while (record < used) {
+        const auto place = place_of_record(volume, record);
+        if (!place) return error{errc::damaged, block_index{record}};
+        BOOST_OUTCOME_TRY(const auto block, view_block(volume, no_transaction, place->block.home, place->block.identity));
+        std::uint32_t byte = place->byte;
+        for (; byte + volume.record_bytes <= volume.geometry.block.bytes - trailer_bytes && record < used; ++record) {
+            const auto header = load_struct<object_record>(block.bytes().subspan(byte));
+            if ((header.flags & object_flag::in_use) != 0 && (header.flags & object_flag::dying) == 0) {
+                return std::optional{object_id{header.id}};
+            }
+            byte += volume.record_bytes;
+        }
+    }
+    return std::optional<object_id>{};
+}
+
+}  // namespace ashlar::inline v0

@@ -1,0 +1,339 @@
+#pragma once
+/// The store: objects on a device, composed from the policies of a blueprint.
+
+#include <ashlar/object/object_operation.hpp>
+#include <ashlar/store_options.hpp>
+#include <ashlar/store_transaction.hpp>
+#include <ashlar/vocabulary/aligned_buffer.hpp>
+
+namespace ashlar::inline v0 {
+
+/// Objects that grow, on a device that may lose power at any time. A handle of one pointer; moving it is cheap.
+///
+/// Promises: `write`, `append`, `truncate`, `punch`, `reserve`, `pin`, `unpin` and `erase` are atomic and visible when
+/// they return, and durable at the next `sync`. A transaction is visible and durable at `commit`. Reads may see work that
+/// is not durable yet. After a failed sync the store only reads, says `read_only`, and opening it again decides.
+/// Safe from: one thread at a time, unless the blueprint's threading says more.
+template <Blueprint B>
+class store {
+  public:
+    using volume_type = volume_of<B>;
+    using device_type = typename B::device;
+    using transaction = store_transaction<volume_type>;
+
+    struct options {
+        volume_limits                limits{};
+        typename B::throttle::options throttle{};
+        typename B::defrag           defrag{};
+        typename B::clock            clock{};
+    };
+
+    store() noexcept = default;
+    store(store&& other) noexcept : core_{std::exchange(other.core_, nullptr)} {}
+    store& operator=(store&& other) noexcept {
+        if (this != &other) {
+            leave();
+            core_ = std::exchange(other.core_, nullptr);
+        }
+        return *this;
+    }
+    store(const store&)            = delete;
+    store& operator=(const store&) = delete;
+    ~store() { leave(); }
+
+    /// Bytes of workspace that `open` needs. A constant expression where its arguments are.
+    [[nodiscard]] static constexpr std::size_t workspace_bytes(block_size block, const options& chosen = {}) noexcept {
+        arena counted;
+        static_cast<void>(counted.take_bytes(sizeof(core), alignof(core)));
+        volume_type::lay_out(counted, block, chosen.limits, static_cast<volume_type*>(nullptr));
+        return counted.used();
+    }
+
+    /// Makes an empty volume of the whole device. Errors and cost: format_volume.
+    [[nodiscard]] static result<> format(device_type& device, const format_options& chosen = {}) noexcept {
+        BOOST_OUTCOME_TRY(auto scratch, aligned_buffer::allocate(format_scratch_bytes<volume_type>(device.geometry().size)));
+        return format(device, chosen, scratch.bytes());
+    }
+    [[nodiscard]] static result<> format(device_type& device, const format_options& chosen, std::span<std::byte> scratch) noexcept {
+        return format_volume<volume_type>(device, chosen, B::object_map::format_id, scratch);
+    }
+
+    /// Opens a volume, and recovers it where it was not closed. Takes its memory from the heap, once.
+    /// Errors: those of open_volume; workspace_too_small.
+    [[nodiscard]] static result<store> open(device_type device, options chosen = {}) noexcept {
+        return open_on_heap(std::move(device), std::move(chosen), false);
+    }
+    /// The same in lent memory, which must outlive the store.
+    [[nodiscard]] static result<store> open(device_type device, options chosen, std::span<std::byte> workspace) noexcept {
+        return open_in(std::move(device), std::move(chosen), aligned_buffer::lend(workspace), false);
+    }
+    /// Opens without writing a byte; works on a volume whose journal refuses to be opened for writing.
+    [[nodiscard]] static result<store> open_read_only(device_type device, options chosen = {}) noexcept {
+        return open_on_heap(std::move(device), std::move(chosen), true);
+    }
+
+    /// Makes everything durable, brings it home and empties the journal. The handle is empty afterwards, also on error.
+    /// The destructor does the same, but nobody hears what fails.
+    result<> close() noexcept {
+        ASHLAR_ASSERT(core_ != nullptr);
+        auto done = volume().read_only || volume().failure.code != errc::none ? result<>{success()} : ashlar::checkpoint(volume());
+        release();
+        return done;
+    }
+
+    /// Gives the device back without writing anything, as a crash would leave it.
+    [[nodiscard]] device_type abandon() noexcept {
+        ASHLAR_ASSERT(core_ != nullptr);
+        device_type device = std::move(volume().device);
+        release();
+        return device;
+    }
+
+    // Objects. ------------------------------------------------------------------------------------------------------
+
+    /// The object that a format makes; found again after a restart without knowing anything.
+    [[nodiscard]] object_id root() const noexcept { return core_->volume.root; }
+
+    /// Errors: too_large when the table has all its parts; those of space and device.
+    result<object_id> create() noexcept {
+        tick();
+        return create_one(volume());
+    }
+
+    /// The object is gone at once; its blocks are freed in steps, some now, the rest by `maintain` or when space is short.
+    result<> erase(object_id id) noexcept {
+        tick();
+        if (id == root()) return errc::invalid_argument;
+        return erase_one(volume(), id);
+    }
+
+    /// Reads from `offset` on; fewer bytes at the end of the object. Errors: not_found; checksum_differs with the block.
+    /// Cost: one transfer an extent; the checksum blocks that are not cached.
+    result<std::size_t> read(object_id id, std::uint64_t offset, std::span<std::byte> into) noexcept {
+        BOOST_OUTCOME_TRY(auto object, load_object(volume(), no_transaction, id));
+        const std::uint64_t left  = offset < object.size ? object.size - offset : 0;
+        const std::size_t   bytes = into.size() < left ? into.size() : static_cast<std::size_t>(left);
+        BOOST_OUTCOME_TRY(read_object(volume(), object, offset, into.first(bytes)));
+        return bytes;
+    }
+
+    /// Reads consecutive bytes into several pieces of memory.
+    result<std::size_t> read(object_id id, std::uint64_t offset, std::span<const std::span<std::byte>> pieces) noexcept {
+        std::size_t sum = 0;
+        for (const auto& piece : pieces) {
+            BOOST_OUTCOME_TRY(const auto bytes, read(id, offset + sum, piece));
+            sum += bytes;
+            if (bytes < piece.size()) break;
+        }
+        return sum;
+    }
+
+    /// Writes bytes; past the end the object grows, and what is skipped reads as zeros.
+    /// Errors: too_large beyond write_bytes_max; pinned; busy; not_found; those of space and device. Nothing is half done.
+    result<> write(object_id id, std::uint64_t offset, std::span<const std::byte> bytes) noexcept {
+        tick();
+        return change_object(volume(), id, [&](std::uint32_t tx, object_state& object) noexcept {
+            return write_object(volume(), tx, object, offset, bytes, space_use::data);
+        });
+    }
+
+    /// Writes behind the end and answers where. More than write_bytes_max is cut: then the parts are atomic, not the whole.
+    result<std::uint64_t> append(object_id id, std::span<const std::byte> bytes) noexcept {
+        tick();
+        BOOST_OUTCOME_TRY(const auto object, load_object(volume(), no_transaction, id));
+        const std::size_t most = static_cast<std::size_t>(write_bytes_max());
+        std::uint64_t     at   = object.size;
+        do {
+            const auto part = bytes.first(bytes.size() < most ? bytes.size() : most);
+            BOOST_OUTCOME_TRY(write(id, at, part));
+            at += part.size();
+            bytes = bytes.subspan(part.size());
+        } while (!bytes.empty());
+        return object.size;
+    }
+
+    /// A write and a sync.
+    result<> put(object_id id, std::uint64_t offset, std::span<const std::byte> bytes) noexcept {
+        BOOST_OUTCOME_TRY(write(id, offset, bytes));
+        return sync();
+    }
+
+    /// Bytes that one write may hold, whatever its offset.
+    [[nodiscard]] std::uint64_t write_bytes_max() const noexcept {
+        return bytes_of(block_count{core_->volume.limits.transaction.data_blocks - 1}, core_->volume.geometry.block);
+    }
+
+    /// Sets the size; bytes past the end are zero. Errors: pinned; out_of_range; those of write.
+    result<> truncate(object_id id, std::uint64_t size) noexcept {
+        tick();
+        return change_object(volume(), id, [&](std::uint32_t tx, object_state& object) noexcept { return truncate_object(volume(), tx, object, size); });
+    }
+
+    /// Makes a hole, which reads as zeros; whole blocks become free. Errors: pinned; too_large; those of write.
+    result<> punch(object_id id, std::uint64_t offset, std::uint64_t length) noexcept {
+        tick();
+        return change_object(volume(), id, [&](std::uint32_t tx, object_state& object) noexcept { return punch_object(volume(), tx, object, offset, length); });
+    }
+
+    /// Gives the holes of a range blocks, which later writes fill in place. The size stays.
+    result<> reserve(object_id id, std::uint64_t offset, std::uint64_t length) noexcept {
+        tick();
+        return change_object(volume(), id, [&](std::uint32_t tx, object_state& object) noexcept { return reserve_object(volume(), tx, object, offset, length); });
+    }
+
+    /// Keeps the extents of a range where they are: they are never moved, and overwriting them is refused.
+    result<> pin(object_id id, std::uint64_t offset, std::uint64_t length) noexcept { return set_pinned(id, offset, length, true); }
+    result<> unpin(object_id id, std::uint64_t offset, std::uint64_t length) noexcept { return set_pinned(id, offset, length, false); }
+
+    result<std::uint64_t> size(object_id id) noexcept {
+        BOOST_OUTCOME_TRY(const auto object, load_object(volume(), no_transaction, id));
+        return object.size;
+    }
+
+    result<object_info> info(object_id id) noexcept {
+        BOOST_OUTCOME_TRY(const auto object, load_object(volume(), no_transaction, id));
+        return object_info{object.id, object.size, object.map.blocks, object.map.extents, object.generation, object.map.height, object.attributes};
+    }
+
+    result<> set_attributes(object_id id, std::span<const std::byte, attribute_bytes> attributes) noexcept {
+        tick();
+        return change_object(volume(), id, [&](std::uint32_t, object_state& object) noexcept -> result<> {
+            std::memcpy(object.attributes.data(), attributes.data(), attribute_bytes);
+            return success();
+        });
+    }
+
+    /// The first object behind `after` in the order of ids; object_id{} begins.
+    result<std::optional<object_id>> next_object(object_id after) noexcept { return ashlar::next_object(volume(), after); }
+
+    /// The extent that covers `from`, or else the first after it.
+    result<std::optional<mapped_extent>> next_extent(object_id id, logical_block from) noexcept {
+        BOOST_OUTCOME_TRY(auto object, load_object(volume(), no_transaction, id));
+        return map_of(volume(), no_transaction, object, space_use::data).find(from);
+    }
+
+    // Durability. ---------------------------------------------------------------------------------------------------
+
+    /// Everything that returned before is durable when this returns. Cost: one journal write and one sync; nothing when
+    /// nothing changed. After an error writing has ended.
+    result<> sync() noexcept {
+        tick();
+        if (volume().read_only) return errc::read_only;
+        return flush(volume());
+    }
+
+    /// Brings every change home and empties the journal.
+    result<> checkpoint() noexcept {
+        tick();
+        return ashlar::checkpoint(volume());
+    }
+
+    /// Several changes that become visible and durable together. Errors: busy; too_large; those of making room.
+    result<transaction> begin() noexcept {
+        tick();
+        return transaction::begin(volume());
+    }
+
+    // State. --------------------------------------------------------------------------------------------------------
+
+    [[nodiscard]] const recovery_report& recovered() const noexcept { return core_->volume.recovered; }
+    [[nodiscard]] device_type&           device() noexcept { return volume().device; }
+    [[nodiscard]] bool                   read_only() const noexcept { return core_->volume.writable().has_error(); }
+    [[nodiscard]] volume_type&           volume() noexcept { return core_->volume; }
+
+    [[nodiscard]] store_info info() const noexcept {
+        auto&       seen   = core_->volume;
+        const auto& totals = seen.space.totals();
+        store_info  answer;
+        const auto  super = load_struct<superblock>(seen.cache.bytes(static_cast<std::uint32_t>(frame_slot::superblock)));
+        std::memcpy(answer.label.data(), super.label, sizeof super.label);
+        answer.label.back() = '\0';
+        answer.volume       = seen.id;
+        answer.block        = seen.geometry.block;
+        answer.blocks       = seen.geometry.blocks;
+        answer.groups       = seen.geometry.groups;
+        answer.free         = block_count{totals.free};
+        answer.available    = seen.space.available(space_use::data);
+        answer.objects      = totals.objects;
+        answer.objects_with_data = totals.objects_with_data;
+        answer.extents      = totals.allocated_extents;
+        for (std::size_t k = 0; k < extents_classes; ++k) answer.objects_by_extents[k] = totals.extents[k];
+        answer.free_runs_by_size = totals.runs;
+        answer.created      = super.created;
+        answer.record_bytes = seen.record_bytes;
+        answer.journal      = seen.regions.journal();
+        answer.failure      = seen.failure;
+        answer.read_only    = read_only();
+        if constexpr (B::journal::durable) {
+            answer.journal_used = seen.journal.capacity() - seen.journal.room();
+            answer.epoch        = seen.journal.epoch();
+            answer.last         = seen.journal.acknowledged();
+            answer.confirmed    = seen.journal.confirmed();
+        }
+        return answer;
+    }
+
+  private:
+    /// Lies at the head of the workspace, so that the handle can move while the rest stays.
+    struct core {
+        core(device_type&& device, options&& chosen) noexcept
+            : volume{std::move(device)}, throttle{chosen.throttle}, policy{chosen.defrag}, clock{std::move(chosen.clock)} {}
+
+        volume_type                                 volume;
+        [[no_unique_address]] typename B::throttle  throttle;
+        [[no_unique_address]] typename B::defrag    policy;
+        [[no_unique_address]] typename B::clock     clock;
+        aligned_buffer                              memory{};
+    };
+
+    [[nodiscard]] static result<store> open_on_heap(device_type&& device, options&& chosen, bool read_only) noexcept {
+        BOOST_OUTCOME_TRY(auto memory, aligned_buffer::allocate(workspace_bytes(device.geometry().size, chosen)));
+        return open_in(std::move(device), std::move(chosen), std::move(memory), read_only);
+    }
+
+    [[nodiscard]] static result<store> open_in(device_type&& device, options&& chosen, aligned_buffer memory, bool read_only) noexcept {
+        const auto size = device.geometry().size;
+        if (!is_block_size(size.bytes) || !are_possible(chosen.limits)) return errc::invalid_argument;
+        if (memory.bytes().size() < workspace_bytes(size, chosen)) return errc::workspace_too_small;
+        arena      from{memory.bytes()};
+        const auto limits = chosen.limits;
+        const auto head   = from.take_bytes(sizeof(core), alignof(core));
+        store      made;
+        made.core_         = ::new (static_cast<void*>(head.data())) core{std::move(device), std::move(chosen)};
+        made.core_->memory = std::move(memory);
+        volume_type::lay_out(from, size, limits, &made.core_->volume);
+        made.tick();
+        auto opened = open_volume(made.volume(), B::object_map::format_id, read_only);
+        if (opened.has_error()) {
+            made.release();
+            return opened.error();
+        }
+        return made;
+    }
+
+    result<> set_pinned(object_id id, std::uint64_t offset, std::uint64_t length, bool pinned) noexcept {
+        tick();
+        return change_object(volume(), id, [&](std::uint32_t tx, object_state& object) noexcept {
+            return pin_object(volume(), tx, object, offset, length, pinned);
+        });
+    }
+
+    /// The engine's time is that of the call.
+    void tick() noexcept {
+        if constexpr (B::clock::ticks) volume().now = core_->clock.now().nanoseconds;
+    }
+
+    void leave() noexcept {
+        if (core_ != nullptr) static_cast<void>(close());
+    }
+
+    void release() noexcept {
+        aligned_buffer memory = std::move(core_->memory);
+        core_->~core();
+        core_ = nullptr;
+    }
+
+    core* core_ = nullptr;
+};
+
+}  // namespace ashlar::inline v0

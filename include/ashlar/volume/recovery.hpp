@@ -1,0 +1,265 @@
+#pragma once
+/// Opening: find the superblock, let the journal decide what happened, bring it home, read the tables. Rules R10 to R13.
+
+#include <ashlar/format/object_record.hpp>
+#include <ashlar/volume/commit.hpp>
+
+namespace ashlar::inline v0 {
+
+/// Reads one possible copy of the superblock; `content` (4096 bytes) is whole on success.
+template <BlockDevice D>
+[[nodiscard]] bool read_superblock_at(D& device, std::uint64_t byte, std::span<std::byte> scratch, std::span<const std::byte>& content) noexcept {
+    const auto         geometry = device.geometry();
+    const block_index  first{byte >> geometry.size.shift()};
+    const std::size_t  skip  = static_cast<std::size_t>(byte & (geometry.size.bytes - 1U));
+    const auto         count = blocks_for(skip + frame_content_bytes, geometry.size);
+    const auto         bytes = scratch.first(bytes_of(count, geometry.size));
+    if (!lies_in({first, count}, {block_index{0}, geometry.blocks})) return false;
+    if (device.read({first, count}, bytes).has_error()) return false;
+    content = bytes.subspan(skip, frame_content_bytes);
+    return is_superblock(content);
+}
+
+/// Finds the superblock: frame 0, else its mirror, whose place depends on the frame size.
+/// Errors: not_a_volume. Cost: one read, or six. `scratch` holds max(block, 4096) bytes; the answer points into it.
+template <BlockDevice D>
+result<superblock> find_superblock(D& device, std::span<std::byte> scratch) noexcept {
+    std::span<const std::byte> content;
+    if (read_superblock_at(device, 0, scratch, content)) return load_struct<superblock>(content);
+    for (std::uint64_t frame_bytes = frame_bytes_min; frame_bytes <= block_bytes_max; frame_bytes *= 2) {
+        if (!read_superblock_at(device, frame::superblock_mirror * frame_bytes, scratch, content)) continue;
+        const auto found = load_struct<superblock>(content);
+        if (frame_bytes_of({found.block_bytes}) == frame_bytes) return found;
+    }
+    return errc::not_a_volume;
+}
+
+/// Checks that this build, with these policies, may open the volume. Errors: invalid_argument where the device was opened
+/// with another block size than the volume's (`where` says which); out_of_range where the device is smaller than the
+/// volume; unsupported; policy_differs.
+template <class Volume>
+result<> check_superblock(const Volume& volume, const superblock& found, std::uint32_t object_map_format, bool read_only) noexcept {
+    const auto geometry = volume.device.geometry();
+    if (found.version != superblock_version) return error{errc::unsupported, block_index{found.version}};
+    if ((found.incompatible & ~format_change::known_incompatible) != 0) return error{errc::unsupported, block_index{found.incompatible}};
+    if (!read_only && (found.read_only & ~format_change::known_read_only) != 0) return error{errc::unsupported, block_index{found.read_only}};
+    if (found.block_bytes != geometry.size.bytes) return error{errc::invalid_argument, block_index{found.block_bytes}};
+    if (found.blocks > geometry.blocks.value) return error{errc::out_of_range, block_index{found.blocks}};
+    if (found.blocks <= frame_home(frame::count, geometry.size).value) return error{errc::damaged, block_index{0}};
+    if (found.journal_format != Volume::journal_type::format_id) return error{errc::policy_differs, block_index{found.journal_format}};
+    if (found.checksum_format != Volume::checksum_type::format_id) return error{errc::policy_differs, block_index{found.checksum_format}};
+    if (found.object_map_format != object_map_format) return error{errc::policy_differs, block_index{found.object_map_format}};
+    if (!is_record_width(found.record_bytes, found.inline_extents)) return error{errc::damaged, block_index{0}};
+    return success();
+}
+
+namespace detail {
+
+/// What the journal asks about listed data.
+template <class Volume>
+struct recovery_data {
+    Volume& volume;
+
+    result<std::span<std::byte>> read(block_index block) noexcept {
+        if (block.value >= volume.geometry.blocks.value) return error{errc::damaged, block};
+        const auto bytes = volume.staging.first(volume.geometry.block.bytes);
+        BOOST_OUTCOME_TRY(volume.device.read({block, block_count{1}}, bytes));
+        return bytes;
+    }
+    result<bool> matches(block_index block, std::uint64_t checksum) noexcept {
+        BOOST_OUTCOME_TRY(const auto bytes, read(block));
+        return Volume::checksum_type::of(bytes) == checksum;
+    }
+    result<> repeat(block_index block) noexcept {
+        BOOST_OUTCOME_TRY(const auto bytes, read(block));
+        return volume.device.write({block, block_count{1}}, bytes);
+    }
+};
+
+/// The frame that a journal entry changes, if it is one.
+[[nodiscard]] inline std::optional<frame_slot> frame_at(block_index home, block_size size) noexcept {
+    if (home == frame_home(frame::superblock, size)) return frame_slot::superblock;
+    if (home == frame_home(frame::pointers, size)) return frame_slot::pointers;
+    if (home == frame_home(frame::directory, size)) return frame_slot::directory;
+    return std::nullopt;
+}
+
+/// Whether an entry may change that block: nothing that the journal says is believed.
+template <class Volume>
+[[nodiscard]] bool is_entry_possible(const Volume& volume, block_index target, std::uint32_t offset, std::size_t length) noexcept {
+    const bool        frame = frame_at(target, volume.geometry.block).has_value();
+    const std::size_t size  = frame ? frame_content_bytes : volume.geometry.block.bytes;
+    const bool        place = frame || (target >= frame_home(frame::count, volume.geometry.block) && target.value < volume.geometry.blocks.value);
+    return place && offset <= size && length <= size - offset;
+}
+
+}  // namespace detail
+
+/// Reads a frame into its slot: the first copy where it is whole, else the mirror, else the first as it is.
+template <class Volume>
+result<> load_frame(Volume& volume, frame_slot which, std::uint64_t number, std::uint64_t mirror, const block_identity& identity) noexcept {
+    const block_size size    = volume.geometry.block;
+    const auto       content = volume.cache.install_frame(which, frame_home(number, size), identity);
+    const auto       bytes   = volume.staging.first(frame_bytes_of(size));
+    for (const auto copy : {mirror, number}) {
+        const extent place{frame_home(copy, size), frame_blocks_of(size)};
+        auto         read = volume.device.read(place, bytes);
+        if (read.has_error()) read = volume.device.read(place, bytes);
+        if (read.has_error()) {
+            if (copy == number && !is_sealed(content, identity.tag, volume.seed(identity))) return read;
+            continue;
+        }
+        if (copy == mirror || is_sealed(bytes.first(frame_content_bytes), identity.tag, volume.seed(identity)) ||
+            !is_sealed(content, identity.tag, volume.seed(identity))) {
+            std::memcpy(content.data(), bytes.data(), frame_content_bytes);
+        }
+    }
+    return success();
+}
+
+template <class Volume>
+result<> load_frames(Volume& volume) noexcept {
+    BOOST_OUTCOME_TRY(load_frame(volume, frame_slot::superblock, frame::superblock, frame::superblock_mirror, superblock_identity));
+    BOOST_OUTCOME_TRY(load_frame(volume, frame_slot::pointers, frame::pointers, frame::pointers_mirror, pointers_identity));
+    return load_frame(volume, frame_slot::directory, frame::directory, frame::directory_mirror, directory_identity);
+}
+
+/// Brings every replayed block home. Blocks go out early when the cache is full; frames wait for the end, so that one
+/// of their copies is always whole.
+template <class Volume>
+result<> replay_home(Volume& volume) noexcept {
+    bool       frames[frame_slots]{};
+    const auto sink = [&](sequence, block_index target, std::uint32_t offset, std::span<const std::byte> bytes) noexcept -> result<> {
+        if (!detail::is_entry_possible(volume, target, offset, bytes.size())) return error{errc::damaged, target};
+        if (const auto which = detail::frame_at(target, volume.geometry.block)) {
+            const auto slot = static_cast<std::uint32_t>(*which);
+            std::memcpy(volume.cache.bytes(slot).data() + offset, bytes.data(), bytes.size());
+            frames[slot] = true;
+            return success();
+        }
+        auto slot = volume.cache.get_raw(volume, target);
+        if (slot.has_error() && slot.error().code == errc::busy) {
+            BOOST_OUTCOME_TRY(write_home(volume));
+            slot = volume.cache.get_raw(volume, target);
+        }
+        if (slot.has_error()) return slot.error();
+        std::memcpy(volume.cache.bytes(slot.value()).data() + offset, bytes.data(), bytes.size());
+        volume.cache.at(slot.value()).first_change = sequence{1};
+        return success();
+    };
+    BOOST_OUTCOME_TRY(volume.journal.replay(volume.device, sink));
+    for (std::uint32_t slot = 0; slot < frame_slots; ++slot) {
+        if (frames[slot]) volume.cache.at(slot).first_change = sequence{1};
+    }
+    BOOST_OUTCOME_TRY(write_home(volume));
+    volume.cache.forget_blocks();
+    return success();
+}
+
+/// Checks every block that replay wrote against the trailer that ended its last change. Error: damaged, with the block.
+template <class Volume>
+result<> check_replayed(Volume& volume) noexcept {
+    const auto sink = [&](sequence, block_index target, std::uint32_t offset, std::span<const std::byte> bytes) noexcept -> result<> {
+        const block_size size = volume.geometry.block;
+        if (detail::frame_at(target, size) || bytes.size() != trailer_bytes || offset != size.bytes - trailer_bytes) return success();
+        BOOST_OUTCOME_TRY(const auto slot, volume.cache.get_raw(volume, target));
+        const auto content  = std::span<const std::byte>{volume.cache.bytes(slot)};
+        const auto identity = volume.regions.identity_of(target).value_or(block_identity{
+            tag::node, load_little<std::uint64_t>(content.data()), load_little<std::uint64_t>(content.data() + 8)});
+        if (!is_sealed(content, identity.tag, volume.seed(identity))) return error{errc::damaged, target};
+        return success();
+    };
+    const auto checked = volume.journal.replay(volume.device, sink);
+    volume.cache.forget_blocks();
+    return checked;
+}
+
+/// Read-only: remembers which blocks the journal changes, and lays its changes over whatever is read from now on.
+template <class Volume>
+result<> index_replay(Volume& volume) noexcept {
+    const auto sink = [&](sequence, block_index target, std::uint32_t offset, std::span<const std::byte> bytes) noexcept -> result<> {
+        if (!detail::is_entry_possible(volume, target, offset, bytes.size())) return error{errc::damaged, target};
+        const auto bit = Volume::filter_bit(target);
+        volume.replayed[bit / 64] |= std::uint64_t{1} << (bit % 64);
+        if (const auto which = detail::frame_at(target, volume.geometry.block)) {
+            std::memcpy(volume.cache.bytes(static_cast<std::uint32_t>(*which)).data() + offset, bytes.data(), bytes.size());
+        }
+        return success();
+    };
+    BOOST_OUTCOME_TRY(volume.journal.replay(volume.device, sink));
+    volume.must_replay = true;
+    return success();
+}
+
+/// Reads the directory and the totals. Errors: damaged, checksum_differs, with the block.
+template <class Volume>
+result<> read_tables(Volume& volume) noexcept {
+    for (std::uint32_t slot = 0; slot < frame_slots; ++slot) {
+        const auto& identity = volume.cache.at(slot).identity;
+        if (!is_sealed(volume.cache.bytes(slot), identity.tag, volume.seed(identity))) {
+            return error{errc::damaged, volume.cache.at(slot).home};
+        }
+    }
+    const auto content = volume.cache.bytes(static_cast<std::uint32_t>(frame_slot::directory));
+    BOOST_OUTCOME_TRY(volume.regions, region_table::decode(content, volume.geometry));
+    if (Volume::checksum_type::enabled && volume.regions.checksums().empty()) return error{errc::damaged, frame_home(frame::directory, volume.geometry.block)};
+    return success();
+}
+
+/// Opens a volume whose memory is laid out. Steps as in docs/recovery.md.
+/// Errors: those of find_superblock and check_superblock; damaged where acknowledged history is not whole (then a
+/// read-only open may still succeed); unclean without a journal; those of the device.
+/// Cost: frames, the used part of the journal three times, what it lists and changes; nothing that grows with the volume.
+template <class Volume>
+result<> open_volume(Volume& volume, std::uint32_t object_map_format, bool read_only) noexcept {
+    BOOST_OUTCOME_TRY(const auto found, find_superblock(volume.device, volume.staging));
+    BOOST_OUTCOME_TRY(check_superblock(volume, found, object_map_format, read_only));
+    volume.geometry = volume_geometry::of({found.block_bytes}, block_count{found.blocks});
+    std::memcpy(volume.id.data(), found.volume, sizeof found.volume);
+    volume.record_bytes   = found.record_bytes;
+    volume.inline_extents = found.inline_extents;
+    volume.read_only      = read_only;
+    volume.cache.clear();
+    for (auto& tx : volume.transactions) tx.reset();
+    for (auto& word : volume.replayed) word = 0;
+
+    if constexpr (Volume::journal_type::durable) {
+        const journal_place place{{block_index{found.journal_first}, block_count{found.journal_blocks}},
+                                  frame_home(frame::anchor, volume.geometry.block),
+                                  frame_home(frame::anchor_mirror, volume.geometry.block),
+                                  frame_bytes_of(volume.geometry.block), volume.id};
+        BOOST_OUTCOME_TRY(volume.journal.attach(place, volume.geometry.block, volume.journal_memory));
+        detail::recovery_data<Volume> data{volume};
+        BOOST_OUTCOME_TRY(volume.recovered, volume.journal.recover(volume.device, data, read_only));
+    } else if (found.in_use != 0) {
+        return errc::unclean;
+    }
+    BOOST_OUTCOME_TRY(load_frames(volume));
+    if constexpr (Volume::journal_type::durable) {
+        if (!volume.recovered.was_clean) {
+            if (read_only) {
+                BOOST_OUTCOME_TRY(index_replay(volume));
+            } else {
+                BOOST_OUTCOME_TRY(replay_home(volume));
+            }
+        }
+    }
+    BOOST_OUTCOME_TRY(read_tables(volume));
+    if constexpr (Volume::journal_type::durable) {
+        if (!volume.recovered.was_clean && !read_only) {
+            BOOST_OUTCOME_TRY(check_replayed(volume));
+        }
+    }
+    BOOST_OUTCOME_TRY(volume.space.open(volume.metadata()));
+    if constexpr (Volume::journal_type::durable) {
+        if (!volume.recovered.was_clean && !read_only) {
+            BOOST_OUTCOME_TRY(volume.journal.anchor(volume.device, volume.journal.next(), {volume.space.totals().free, volume.now}));
+        }
+    }
+    const auto super  = load_struct<superblock>(volume.cache.bytes(static_cast<std::uint32_t>(frame_slot::superblock)));
+    volume.root       = object_id{super.root};
+    volume.generation = volume.space.totals().generation_counter;
+    return success();
+}
+
+}  // namespace ashlar::inline v0

@@ -1,0 +1,478 @@
+#pragma once
+/// Which blocks are free, reserved, in use or retired: rules R3, R7 and R10.
+
+#include <ashlar/allocator/group_arithmetic.hpp>
+#include <ashlar/format/group_bitmap.hpp>
+#include <ashlar/volume/group_windows.hpp>
+#include <ashlar/volume/metadata_access.hpp>
+#include <ashlar/volume/transaction.hpp>
+
+namespace ashlar::inline v0 {
+
+/// Who asks for blocks; decides which reserve it may use.
+enum class space_use : std::uint8_t { data, relocation, metadata };
+
+struct space_request {
+    block_count blocks{1};
+    block_count least{1};     ///< A shorter run is of no use. Equal to `blocks`: one run or nothing.
+    block_index goal{};       ///< As near behind it as possible; the volume's beginning asks for a good fit instead.
+    space_use   use = space_use::data;
+};
+
+struct space_limits {
+    std::size_t groups_loaded = 4;     ///< Groups whose free runs are in memory.
+    std::size_t retired       = 4096;  ///< Runs that wait until their batch is confirmed.
+    std::size_t holds         = 16;    ///< Runs that readers keep from reuse.
+};
+
+/// Space of one volume.
+///
+/// Invariants: a block is allocated only when its bit is clear in its group's window, which is the durable bitmap and all
+/// that is reserved or retired. Bits of the durable bitmap change only when a transaction joins a batch.
+class space {
+  public:
+    constexpr void take(arena& from, block_size block, const space_limits& limits, std::size_t reserved_max, std::size_t cache_slots) noexcept {
+        windows_.take(from, limits.groups_loaded, blocks_per_group(block));
+        scratch_ = from.take<bitmap_word>(words_for(blocks_per_group(block)));
+        reserved_.lend(from.take<extent>(reserved_max));
+        retired_.lend(from.take<retired_run>(limits.retired));
+        holds_.lend(from.take<extent>(limits.holds));
+        prepared_.lend(from.take<std::uint32_t>(cache_slots + frame_slots));
+    }
+
+    /// Reads the totals. Errors: those of the device; damaged.
+    template <class Source>
+    result<> open(const metadata_access<Source>& at) noexcept {
+        windows_.clear();
+        metadata_blocks_ = bounded(at.geometry.blocks.value >> 9U, 8, 512);
+        reserve_blocks_  = metadata_blocks_ + bounded(at.geometry.blocks.value >> 7U, 8, 4096);
+        const auto block = at.regions.group_table(block_count{0});
+        BOOST_OUTCOME_TRY(const auto pin, at.get(block));
+        const auto totals = decode_totals(load_struct<volume_totals_record>(at.cache.bytes(pin.slot())), at.geometry.blocks);
+        if (!totals) return error{errc::damaged, block.home};
+        totals_ = *totals;
+        return success();
+    }
+
+    [[nodiscard]] const volume_totals& totals() const noexcept { return totals_; }
+
+    /// Blocks that could be reserved now by that use.
+    [[nodiscard]] block_count available(space_use use) const noexcept {
+        const std::uint64_t held = retired_blocks_ + reserved_blocks_ + floor_of(use);
+        return {totals_.free > held ? totals_.free - held : 0};
+    }
+    /// Where the last data was placed: what has no better goal goes on there.
+    [[nodiscard]] block_index last_end() const noexcept { return last_end_; }
+    /// Blocks that a confirmed batch and a checkpoint would make available.
+    [[nodiscard]] block_count draining() const noexcept { return {retired_blocks_}; }
+    [[nodiscard]] std::size_t retired_room() const noexcept { return retired_.room(); }
+
+    /// Takes a run. It belongs to the caller until it joins a batch or is released.
+    /// Errors: no_space, reserve_only, no_contiguous_space; those of reading group records and bitmaps.
+    template <Allocator A, class Source>
+    result<extent> reserve(const metadata_access<Source>& at, const A& allocator, space_request request) noexcept {
+        const auto room = available(request.use);
+        if (room < request.least) {
+            return error{available(space_use::metadata) < request.least ? errc::no_space : errc::reserve_only};
+        }
+        if (request.blocks > room) request.blocks = room;
+        if (reserved_.full()) return error{errc::too_large};
+        const std::uint64_t in_group = blocks_per_group(at.geometry.block);
+        if (request.least.value > in_group) return error{errc::no_contiguous_space};
+        if (request.blocks.value > in_group) request.blocks = block_count{in_group};
+
+        const std::uint64_t start = request.goal.value != 0 ? place_of(request.goal, at.geometry.block).group : last_group_;
+        BOOST_OUTCOME_TRY(auto found, search(at, allocator, request, start, request.blocks, near_groups));
+        if (found.empty() && request.least < request.blocks) {
+            BOOST_OUTCOME_TRY(const auto group, roomiest(at, start));
+            BOOST_OUTCOME_TRY(found, look_in(at, allocator, request, group, request.least));
+        }
+        if (found.empty()) {
+            BOOST_OUTCOME_TRY(found, search(at, allocator, request, start, request.least, at.geometry.groups));
+        }
+        if (found.empty()) return error{errc::no_contiguous_space};
+        last_group_ = place_of(found.first, at.geometry.block).group;
+        if (request.use == space_use::data) last_end_ = found.end();
+        windows_.set_busy(found, at.geometry.block);
+        reserved_.push(found);
+        reserved_blocks_ += found.count.value;
+        return found;
+    }
+
+    /// Gives a reserved run back. It was never in use, so it is free at once.
+    void release(extent run, block_size size) noexcept {
+        unreserve(run);
+        windows_.set_free(run, size);
+    }
+
+    // Joining a batch. ----------------------------------------------------------------------------------------------
+
+    /// Loads and pins every block that `apply` will change, so that `apply` cannot fail.
+    template <class Source>
+    result<> prepare(const metadata_access<Source>& at, transaction_state& tx, bool sums) noexcept {
+        const auto loaded = prepare_all(at, tx, sums);
+        if (loaded.has_error()) unprepare(at.cache);
+        return loaded;
+    }
+
+    /// Flips the bits of what the transaction took and gave, in bitmap, group records and totals; retires what it gave.
+    template <class Source>
+    void apply(const metadata_access<Source>& at, transaction_state& tx, sequence batch) noexcept {
+        scratch_group_ = no_group;
+        for (const auto& run : tx.taken.all()) {
+            if (!run.fresh) continue;
+            unreserve(run.blocks);
+            flip(at, run.blocks, true);
+        }
+        for (const auto& run : tx.given.all()) {
+            flip(at, run.blocks, false);
+            retire({run.blocks, batch, run.metadata});
+        }
+        add_totals(tx.totals, tx.generation);
+        const auto slot = at.cache.find(at.regions.group_table(block_count{0}).home);
+        store_struct(at.cache.bytes(slot), encode_totals(totals_));
+        at.cache.change(slot, 0, sizeof(volume_totals_record));
+        unprepare(at.cache);
+    }
+
+    /// The group record that contradicted its bitmap, if one did: then nothing of the open batch may be written.
+    [[nodiscard]] std::optional<block_index> contradiction() const noexcept { return contradiction_; }
+
+    /// Frees what waited: runs whose batch is confirmed, and for former metadata also behind the journal's tail.
+    void drain(sequence confirmed, sequence tail, block_size size) noexcept {
+        std::size_t kept = 0;
+        for (std::size_t i = 0; i < retired_.size(); ++i) {
+            const retired_run run  = retired_[i];
+            const bool        free = run.batch <= confirmed && (!run.metadata || run.batch < tail) && !is_held(run.blocks);
+            if (free) {
+                windows_.set_free(run.blocks, size);
+                retired_blocks_ -= run.blocks.count.value;
+            } else {
+                retired_[kept++] = run;
+            }
+        }
+        retired_.resize(kept);
+    }
+
+    /// A reader keeps the run from reuse. Error: busy when all holds are taken.
+    result<> hold(extent run) noexcept {
+        if (holds_.full()) return error{errc::busy, run.first};
+        holds_.push(run);
+        return success();
+    }
+    void unhold(extent run) noexcept {
+        for (std::size_t i = 0; i < holds_.size(); ++i) {
+            if (holds_[i] == run) return holds_.remove(i);
+        }
+        ASHLAR_ASSERT(false);
+    }
+
+    /// What is known of a group, without its bitmap.
+    template <class Source>
+    static result<group_summary> summary(const metadata_access<Source>& at, std::uint64_t group) noexcept {
+        const auto place = group_record_of(group, at.geometry.block);
+        const auto block = at.regions.group_table(place.block);
+        BOOST_OUTCOME_TRY(const auto pin, at.get(block));
+        const auto record = load_struct<group_record>(at.cache.bytes(pin.slot()).subspan(place.byte));
+        const auto answer = decode_group(record, at.geometry.group_blocks(group));
+        if (!answer) return error{errc::damaged, block.home};
+        return *answer;
+    }
+
+    /// The group's window: durable bitmap and everything that may not be allocated.
+    template <class Source>
+    result<group_view> window(const metadata_access<Source>& at, std::uint64_t group) noexcept {
+        const std::uint32_t blocks = at.geometry.group_blocks(group);
+        if (const auto loaded = windows_.find(group); !loaded.empty()) return group_view{loaded, blocks};
+        BOOST_OUTCOME_TRY(const auto known, summary(at, group));
+        if (known.bitmap_written) {
+            BOOST_OUTCOME_TRY(const auto pin, at.get(at.regions.bitmap(group)));
+            load_bitmap(windows_.claim(group), at.cache.bytes(pin.slot()), blocks);
+        } else {
+            clear_bitmap(windows_.claim(group), blocks);
+        }
+        for (const auto& run : reserved_.all()) windows_.set_busy(run, at.geometry.block);
+        for (const auto& run : retired_.all()) windows_.set_busy(run.blocks, at.geometry.block);
+        return group_view{windows_.find(group), blocks};
+    }
+
+  private:
+    struct retired_run {
+        extent   blocks{};
+        sequence batch{};
+        bool     metadata = false;
+    };
+
+    static constexpr std::uint64_t near_groups = 16;  // looked at before a split is accepted
+    static constexpr std::uint64_t no_group    = ~std::uint64_t{0};
+
+    [[nodiscard]] static constexpr std::uint64_t bounded(std::uint64_t n, std::uint64_t least, std::uint64_t most) noexcept {
+        return n < least ? least : (n > most ? most : n);
+    }
+
+    [[nodiscard]] std::uint64_t floor_of(space_use use) const noexcept {
+        switch (use) {
+            case space_use::data: return reserve_blocks_;
+            case space_use::relocation: return metadata_blocks_;
+            case space_use::metadata: break;
+        }
+        return 0;
+    }
+
+    template <Allocator A, class Source>
+    result<extent> look_in(const metadata_access<Source>& at, const A& allocator, const space_request& request,
+                           std::uint64_t group, block_count least) noexcept {
+        BOOST_OUTCOME_TRY(const auto view, window(at, group));
+        const auto goal = place_of(request.goal, at.geometry.block);
+        group_request wanted{.count = static_cast<std::uint32_t>(request.blocks.value), .count_min = static_cast<std::uint32_t>(least.value)};
+        wanted.near_goal = request.goal.value != 0 && goal.group == group;
+        wanted.goal      = wanted.near_goal ? goal.offset : 0;
+        const auto run   = allocator.find(view, wanted);
+        return extent{first_of_group(group, at.geometry.block) + block_count{run.first}, block_count{run.count}};
+    }
+
+    /// The first run of at least `least` blocks in the groups from `start` on.
+    template <Allocator A, class Source>
+    result<extent> search(const metadata_access<Source>& at, const A& allocator, const space_request& request, std::uint64_t start,
+                          block_count least, std::uint64_t groups_max) noexcept {
+        const std::uint64_t groups = at.geometry.groups;
+        for (std::uint64_t i = 0; i < groups && i < groups_max; ++i) {
+            const std::uint64_t group = start + i < groups ? start + i : start + i - groups;
+            BOOST_OUTCOME_TRY(const auto known, summary(at, group));
+            if (known.largest < least.value) continue;
+            BOOST_OUTCOME_TRY(const auto found, look_in(at, allocator, request, group, least));
+            if (!found.empty()) return found;
+        }
+        return extent{};
+    }
+
+    /// Of the groups near `start`, the one with the longest free run.
+    template <class Source>
+    result<std::uint64_t> roomiest(const metadata_access<Source>& at, std::uint64_t start) noexcept {
+        const std::uint64_t groups  = at.geometry.groups;
+        std::uint64_t       best    = start;
+        std::uint32_t       largest = 0;
+        for (std::uint64_t i = 0; i < groups && i < near_groups; ++i) {
+            const std::uint64_t group = start + i < groups ? start + i : start + i - groups;
+            BOOST_OUTCOME_TRY(const auto known, summary(at, group));
+            if (known.largest > largest) {
+                largest = known.largest;
+                best    = group;
+            }
+        }
+        return best;
+    }
+
+    void unreserve(extent run) noexcept {
+        for (std::size_t i = reserved_.size(); i-- > 0;) {
+            auto& reserved = reserved_[i];
+            if (!lies_in(run, reserved)) continue;
+            // A transaction may give back a part: the front or the end of what it reserved.
+            reserved_blocks_ -= run.count.value;
+            if (run == reserved) return reserved_.remove(i);
+            if (run.first == reserved.first) reserved.first = run.end();
+            reserved.count -= run.count;
+            return;
+        }
+        ASHLAR_ASSERT(false);
+    }
+
+    [[nodiscard]] bool is_held(extent run) const noexcept {
+        for (const auto& held : holds_.all()) {
+            if (overlap(held, run)) return true;
+        }
+        return false;
+    }
+
+    void retire(retired_run run) noexcept {
+        retired_blocks_ += run.blocks.count.value;
+        if (!retired_.empty()) {
+            auto& last = retired_[retired_.size() - 1];
+            if (last.batch == run.batch && last.metadata == run.metadata && last.blocks.end() == run.blocks.first) {
+                last.blocks.count += run.blocks.count;
+                return;
+            }
+        }
+        retired_.push(run);
+    }
+
+    void keep(metadata_cache& cache, block_pin pin) noexcept {
+        if (cache.at(pin.slot()).prepared) return;
+        cache.at(pin.slot()).prepared = true;
+        cache.pin(pin.slot());
+        prepared_.push(pin.slot());
+    }
+
+    void unprepare(metadata_cache& cache) noexcept {
+        for (const auto slot : prepared_.all()) {
+            cache.at(slot).prepared = false;
+            cache.unpin(slot);
+        }
+        prepared_.clear();
+    }
+
+    template <class Source>
+    result<> prepare_all(const metadata_access<Source>& at, transaction_state& tx, bool sums) noexcept {
+        BOOST_OUTCOME_TRY(auto totals, at.get(at.regions.group_table(block_count{0})));
+        keep(at.cache, std::move(totals));
+        for (const auto& run : tx.taken.all()) {
+            BOOST_OUTCOME_TRY(for_each_group_part(run.blocks, at.geometry.block, [&](std::uint64_t group, group_run part) noexcept {
+                return prepare_group(at, group, part, sums && run.data);
+            }));
+        }
+        if (retired_.room() < tx.given.size()) return error{errc::too_large};
+        for (const auto& run : tx.given.all()) {
+            BOOST_OUTCOME_TRY(for_each_group_part(run.blocks, at.geometry.block, [&](std::uint64_t group, group_run part) noexcept {
+                return prepare_group(at, group, part, false);
+            }));
+        }
+        return success();
+    }
+
+    template <class Source>
+    result<> prepare_group(const metadata_access<Source>& at, std::uint64_t group, group_run part, bool sums) noexcept {
+        BOOST_OUTCOME_TRY(auto known, summary(at, group));
+        const auto place = group_record_of(group, at.geometry.block);
+        BOOST_OUTCOME_TRY(auto header, at.get(at.regions.group_table(place.block)));
+        const auto header_slot = header.slot();
+        keep(at.cache, std::move(header));
+
+        const auto store = [&]() noexcept {
+            store_struct(at.cache.bytes(header_slot).subspan(place.byte), encode_group(known));
+            at.cache.change(header_slot, place.byte, group_record_bytes);
+        };
+        if (!known.bitmap_written) {
+            BOOST_OUTCOME_TRY(auto bitmap, at.create(at.regions.bitmap(group)));
+            keep(at.cache, std::move(bitmap));
+            known.bitmap_written = true;
+            store();
+        } else {
+            BOOST_OUTCOME_TRY(auto bitmap, at.get(at.regions.bitmap(group)));
+            BOOST_OUTCOME_TRY(check(at, group, known, bitmap.slot()));
+            keep(at.cache, std::move(bitmap));
+        }
+        if (known.trimmed_written) {
+            BOOST_OUTCOME_TRY(auto trimmed, at.get(at.regions.trimmed(group)));
+            keep(at.cache, std::move(trimmed));
+        }
+        if (!sums) return success();
+        const std::uint32_t per_block = sums_per_block(at.geometry.block);
+        for (std::uint32_t i = part.first / per_block; i <= (part.first + part.count - 1) / per_block; ++i) {
+            const auto block = at.regions.checksum_block(group * checksum_blocks_per_group(at.geometry.block) + i);
+            const bool written = (known.checksums_written >> i & 1U) != 0;
+            BOOST_OUTCOME_TRY(auto pin, written ? at.get(block) : at.create(block));
+            keep(at.cache, std::move(pin));
+            if (!written) {
+                known.checksums_written |= std::uint64_t{1} << i;
+                store();
+            }
+        }
+        return success();
+    }
+
+    /// Compares a bitmap with its group's record, once for as long as it is cached: nothing read from a device is trusted.
+    template <class Source>
+    result<> check(const metadata_access<Source>& at, std::uint64_t group, const group_summary& known, std::uint32_t slot) noexcept {
+        if (at.cache.at(slot).checked) return success();
+        scratch_group_     = no_group;
+        const auto counted = summarize(durable_words(at, group, slot));
+        if (counted.free != known.free || counted.runs != known.runs || counted.largest != known.largest ||
+            counted.head != known.head || counted.tail != known.tail) {
+            return error{errc::damaged, at.cache.at(slot).home};
+        }
+        at.cache.at(slot).checked = true;
+        return success();
+    }
+
+    /// Changes one run in the durable bitmap, its group's record and the totals. Everything it touches is prepared.
+    template <class Source>
+    void flip(const metadata_access<Source>& at, extent blocks, bool take) noexcept {
+        static_cast<void>(for_each_group_part(blocks, at.geometry.block, [&](std::uint64_t group, group_run run) noexcept -> result<> {
+            const auto place       = group_record_of(group, at.geometry.block);
+            const auto header_slot = at.cache.find(at.regions.group_table(place.block).home);
+            const auto bitmap_slot = at.cache.find(at.regions.bitmap(group).home);
+            const auto record      = at.cache.bytes(header_slot).subspan(place.byte);
+            const auto decoded     = decode_group(load_struct<group_record>(record), at.geometry.group_blocks(group));
+
+            const group_view durable = durable_words(at, group, bitmap_slot);
+            if (!decoded || !(take ? all_clear(durable.busy, run) : all_set(durable.busy, run))) {
+                contradiction_ = first_of_group(group, at.geometry.block) + block_count{run.first};
+                return success();
+            }
+            auto       known       = *decoded;
+            const auto runs_before = known.runs;
+            if (take) {
+                take_run(known, durable, run);
+                set_bits(scratch_, run);
+                untrim(at, group, run, known);
+                totals_.free -= run.count;
+            } else {
+                give_run(known, durable, run);
+                clear_bits(scratch_, run);
+                totals_.free += run.count;
+            }
+            for (std::size_t k = 0; k < run_classes; ++k) totals_.runs[k] += static_cast<std::uint32_t>(known.runs[k] - runs_before[k]);
+
+            const auto touched = bytes_of_run(run);
+            write_run(at.cache.bytes(bitmap_slot).subspan(touched.offset, touched.length), run, take);
+            at.cache.change(bitmap_slot, touched.offset, touched.length);
+            store_struct(record, encode_group(known));
+            at.cache.change(header_slot, place.byte, group_record_bytes);
+            return success();
+        }));
+    }
+
+    template <class Source>
+    group_view durable_words(const metadata_access<Source>& at, std::uint64_t group, std::uint32_t bitmap_slot) noexcept {
+        const std::uint32_t blocks = at.geometry.group_blocks(group);
+        if (scratch_group_ != group) load_bitmap(scratch_, at.cache.bytes(bitmap_slot), blocks);
+        scratch_group_ = group;
+        return {scratch_, blocks};
+    }
+
+    /// A block in use is not known to be trimmed any more.
+    template <class Source>
+    void untrim(const metadata_access<Source>& at, std::uint64_t group, group_run run, group_summary& known) noexcept {
+        if (!known.trimmed_written || known.trimmed == 0) return;
+        const auto slot    = at.cache.find(at.regions.trimmed(group).home);
+        const auto touched = bytes_of_run(run);
+        const auto bytes   = at.cache.bytes(slot).subspan(touched.offset, touched.length);
+        std::uint32_t were = 0;
+        for (std::uint32_t i = 0; i < run.count; ++i) {
+            const std::uint32_t bit = run.first % 8U + i;
+            were += static_cast<std::uint32_t>(bytes[bit / 8U] >> (bit % 8U) & std::byte{1});
+        }
+        write_run(bytes, run, false);
+        at.cache.change(slot, touched.offset, touched.length);
+        known.trimmed -= were < known.trimmed ? were : known.trimmed;
+        totals_.trimmed -= were < totals_.trimmed ? were : totals_.trimmed;
+    }
+
+    void add_totals(const totals_change& change, std::uint64_t generation) noexcept {
+        totals_.objects += static_cast<std::uint64_t>(change.objects);
+        totals_.objects_with_data += static_cast<std::uint64_t>(change.objects_with_data);
+        totals_.allocated_extents += static_cast<std::uint64_t>(change.extents);
+        for (std::size_t k = 0; k < extents_classes; ++k) totals_.extents[k] += static_cast<std::uint32_t>(change.classes[k]);
+        if (change.records_high_water > totals_.records_high_water) totals_.records_high_water = change.records_high_water;
+        if (change.sets_dying_head) totals_.dying_head = change.dying_head;
+        if (generation > totals_.generation_counter) totals_.generation_counter = generation;
+    }
+
+    group_windows               windows_{};
+    std::span<bitmap_word>      scratch_{};
+    std::uint64_t               scratch_group_ = no_group;
+    bounded_list<extent>        reserved_{};
+    bounded_list<retired_run>   retired_{};
+    bounded_list<extent>        holds_{};
+    bounded_list<std::uint32_t> prepared_{};
+    volume_totals               totals_{};
+    std::optional<block_index>  contradiction_{};
+    std::uint64_t               reserved_blocks_ = 0;
+    std::uint64_t               retired_blocks_  = 0;
+    std::uint64_t               metadata_blocks_ = 0;
+    std::uint64_t               reserve_blocks_  = 0;  // both reserves
+    std::uint64_t               last_group_      = 0;
+    block_index                 last_end_{};
+};
+
+}  // namespace ashlar::inline v0

@@ -1,0 +1,102 @@
+#pragma once
+/// Changes that become durable together. A transaction knows no meaning: blocks, runs and numbers.
+
+#include <ashlar/format/region_directory.hpp>
+#include <ashlar/format/volume_totals.hpp>
+#include <ashlar/volume/metadata_cache.hpp>
+
+namespace ashlar::inline v0 {
+
+/// A run that a transaction takes or gives back.
+struct block_change {
+    extent        blocks{};
+    std::uint32_t sums     = 0;      ///< Taken data: its first checksum's place in `transaction::sums`.
+    bool          data     = false;  ///< Has checksums.
+    bool          fresh    = true;   ///< Taken: was free before; false for reserved space that is written now.
+    bool          metadata = false;  ///< Given back: was a metadata block, so replay could still write it.
+};
+
+/// How the volume's totals change.
+struct totals_change {
+    std::int64_t  objects           = 0;
+    std::int64_t  objects_with_data = 0;
+    std::int64_t  extents           = 0;
+    std::int32_t  classes[extents_classes]{};
+    std::uint64_t records_high_water = 0;  ///< 0: as it is.
+    std::uint64_t dying_head         = 0;
+    bool          sets_dying_head    = false;
+};
+
+/// A list with a bound that never grows.
+template <class T>
+class bounded_list {
+  public:
+    constexpr void lend(std::span<T> memory) noexcept { memory_ = memory; size_ = 0; }
+    [[nodiscard]] bool full() const noexcept { return size_ == memory_.size(); }
+    [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
+    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+    [[nodiscard]] std::size_t room() const noexcept { return memory_.size() - size_; }
+    void clear() noexcept { size_ = 0; }
+    void push(const T& value) noexcept { ASHLAR_ASSERT(!full()); memory_[size_++] = value; }
+    void resize(std::size_t size) noexcept { ASHLAR_ASSERT(size <= memory_.size()); size_ = size; }
+    void remove(std::size_t i) noexcept { memory_[i] = memory_[--size_]; }
+    [[nodiscard]] T& operator[](std::size_t i) noexcept { return memory_[i]; }
+    [[nodiscard]] std::span<T> all() noexcept { return memory_.first(size_); }
+    [[nodiscard]] std::span<const T> all() const noexcept { return memory_.first(size_); }
+
+  private:
+    std::span<T> memory_{};
+    std::size_t  size_ = 0;
+};
+
+/// What one transaction may hold; chosen at open.
+struct transaction_limits {
+    std::size_t shadows     = 64;    ///< Metadata blocks that all open transactions change together.
+    std::size_t extents     = 256;   ///< Runs that one takes, and as many that it gives back.
+    std::size_t data_blocks = 1024;  ///< Data blocks that one writes.
+    std::size_t objects     = 16;    ///< Objects that one changes.
+};
+
+/// Its memory is part of the workspace; it is used again after `reset`.
+class transaction_state {
+  public:
+    constexpr void take(arena& from, const transaction_limits& limits) noexcept {
+        shadows.lend(from.take<std::uint32_t>(limits.shadows));
+        taken.lend(from.take<block_change>(limits.extents));
+        given.lend(from.take<block_change>(limits.extents));
+        discarded.lend(from.take<block_index>(limits.shadows));
+        born.lend(from.take<std::uint32_t>(limits.shadows));
+        sums.lend(from.take<std::uint64_t>(limits.data_blocks));
+        locked.lend(from.take<object_id>(limits.objects));
+    }
+
+    void reset() noexcept {
+        shadows.clear();
+        taken.clear();
+        given.clear();
+        discarded.clear();
+        born.clear();
+        sums.clear();
+        locked.clear();
+        totals        = {};
+        new_region    = {};
+        generation    = 0;
+        locks_table   = false;
+        open          = false;
+    }
+
+    bounded_list<std::uint32_t> shadows;    ///< Copies that carry its changes.
+    bounded_list<block_change>  taken;      ///< Reserved runs that come into use.
+    bounded_list<block_change>  given;      ///< Runs in use that retire.
+    bounded_list<std::uint32_t> born;       ///< Slots of metadata blocks that it made.
+    bounded_list<block_index>   discarded;  ///< Metadata blocks that it frees.
+    bounded_list<std::uint64_t> sums;       ///< Checksums of the data that it wrote.
+    bounded_list<object_id>     locked;     ///< Objects that no other transaction may change.
+    totals_change               totals{};
+    region_slot                 new_region{};  ///< One more region, or none.
+    std::uint64_t               generation  = 0;  ///< The newest that it gave to a mapping.
+    bool                        locks_table = false;  ///< It creates or erases objects.
+    bool                        open        = false;
+};
+
+}  // namespace ashlar::inline v0
