@@ -148,17 +148,21 @@ struct extent_tree {
     /// Nodes that a change of one range may edit, create or discard, when it removes and inserts `extents` extents in all.
     /// `height` is the tree's before the change.
     [[nodiscard]] static constexpr std::uint32_t nodes_changed_max(std::uint32_t height, std::uint64_t extents, block_size size) noexcept {
-        const std::uint64_t third = node_capacity(size) / 3U;
-        std::uint64_t       sum   = 3;  // the root, and the two nodes that its entries may become
-        std::uint64_t       level_entries = extents;
-        for (std::uint32_t level = 1; level < height || level == 1; ++level) {
-            // A range of entries lies in so many nodes; one neighbour at each side may be refilled, and each split makes one.
-            std::uint64_t nodes = 0;
-            for (std::uint64_t left = level_entries; left >= third; left -= third) ++nodes;
-            level_entries = 2U * nodes + 5U;
-            sum += level_entries;
+        constexpr std::uint32_t entries_max = 1U << 28U;  // more than any cache has nodes for
+        const std::uint32_t     third       = node_capacity(size) / 3U;
+        const std::uint32_t     half        = node_capacity(size) / 2U;
+        std::uint32_t           changed     = extents < entries_max ? static_cast<std::uint32_t>(extents) : entries_max;
+        std::uint32_t           sum         = 3;  // the root, and the two nodes that its entries may become
+        for (std::uint32_t level = 1; level < height; ++level) {
+            // So many nodes hold a range of entries; besides these a neighbour at each side, and one for each split.
+            changed = 2U * (changed / third) + 5U;
+            sum += changed;
         }
-        return sum < 0xFFFF'FFFFU ? static_cast<std::uint32_t>(sum) : 0xFFFF'FFFFU;
+        while (changed > half) {  // nodes on levels that the tree does not have yet
+            changed = changed / half + 1U;
+            sum += changed;
+        }
+        return sum;
     }
 
   private:
@@ -174,7 +178,7 @@ struct extent_tree {
     /// A neighbour of a place, and the leaf that holds it.
     struct neighbours {
         node_place                  home{};
-        std::uint32_t               count = 0;
+        std::uint32_t               count = 0;  ///< Entries of that leaf.
         std::optional<extent_entry> before{};  ///< The last entry of the home leaf that ends at or before the place.
         bool                        has_after = false;
     };
