@@ -73,7 +73,7 @@ inline constexpr std::size_t run_classes = 16;
 
 /// Precondition: count > 0.
 [[nodiscard]] constexpr std::size_t run_class(std::uint32_t count) noexcept {
-    return static_cast<std::size_t>(std::bit_width(count)) - 1U;
+    return static_cast<std::size_t>(std::bit_width(count | 1U)) - 1U;
 }
 static_assert(run_class(1) == 0 && run_class(3) == 1 && run_class(group_blocks_max) == 14);
 
