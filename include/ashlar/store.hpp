@@ -1,7 +1,7 @@
 #pragma once
 /// The store: objects on a device, composed from the policies of a blueprint.
 
-#include <ashlar/object/object_operation.hpp>
+#include <ashlar/maintenance/verifier.hpp>
 #include <ashlar/store_options.hpp>
 #include <ashlar/store_transaction.hpp>
 #include <ashlar/vocabulary/aligned_buffer.hpp>
@@ -232,6 +232,13 @@ class store {
     result<transaction> begin() noexcept {
         tick();
         return transaction::begin(volume());
+    }
+
+    /// Proves that the volume is whole; `sink(const verify_finding&)` hears what is not. Cost: all metadata and, with
+    /// `with_data`, all data is read. Safe while transactions are open: what has not joined has no part in it.
+    template <class Sink>
+    result<verify_report> verify(Sink&& sink, bool with_data = true) noexcept {
+        return verifier<volume_type, std::remove_reference_t<Sink>>{volume(), sink}.run(with_data);
     }
 
     // State. --------------------------------------------------------------------------------------------------------

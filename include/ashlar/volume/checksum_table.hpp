@@ -66,7 +66,7 @@ void apply_checksums(Volume& volume, transaction_state& tx) noexcept {
             for (std::uint64_t i = 0; i < run.blocks.count.value; ++i) {
                 const auto place = checksum_place_of(volume.regions, run.blocks.first + block_count{i}, volume.geometry.block);
                 const auto slot  = volume.cache.find(place.block.home);
-                store_little<std::uint64_t>(volume.cache.bytes(slot).data() + place.byte, tx.sums[run.sums + i]);
+                store_little<std::uint64_t>(volume.cache.bytes(slot).data() + place.byte, tx.sums[run.sums + static_cast<std::size_t>(i)]);
                 volume.cache.change(slot, place.byte, 8);
             }
         }

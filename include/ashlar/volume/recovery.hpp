@@ -13,7 +13,7 @@ template <BlockDevice D>
     const block_index  first{byte >> geometry.size.shift()};
     const std::size_t  skip  = static_cast<std::size_t>(byte & (geometry.size.bytes - 1U));
     const auto         count = blocks_for(skip + frame_content_bytes, geometry.size);
-    const auto         bytes = scratch.first(bytes_of(count, geometry.size));
+    const auto         bytes = scratch.first(static_cast<std::size_t>(bytes_of(count, geometry.size)));
     if (!lies_in({first, count}, {block_index{0}, geometry.blocks})) return false;
     if (device.read({first, count}, bytes).has_error()) return false;
     content = bytes.subspan(skip, frame_content_bytes);

@@ -167,6 +167,12 @@ class space {
         ASHLAR_ASSERT(false);
     }
 
+    /// Memory for one group's words; whoever borrows it may not change space meanwhile.
+    [[nodiscard]] std::span<bitmap_word> scratch() noexcept {
+        scratch_group_ = no_group;
+        return scratch_;
+    }
+
     /// What is known of a group, without its bitmap.
     template <class Source>
     static result<group_summary> summary(const metadata_access<Source>& at, std::uint64_t group) noexcept {

@@ -20,6 +20,7 @@ struct volume_limits {
     std::size_t        unsynced_blocks = 1024;  ///< Data blocks that one batch may list; beyond, data is synced first.
     std::size_t        staging_bytes   = 256 * 1024;  ///< For transfers that need a copy; at least a frame and two blocks.
     std::size_t        journal_bytes   = 256 * 1024;  ///< For the journal's writes; at least what the journal needs.
+    std::size_t        verify_groups   = 4;     ///< Groups whose owners are checked in one pass.
     bool               verify_home     = true;        ///< A checkpoint reads back what it wrote.
 };
 
@@ -29,7 +30,7 @@ inline constexpr std::size_t cache_blocks_min = 16;
 [[nodiscard]] constexpr bool are_possible(const volume_limits& limits) noexcept {
     return limits.cache_blocks >= cache_blocks_min && limits.cache_blocks < (1U << 30U) && limits.transactions >= 2 &&
            limits.transaction.shadows >= 8 && limits.transaction.extents >= 4 && limits.transaction.data_blocks >= 2 &&
-           limits.transaction.objects >= 1 && limits.space.groups_loaded >= 1 && limits.space.retired >= 2 * limits.transaction.extents &&
+           limits.transaction.objects >= 1 && limits.space.groups_loaded >= 1 && limits.verify_groups >= 1 && limits.space.retired >= 2 * limits.transaction.extents &&
            limits.space.holds >= 1 && limits.unsynced_runs >= limits.transaction.extents;
 }
 
@@ -62,6 +63,7 @@ struct volume_state {
     std::span<std::byte>         staging{};
     std::span<std::byte>         journal_memory{};
     std::span<std::uint32_t>     order{};      ///< Slots in the order of their homes, during a checkpoint.
+    std::span<bitmap_word>       claims{};     ///< Bitmaps of owners, while the volume is verified.
     std::span<std::uint64_t>     replayed{};   ///< Read-only: a filter of the blocks that the journal changes.
     bounded_list<mapped_extent>  pieces{};     ///< Of the mapping that a write is making.
     bounded_list<extent>         unsynced{};   ///< Data written since the last sync, to be listed by the open batch.
@@ -132,6 +134,7 @@ struct volume_state {
         const auto least     = std::size_t{frame_bytes_of(block)} + 2 * std::size_t{block.bytes};
         const auto staging   = from.take_bytes(limits.staging_bytes < least ? least : limits.staging_bytes, alignment);
         const auto order     = from.take<std::uint32_t>(slots + frame_slots);
+        const auto claims    = from.take<bitmap_word>(limits.verify_groups * words_for(blocks_per_group(block)));
         const auto replayed  = from.take<std::uint64_t>(replay_filter_words);
         pieces.lend(from.take<mapped_extent>(limits.transaction.extents));
         unsynced.lend(from.take<extent>(limits.unsynced_runs));
@@ -148,6 +151,7 @@ struct volume_state {
         volume->transactions   = transactions;
         volume->staging        = staging;
         volume->order          = order;
+        volume->claims         = claims;
         volume->replayed       = replayed;
         volume->pieces         = pieces;
         volume->unsynced       = unsynced;

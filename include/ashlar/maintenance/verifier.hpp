@@ -1,0 +1,223 @@
+#pragma once
+/// Proves that a volume is whole: one owner for each block (R6), no leak, every checksum, every count.
+
+#include <ashlar/object/object_operation.hpp>
+
+namespace ashlar::inline v0 {
+
+enum class verify_problem : std::uint8_t {
+    two_owners,        ///< A block belongs to two extents, nodes or tables.
+    leaked,            ///< A block is in use and has no owner.
+    in_use_but_free,   ///< A block has an owner and the bitmap calls it free.
+    bad_data,          ///< A data block does not match its checksum, or cannot be read.
+    bad_metadata,      ///< A metadata block does not match its checksum, or contradicts itself.
+    bad_record,        ///< An object record or an extent contradicts the volume.
+    bad_summary,       ///< A group's record disagrees with its bitmap.
+    bad_totals,        ///< The totals disagree with what was counted.
+};
+
+struct verify_finding {
+    verify_problem problem{};
+    block_index    block{};    ///< First block concerned.
+    object_id      object{};   ///< Whose; none for tables.
+    error          why{};      ///< What reading said, where it failed.
+};
+
+struct verify_report {
+    std::uint64_t objects     = 0;
+    std::uint64_t dying       = 0;  ///< Erased or truncated, not freed yet.
+    std::uint64_t extents     = 0;
+    std::uint64_t nodes       = 0;
+    std::uint64_t data_blocks = 0;  ///< Read and compared with their checksums.
+    std::uint64_t findings    = 0;
+    block_count   in_use{};
+    block_count   leaked{};
+};
+
+/// One run over a volume, in windows of as many groups as the workspace holds bitmaps for.
+template <class Volume, class Sink>
+class verifier {
+  public:
+    verifier(Volume& volume, Sink& sink) noexcept : volume_{volume}, sink_{sink} {}
+
+    /// Errors: none but those of a broken workspace; what is wrong with the volume goes to the sink.
+    /// Cost: all data once; all metadata once a window. `with_data` off skips the data.
+    result<verify_report> run(bool with_data) noexcept {
+        const std::uint64_t at_once = volume_.claims.size() / words_per_group();
+        for (std::uint64_t group = 0; group < volume_.geometry.groups; group += at_once) {
+            first_group_ = group;
+            const std::uint64_t left = volume_.geometry.groups - group;
+            groups_    = left < at_once ? left : at_once;
+            with_data_ = with_data;
+            counting_  = group == 0;
+            for (auto& word : volume_.claims) word = 0;
+            claim_tables();
+            claim_objects();
+            for (std::uint64_t i = 0; i < groups_; ++i) compare_group(i);
+        }
+        compare_totals();
+        return report_;
+    }
+
+  private:
+    [[nodiscard]] std::size_t words_per_group() const noexcept { return words_for(blocks_per_group(volume_.geometry.block)); }
+
+    void find(verify_problem problem, block_index block, object_id object = {}, error why = {}) noexcept {
+        ++report_.findings;
+        sink_(verify_finding{problem, block, object, why});
+    }
+
+    [[nodiscard]] bool in_window(block_index block) const noexcept {
+        const auto group = place_of(block, volume_.geometry.block).group;
+        return group >= first_group_ && group - first_group_ < groups_;
+    }
+
+    /// Notes an owner for the blocks that lie in the window.
+    void claim(extent blocks, object_id owner) noexcept {
+        if (!lies_in(blocks, {block_index{0}, volume_.geometry.blocks})) {
+            if (counting_) find(verify_problem::bad_record, blocks.first, owner);
+            return;
+        }
+        static_cast<void>(for_each_group_part(blocks, volume_.geometry.block, [&](std::uint64_t group, group_run run) noexcept -> result<> {
+            if (group < first_group_ || group - first_group_ >= groups_) return success();
+            const auto words = claims_of(group - first_group_);
+            if (!all_clear(words, run)) {
+                find(verify_problem::two_owners, first_of_group(group, volume_.geometry.block) + block_count{next_set(words, run.first, run.first + run.count)}, owner);
+            }
+            set_bits(words, run);
+            return success();
+        }));
+    }
+
+    [[nodiscard]] std::span<bitmap_word> claims_of(std::uint64_t i) noexcept {
+        return volume_.claims.subspan(static_cast<std::size_t>(i) * words_per_group(), words_per_group());
+    }
+
+    void claim_tables() noexcept {
+        const block_size size = volume_.geometry.block;
+        claim({block_index{0}, block_count{frame_home(frame::count, size).value}}, {});
+        const auto content = volume_.cache.bytes(static_cast<std::uint32_t>(frame_slot::directory));
+        for (std::uint32_t i = 0; i < volume_.regions.slots(); ++i) {
+            claim(load_struct<region_slot>(content.subspan(region_slot_offset(i))).place(), {});
+        }
+    }
+
+    void claim_objects() noexcept {
+        const std::uint64_t used = records_used(volume_, no_transaction);
+        for (std::uint64_t record = 0; record < used; ++record) {
+            auto object = load_record(volume_, no_transaction, record);
+            if (object.has_error()) {
+                if (counting_) find(verify_problem::bad_metadata, object.error().where, object_id_of(record, 0), object.error());
+                continue;
+            }
+            if (object.value().in_use) claim_object(object.value());
+        }
+    }
+
+    void claim_object(object_state& object) noexcept {
+        std::uint64_t extents = 0;
+        std::uint64_t blocks  = 0;
+        auto          map     = map_of(volume_, no_transaction, object, space_use::data);
+        auto walked = map.walk({0}, {no_bound}, [&](const mapped_extent& piece) noexcept -> result<bool> {
+            ++extents;
+            blocks += piece.physical.count.value;
+            claim(piece.physical, object.id);
+            if (!piece.unwritten && !object.dying) check_data(piece.physical, object.id);
+            return true;
+        });
+        if constexpr (Volume::map_type::has_tree) {
+            if (walked.has_value()) {
+                walked = Volume::map_type::walk_nodes(map.pages(), object.map, [&](const node_place& node) noexcept -> result<bool> {
+                    claim({node.block, block_count{1}}, object.id);
+                    if (counting_) ++report_.nodes;
+                    return true;
+                });
+            }
+        }
+        if (!counting_) return;
+        if (walked.has_error()) return find(verify_problem::bad_metadata, walked.error().where, object.id, walked.error());
+        if (extents != object.map.extents || blocks != object.map.blocks) find(verify_problem::bad_record, {}, object.id);
+        if (object.dying || object.shrinking) ++report_.dying;
+        if (object.dying) return;
+        ++report_.objects;
+        report_.extents += extents;
+        ++classes_[extents_class(extents)];
+    }
+
+    /// Reads data that begins in the window, so that each extent is read in one pass.
+    void check_data(extent blocks, object_id owner) noexcept {
+        if (!with_data_ || !in_window(blocks.first) || !lies_in(blocks, {block_index{0}, volume_.geometry.blocks})) return;
+        const block_count most = whole_blocks(volume_.staging.size(), volume_.geometry.block);
+        while (!blocks.empty()) {
+            const extent part  = part_of(blocks, block_count{0}, most);
+            const auto   bytes = volume_.staging.first(static_cast<std::size_t>(bytes_of(part.count, volume_.geometry.block)));
+            if (const auto read = read_blocks(volume_, part, bytes); read.has_error()) check_each(part, owner);
+            report_.data_blocks += part.count.value;
+            blocks = part_of(blocks, part.count, blocks.count);
+        }
+    }
+
+    /// Names every bad block of a run that failed as a whole.
+    void check_each(extent blocks, object_id owner) noexcept {
+        const auto bytes = volume_.staging.first(volume_.geometry.block.bytes);
+        for (; !blocks.empty(); blocks = part_of(blocks, block_count{1}, blocks.count)) {
+            const auto read = read_blocks(volume_, {blocks.first, block_count{1}}, bytes);
+            if (read.has_error()) find(verify_problem::bad_data, blocks.first, owner, read.error());
+        }
+    }
+
+    /// Compares owners with the bitmap, and the bitmap with the group's record.
+    void compare_group(std::uint64_t i) noexcept {
+        const std::uint64_t group  = first_group_ + i;
+        const std::uint32_t blocks = volume_.geometry.group_blocks(group);
+        const auto          first  = first_of_group(group, volume_.geometry.block);
+        const auto          words  = claims_of(i);
+        const auto known = space::summary(volume_.metadata(), group);
+        if (known.has_error()) return find(verify_problem::bad_metadata, known.error().where, {}, known.error());
+        const auto scratch = volume_.space.scratch();
+        if (known.value().bitmap_written) {
+            const auto bitmap = volume_.metadata().get(volume_.regions.bitmap(group));
+            if (bitmap.has_error()) return find(verify_problem::bad_metadata, bitmap.error().where, {}, bitmap.error());
+            load_bitmap(scratch, volume_.cache.bytes(bitmap.value().slot()), blocks);
+        } else {
+            clear_bitmap(scratch, blocks);
+        }
+        const auto counted = summarize({scratch, blocks});
+        if (counted.free != known.value().free || counted.runs != known.value().runs || counted.largest != known.value().largest ||
+            counted.head != known.value().head || counted.tail != known.value().tail) {
+            find(verify_problem::bad_summary, first);
+        }
+        free_ += counted.free;
+        report_.in_use += block_count{blocks - counted.free};
+        for (std::uint32_t at = 0; at < blocks; ++at) {
+            if (words[at / word_bits] == scratch[at / word_bits] && at % word_bits == 0 && at + word_bits <= blocks) {
+                at += word_bits - 1;
+                continue;
+            }
+            const bool owned = is_set(words, at);
+            if (owned == is_set(scratch, at)) continue;
+            report_.leaked += block_count{owned ? 0U : 1U};
+            find(owned ? verify_problem::in_use_but_free : verify_problem::leaked, first + block_count{at});
+        }
+    }
+
+    void compare_totals() noexcept {
+        const auto& totals = volume_.space.totals();
+        bool        equal  = totals.free == free_ && totals.objects == report_.objects && totals.allocated_extents == report_.extents &&
+                             totals.objects_with_data == report_.objects - classes_[0];
+        for (std::size_t k = 0; k < extents_classes; ++k) equal = equal && totals.extents[k] == static_cast<std::uint32_t>(classes_[k]);
+        if (!equal) find(verify_problem::bad_totals, volume_.regions.group_table(block_count{0}).home);
+    }
+
+    Volume&       volume_;
+    Sink&         sink_;
+    verify_report report_{};
+    std::uint64_t first_group_ = 0;
+    std::uint64_t groups_      = 0;
+    std::uint64_t free_        = 0;
+    std::uint64_t classes_[extents_classes]{};
+    bool          with_data_   = true;
+    bool          counting_    = true;
+};
+
+}  // namespace ashlar::inline v0
