@@ -230,7 +230,12 @@ result<> open_volume(Volume& volume, std::uint32_t object_map_format, bool read_
                                   frame_bytes_of(volume.geometry.block), volume.id};
         BOOST_OUTCOME_TRY(volume.journal.attach(place, volume.geometry.block, volume.journal_memory));
         detail::recovery_data<Volume> data{volume};
-        BOOST_OUTCOME_TRY(volume.recovered, volume.journal.recover(volume.device, data, read_only));
+        auto recovered = volume.journal.recover(volume.device, data, read_only);
+        if (recovered.has_value()) {
+            volume.recovered = recovered.value();
+        } else if (!read_only || recovered.error().code != errc::damaged) {
+            return recovered.error();  // a damaged history can still be read, up to the damage
+        }
     } else if (found.in_use != 0) {
         return errc::unclean;
     }
