@@ -270,6 +270,84 @@ TEST_P(RingJournalDamage, AKilledProcessLeavesUnsyncedWritesThatACutInsideRecove
     EXPECT_GE(states, 100U);
 }
 
+/// Reads one leg, writes both.
+struct mirror {
+    memory_device& read_leg;
+    memory_device& other_leg;
+    device_geometry geometry() const noexcept { return read_leg.geometry(); }
+    result<> read(extent e, std::span<std::byte> in) noexcept { return read_leg.read(e, in); }
+    result<> write(extent e, std::span<const std::byte> out) noexcept {
+        BOOST_OUTCOME_TRY(read_leg.write(e, out));
+        return other_leg.write(e, out);
+    }
+    result<> sync() noexcept { return success(); }
+    result<> trim(extent) noexcept { return success(); }
+};
+
+TEST_P(RingJournalDamage, WhatRecoveryReadFromOneLegOfAMirrorStandsOnBothAfterwards) {
+    memory_device    other = make_device(shape);
+    mirror           both{device, other};
+    attached_journal journal{shape};
+    copy_image(device, other);
+    data_on<mirror> data{both};
+    ASSERT_TRUE(journal->recover(both, data, false));
+    ASSERT_TRUE(journal->anchor(both, {4}, {}));
+
+    planned_batch newest;  // Larger than the memory, so that it is copied in several runs.
+    for (std::uint64_t i = 0; i < 2; ++i) newest.entries.push_back({0, i, 0, pattern(4096, i)});
+    newest.data.emplace_back(shape.data_first().value + 9, pattern(GetParam(), 90));
+    newest.data.emplace_back(shape.data_first().value + 10, pattern(GetParam(), 91));
+    ASSERT_TRUE(write_batch(device, journal.journal, newest)) << "the cut came before the other leg was written";
+
+    attached_journal opened{shape};
+    ASSERT_TRUE(opened->recover(both, data, false));
+    EXPECT_EQ(opened->last(), sequence{5});
+    const auto expected = replayed(device, opened.journal);
+    EXPECT_EQ(expected.size(), 4U);
+    EXPECT_TRUE(std::equal(device.bytes().begin(), device.bytes().end(), other.bytes().begin())) << "both legs are the same";
+    EXPECT_EQ(ask(other, shape, false).entries, expected);
+}
+
+/// From its `turns`-th read on it answers one bit of a block wrongly: the other leg of a mirror, or a cache that was dropped.
+struct fickle_device {
+    memory_device& inner;
+    block_index    block;
+    std::size_t    byte;
+    std::uint64_t  turns;
+    std::uint64_t  reads = 0;
+    device_geometry geometry() const noexcept { return inner.geometry(); }
+    result<> read(extent e, std::span<std::byte> in) noexcept {
+        BOOST_OUTCOME_TRY(inner.read(e, in));
+        if (++reads >= turns && e.contains(block)) in[bytes_of(block - e.first, geometry().size) + byte] ^= std::byte{4};
+        return success();
+    }
+    result<> write(extent e, std::span<const std::byte> out) noexcept { return inner.write(e, out); }
+    result<> sync() noexcept { return success(); }
+    result<> trim(extent) noexcept { return success(); }
+};
+
+TEST_P(RingJournalDamage, AReadThatChangesItsAnswerDuringRecoveryIsNotAccepted) {
+    struct accept_all {
+        result<bool> matches(block_index, std::uint64_t) noexcept { return true; }
+        result<>     repeat(block_index) noexcept { return success(); }
+    } data;
+    int refused = 0;
+    for (std::uint64_t turns = 1; turns < 20; ++turns) {
+        copy_image(image, device);
+        fickle_device    fickle{device, shape.place().ring.first + block_count{begins[4]}, 200, turns};
+        attached_journal journal{shape};
+        const auto       report = journal->recover(fickle, data, false);
+        if (!report) {
+            EXPECT_EQ(report.error(), (error{errc::checksum_differs, fickle.block}));
+            EXPECT_EQ(ask(device, shape, true), whole()) << "the wrong answer was not written over the right one";
+            ++refused;
+        } else {
+            EXPECT_TRUE(report.value().last == sequence{4} || report.value().last == sequence{3});
+        }
+    }
+    EXPECT_GE(refused, 3) << "the data check, the repetition and the copy each read again";
+}
+
 // ---- hostile images: every hash is right, the numbers are not ----
 
 constexpr std::uint64_t extremes[] = {0, 1, 2, 5, 23, 24, 27, 28, 79, 80, 107, 108, 511, 512, 4095, 4096, 4097, 65536, 0x7FFF'FFFF, 0xFFFF'FFFF,
@@ -282,7 +360,8 @@ struct crafted_batch {
     std::vector<batch_data_item>    list{1};
     std::vector<journal_entry_head> heads{2};
     journal_marker                  commit;
-    std::size_t                     carried = 40;  ///< Bytes that follow each head, whatever it says.
+    std::size_t                     carried = 40;     ///< Bytes that follow each head, whatever it says.
+    std::uint64_t                   item_error = 0;   ///< Added to the hash of each entry.
 
     crafted_batch(std::uint64_t number, std::uint64_t epoch, std::uint64_t chain) {
         header.volume       = test_volume();
@@ -318,7 +397,7 @@ struct crafted_batch {
             const auto place = bytes.size();
             add(head);
             bytes.resize(bytes.size() + carried, std::byte{0x5A});
-            add(le_u64{item_hash(std::span{bytes}.subspan(place), seed, place)});
+            add(le_u64{item_hash(std::span{bytes}.subspan(place), seed, place) + item_error});
         }
         add(commit);
         bytes.resize(bytes.size() - 8);
@@ -444,6 +523,12 @@ TEST_F(RingJournalHostile, AnEntryThatIsTooLongForAFrameIsNoEntry) {
         head.length = 4097;
         head.offset = 0;
     }
+    EXPECT_EQ(recovered_with(b), 1U);
+}
+
+TEST_F(RingJournalHostile, AnEntryWithAWrongHashIsNoEntryEvenInABatchWithARightOne) {
+    crafted_batch b{2, 1, chain};
+    b.item_error = 1;
     EXPECT_EQ(recovered_with(b), 1U);
 }
 

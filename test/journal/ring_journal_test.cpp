@@ -3,6 +3,8 @@
 #include <ashlar/journal/no_journal.hpp>
 #include <ashlar/testing/faulty_device.hpp>
 
+#include <algorithm>
+
 namespace ashlar::test {
 namespace {
 
@@ -136,12 +138,25 @@ TEST(RingJournalRing, TheSameOperationsGiveTheSameBytesWhateverMemoryIsLent) {
         ASSERT_TRUE(journal->format(device, {}));
         for (std::uint64_t i = 1; i <= 12; ++i) {
             if (journal->room().value < 12) { ASSERT_TRUE(journal->anchor(device, journal->next(), {i, i})); }
-            ASSERT_TRUE(commit(device, journal.journal, small_batch(i, i * 340)));
+            ASSERT_TRUE(commit(device, journal.journal, small_batch(i, i % 2 == 0 ? 100 : i * 340)));
         }
         images.emplace_back(device.bytes().begin(), device.bytes().end());
     }
     EXPECT_EQ(images[0], images[1]);
     EXPECT_EQ(images[0], images[2]);
+}
+
+TEST(RingJournalRing, TheRestOfABatchsLastBlockIsZero) {
+    const journal_shape shape;
+    auto                device = make_device(shape);
+    attached_journal    journal{shape};
+    ASSERT_TRUE(journal->format(device, {}));
+    ASSERT_TRUE(commit(device, journal.journal, small_batch(1, 4000)));
+    const auto at = bytes_of(journal->capacity() - journal->room(), shape.size());
+    ASSERT_TRUE(commit(device, journal.journal, small_batch(2)));
+    const auto used = batch_bytes(0, 2, 116, false);
+    const auto rest = std::span{device.bytes()}.subspan(byte_offset(shape.place().ring.first, shape.size()) + at + used, 512 - used);
+    EXPECT_TRUE(std::all_of(rest.begin(), rest.end(), [](std::byte one) { return one == std::byte{0}; }));
 }
 
 TEST(RingJournalRing, AFullRingRefusesABatchAndStaysUsable) {
