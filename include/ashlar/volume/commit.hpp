@@ -218,7 +218,7 @@ result<> join(Volume& volume, transaction_state& tx) noexcept {
 template <class Volume>
 void abandon(Volume& volume, transaction_state& tx) noexcept {
     for (const auto& run : tx.taken.all()) {
-        if (run.fresh) volume.space.release(run.blocks, volume.geometry.block);
+        if (run.fresh && !run.borrowed) volume.space.release(run.blocks, volume.geometry.block);
     }
     for (const auto shadow : tx.shadows.all()) volume.cache.release_shadow(shadow);
     tx.shadows.clear();

@@ -13,6 +13,7 @@ struct block_change {
     std::uint32_t sums     = 0;      ///< Taken data: its first checksum's place in `transaction::sums`.
     bool          data     = false;  ///< Has checksums.
     bool          fresh    = true;   ///< Taken: was free before; false for reserved space that is written now.
+    bool          borrowed = false;  ///< Taken: reserved by somebody who keeps it where the transaction is dropped.
     bool          metadata = false;  ///< Given back: was a metadata block, so replay could still write it.
 };
 
