@@ -1,6 +1,7 @@
 #pragma once
 /// The store: objects on a device, composed from the policies of a blueprint.
 
+#include <ashlar/maintenance/trimmer.hpp>
 #include <ashlar/maintenance/verifier.hpp>
 #include <ashlar/store_options.hpp>
 #include <ashlar/store_transaction.hpp>
@@ -232,6 +233,13 @@ class store {
     result<transaction> begin() noexcept {
         tick();
         return transaction::begin(volume());
+    }
+
+    /// Tells the device about free blocks, at most `blocks_max` of them. Call it again until the report says finished.
+    /// Errors: read_only; those of the device. After a crash some blocks are trimmed again, which is harmless.
+    result<trim_report> trim(block_count blocks_max) noexcept {
+        tick();
+        return trimmer<volume_type>{volume()}.step(blocks_max);
     }
 
     /// Proves that the volume is whole; `sink(const verify_finding&)` hears what is not. Cost: all metadata and, with

@@ -187,6 +187,7 @@ class verifier {
             counted.head != known.value().head || counted.tail != known.value().tail) {
             find(verify_problem::bad_summary, first);
         }
+        check_trimmed(group, known.value(), scratch, blocks);
         free_ += counted.free;
         report_.in_use += block_count{blocks - counted.free};
         for (std::uint32_t at = 0; at < blocks; ++at) {
@@ -201,9 +202,26 @@ class verifier {
         }
     }
 
+    /// A block that is known to be trimmed is free, and the count agrees.
+    void check_trimmed(std::uint64_t group, const group_summary& known, std::span<const bitmap_word> in_use, std::uint32_t blocks) noexcept {
+        trimmed_ += known.trimmed;
+        if (!known.trimmed_written) return;
+        const auto pin = volume_.metadata().get(volume_.regions.trimmed(group));
+        if (pin.has_error()) return find(verify_problem::bad_metadata, pin.error().where, {}, pin.error());
+        const auto    bytes = volume_.cache.bytes(pin.value().slot());
+        std::uint32_t count = 0;
+        bool          free  = true;
+        for (std::uint32_t at = 0; at < blocks; ++at) {
+            const bool trimmed = (bytes[at / 8U] >> (at % 8U) & std::byte{1}) != std::byte{0};
+            count += trimmed ? 1U : 0U;
+            free = free && !(trimmed && is_set(in_use, at));
+        }
+        if (count != known.trimmed || !free) find(verify_problem::bad_summary, volume_.regions.trimmed(group).home);
+    }
+
     void compare_totals() noexcept {
         const auto& totals = volume_.space.totals();
-        bool        equal  = totals.free == free_ && totals.objects == report_.objects && totals.allocated_extents == report_.extents &&
+        bool        equal  = totals.free == free_ && totals.trimmed == trimmed_ && totals.objects == report_.objects && totals.allocated_extents == report_.extents &&
                              totals.objects_with_data == report_.objects - classes_[0];
         for (std::size_t k = 0; k < extents_classes; ++k) equal = equal && totals.extents[k] == static_cast<std::uint32_t>(classes_[k]);
         if (!equal) find(verify_problem::bad_totals, volume_.regions.group_table(block_count{0}).home);
@@ -215,6 +233,7 @@ class verifier {
     std::uint64_t first_group_ = 0;
     std::uint64_t groups_      = 0;
     std::uint64_t free_        = 0;
+    std::uint64_t trimmed_     = 0;
     std::uint64_t classes_[extents_classes]{};
     bool          with_data_   = true;
     bool          counting_    = true;

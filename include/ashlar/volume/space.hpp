@@ -93,9 +93,7 @@ class space {
         if (found.empty()) return error{errc::no_contiguous_space};
         last_group_ = place_of(found.first, at.geometry.block).group;
         if (request.use == space_use::data) last_end_ = found.end();
-        windows_.set_busy(found, at.geometry.block);
-        reserved_.push(found);
-        reserved_blocks_ += found.count.value;
+        reserve_run(found, at.geometry.block);
         return found;
     }
 
@@ -103,6 +101,38 @@ class space {
     void release(extent run, block_size size) noexcept {
         unreserve(run);
         windows_.set_free(run, size);
+    }
+
+    [[nodiscard]] bool can_reserve() const noexcept { return !reserved_.full(); }
+
+    /// Takes a run that the caller found free in its group's window.
+    void reserve_run(extent run, block_size size) noexcept {
+        windows_.set_busy(run, size);
+        reserved_.push(run);
+        reserved_blocks_ += run.count.value;
+    }
+
+    /// Notes in the open batch that the device knows the run to be free. Precondition: it is reserved by the caller.
+    template <class Source>
+    result<> note_trimmed(const metadata_access<Source>& at, extent run) noexcept {
+        return for_each_group_part(run, at.geometry.block, [&](std::uint64_t group, group_run part) noexcept -> result<> {
+            BOOST_OUTCOME_TRY(auto known, summary(at, group));
+            const auto place = group_record_of(group, at.geometry.block);
+            BOOST_OUTCOME_TRY(const auto header, at.get(at.regions.group_table(place.block)));
+            BOOST_OUTCOME_TRY(const auto totals, at.get(at.regions.group_table(block_count{0})));
+            BOOST_OUTCOME_TRY(const auto bitmap, known.trimmed_written ? at.get(at.regions.trimmed(group)) : at.create(at.regions.trimmed(group)));
+            const auto touched = bytes_of_run(part);
+            write_run(at.cache.bytes(bitmap.slot()).subspan(touched.offset, touched.length), part, true);
+            at.cache.change(bitmap.slot(), touched.offset, touched.length);
+            known.trimmed_written = true;
+            known.trimmed += part.count;
+            store_struct(at.cache.bytes(header.slot()).subspan(place.byte), encode_group(known));
+            at.cache.change(header.slot(), place.byte, group_record_bytes);
+            totals_.trimmed += part.count;
+            store_struct(at.cache.bytes(totals.slot()), encode_totals(totals_));
+            at.cache.change(totals.slot(), 0, sizeof(volume_totals_record));
+            return success();
+        });
     }
 
     // Joining a batch. ----------------------------------------------------------------------------------------------

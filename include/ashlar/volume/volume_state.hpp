@@ -79,6 +79,7 @@ struct volume_state {
     sequence        batches{};             ///< Without a journal: the last batch.
     std::uint64_t   generation     = 0;    ///< The last that a mapping was given.
     std::uint64_t   last_record    = 0;    ///< Where the last free record was found.
+    std::uint64_t   trim_group     = 0;    ///< Where trimming goes on.
     std::uint64_t   now            = 0;    ///< The engine's time at its last call, for the anchor; 0 without a clock.
     bool            read_only      = false;
     bool            must_replay    = false;  ///< Read-only: homes are older than the journal.
