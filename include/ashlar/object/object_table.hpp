@@ -3,6 +3,7 @@
 
 #include <ashlar/format/object_name.hpp>
 #include <ashlar/format/object_record.hpp>
+#include <ashlar/vocabulary/short_division.hpp>
 #include <ashlar/volume/block_edit.hpp>
 #include <ashlar/volume/commit.hpp>
 
@@ -39,9 +40,9 @@ template <class Volume>
             record -= here;
             continue;
         }
-        const std::uint64_t block = record / per_block;
-        const auto          rest  = static_cast<std::uint32_t>(record - block * per_block);
-        return record_place{volume.regions.object_block(i, block), rest * volume.record_bytes, rest == 0};
+        const auto place = divide_by_short(record, static_cast<std::uint16_t>(per_block));
+        const auto rest  = static_cast<std::uint32_t>(place.rest);
+        return record_place{volume.regions.object_block(i, place.quotient), rest * volume.record_bytes, rest == 0};
     }
     return std::nullopt;
 }

@@ -1,6 +1,8 @@
 #pragma once
-/// Division by 2^k - 1 without a division: metadata blocks give 16 bytes to their trailer, so they hold so many items.
+/// Division without the 64-bit division that small processors lack. By 2^k - 1 it is shifts: metadata blocks give 16 bytes
+/// to their trailer, so they hold so many items.
 
+#include <cstddef>
 #include <cstdint>
 
 namespace ashlar::inline v0 {
@@ -24,6 +26,29 @@ struct quotient_and_rest {
         answer.rest -= high * divisor;
     }
     return answer;
+}
+
+/// Divides in four digits of 16 bits, each by a 32-bit division. Precondition: divisor is not zero.
+[[nodiscard]] constexpr quotient_and_rest divide_in_digits(std::uint64_t value, std::uint16_t divisor) noexcept {
+    quotient_and_rest answer;
+    std::uint32_t     rest = 0;
+    for (unsigned shift = 64; shift != 0;) {
+        shift -= 16;
+        const std::uint32_t digit = (rest << 16U) | static_cast<std::uint16_t>(value >> shift);
+        answer.quotient           = (answer.quotient << 16U) | (digit / divisor);
+        rest                      = digit % divisor;
+    }
+    answer.rest = rest;
+    return answer;
+}
+
+/// Divides by a small number: by the processor's own division where it has one of 64 bits. Precondition: divisor is not zero.
+[[nodiscard]] constexpr quotient_and_rest divide_by_short(std::uint64_t value, std::uint16_t divisor) noexcept {
+    if constexpr (sizeof(std::size_t) >= sizeof(std::uint64_t)) {
+        return {value / divisor, value % divisor};
+    } else {
+        return divide_in_digits(value, divisor);
+    }
 }
 
 }  // namespace ashlar::inline v0
