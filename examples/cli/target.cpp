@@ -62,7 +62,9 @@ void find_volume(std::span<const std::byte> front, format_target& target) {
         const auto content = front.subspan(at, ashlar::frame_bytes_min);
         if (!ashlar::is_superblock(content)) return;
         target.holds_volume = true;
-        target.block_bytes  = ashlar::load_struct<ashlar::superblock>(content).block_bytes;
+        const auto super    = ashlar::load_struct<ashlar::superblock>(content);
+        target.block_bytes  = super.block_bytes;
+        target.blocks       = super.blocks;
     };
     take(0);
     for (std::size_t frame = ashlar::frame_bytes_min; frame <= ashlar::block_bytes_max; frame *= 2) take(frame * ashlar::frame::superblock_mirror);

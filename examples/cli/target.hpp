@@ -16,6 +16,7 @@ struct format_target {
     std::string   holds{};            ///< What its first bytes belong to; empty for zeros.
     bool          holds_volume = false;  ///< An ashlar volume, perhaps a damaged one.
     std::uint32_t block_bytes  = 0;      ///< As a whole superblock of that volume says; 0 where none is whole.
+    std::uint64_t blocks       = 0;      ///< Likewise.
 };
 
 /// Looks without writing. Errors: a folder or another kind of file that cannot be a volume, or no permission.

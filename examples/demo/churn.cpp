@@ -27,6 +27,7 @@ constexpr std::size_t   slot_bytes   = 4096;
 struct slot_state {
     std::uint64_t issued       = 0;
     std::uint64_t acknowledged = 0;
+    std::uint64_t used         = 0;  ///< The highest version ever; a version that a crash took is not used again.
 };
 
 struct foreground_state {
@@ -45,8 +46,9 @@ void fill_slot(std::span<std::byte> bytes, std::size_t object, std::uint64_t slo
     }
 }
 
-/// Lines "object INDEX ID", "issued OBJECT SLOT VERSION" before a write, "acknowledged" after a sync: everything issued
-/// so far is durable. The system keeps the lines when the process is killed.
+/// Lines "object INDEX ID"; "issued OBJECT SLOT VERSION" before a write; "acknowledged" after a sync: everything issued so
+/// far is durable; "found OBJECT SLOT VERSION" where a crash took a version that was not acknowledged. The system keeps
+/// the lines when the process is killed.
 class acknowledged_log {
   public:
     static cli::result<acknowledged_log> open(const std::string& path) {
@@ -65,7 +67,9 @@ class acknowledged_log {
             std::uint64_t      a = 0, b = 0, c = 0;
             words >> verb >> a >> b >> c;
             if (verb == "object" && a < object_count) state.objects[a] = {b};
-            if (verb == "issued" && a < object_count && b < slot_count) state.slots[a][b].issued = c;
+            const bool place = a < object_count && b < slot_count;
+            if (verb == "issued" && place) state.slots[a][b].issued = state.slots[a][b].used = c;
+            if (verb == "found" && place) state.slots[a][b].issued = state.slots[a][b].acknowledged = c;
             if (verb != "acknowledged") continue;
             for (auto& slots : state.slots) {
                 for (auto& slot : slots) slot.acknowledged = slot.issued;
@@ -89,11 +93,17 @@ class foreground {
     foreground(cli::volume& on, acknowledged_log log, foreground_state state, std::uint64_t seed)
         : on_{on}, log_{std::move(log)}, state_{state}, random_{seed} {}
 
-    /// Every slot of every object, against the log. Errors: lost or mixed bytes, with the place.
+    /// Every slot of every object, against the log. Errors: lost or mixed bytes, with the place. What is found counts as
+    /// acknowledged from here on: recovery has made it durable.
     cli::result<> check_all() {
         for (std::size_t object = 0; object < object_count; ++object) {
             for (std::uint64_t slot = 0; slot < slot_count; ++slot) {
-                BOOST_OUTCOME_TRY(check(object, slot));
+                auto& known = state_.slots[object][slot];
+                BOOST_OUTCOME_TRY(const auto version, check(object, slot));
+                newer += version > known.acknowledged ? 1U : 0U;
+                if (version == known.issued && version == known.acknowledged) continue;
+                known.issued = known.acknowledged = version;
+                BOOST_OUTCOME_TRY(log_.write(fmt::format("found {} {} {}\n", object, slot, version)));
             }
         }
         return cli::success();
@@ -140,12 +150,13 @@ class foreground {
     latencies     times{};
 
   private:
-    cli::result<> check(std::size_t object, std::uint64_t slot) {
+    /// The version that the slot holds.
+    cli::result<std::uint64_t> check(std::size_t object, std::uint64_t slot) {
         std::array<std::byte, slot_bytes> found{}, wanted{};
         BOOST_OUTCOME_TRY(const auto got, on_.read(state_.objects[object], slot * slot_bytes, found));
         std::uint64_t version = 0;
         std::memcpy(&version, found.data(), sizeof version);
-        auto& known = state_.slots[object][slot];
+        const auto& known = state_.slots[object][slot];
         fill_slot(wanted, object, slot, version);
         if (got != slot_bytes || found != wanted || version < known.acknowledged || version > known.issued) {
             return cli::failure{cli::exit_code::corrupt,
@@ -153,22 +164,20 @@ class foreground {
                                             known.issued, found != wanted ? ", and mixed bytes" : ""),
                                 on_.path(), "keep the volume and report this"};
         }
-        newer += version > known.acknowledged ? 1U : 0U;
         ++checked;
-        return cli::success();
+        return version;
     }
 
     cli::result<> overwrite(std::size_t object, std::uint64_t slot) {
         std::array<std::byte, slot_bytes> bytes{};
-        const auto version = ++next_version_of(object, slot);
+        auto&      known   = state_.slots[object][slot];
+        const auto version = known.issued = ++known.used;
         fill_slot(bytes, object, slot, version);
         BOOST_OUTCOME_TRY(log_.write(fmt::format("issued {} {} {}\n", object, slot, version)));
         BOOST_OUTCOME_TRY(on_.write(state_.objects[object], slot * slot_bytes, bytes));
         ++overwritten;
         return cli::success();
     }
-
-    std::uint64_t& next_version_of(std::size_t object, std::uint64_t slot) { return state_.slots[object][slot].issued; }
 
     cli::volume&     on_;
     acknowledged_log log_;
@@ -239,7 +248,6 @@ cli::result<> churn(const churn_options& options) {
     if (known.made()) {
         BOOST_OUTCOME_TRY(front.check_all());
         tell({{"event", "checked"}, {"slots", front.checked}, {"newer_than_acknowledged", front.newer}});
-        BOOST_OUTCOME_TRY(front.acknowledge());
     } else {
         BOOST_OUTCOME_TRY(front.make_objects());
     }

@@ -97,13 +97,13 @@ class store {
 
     /// Errors: too_large when the table has all its parts; those of space and device.
     result<object_id> create() noexcept {
-        tick();
+        const auto guard = enter();
         return create_one(volume());
     }
 
     /// The object is gone at once; its blocks are freed in steps, some now, the rest by `maintain` or when space is short.
     result<> erase(object_id id) noexcept {
-        tick();
+        const auto guard = enter();
         if (id == root()) return errc::invalid_argument;
         return erase_one(volume(), id);
     }
@@ -111,6 +111,7 @@ class store {
     /// Reads from `offset` on; fewer bytes at the end of the object. Errors: not_found; checksum_differs with the block.
     /// Cost: one transfer an extent; the checksum blocks that are not cached.
     result<std::size_t> read(object_id id, std::uint64_t offset, std::span<std::byte> into) noexcept {
+        const auto guard = enter();
         BOOST_OUTCOME_TRY(auto object, load_object(volume(), no_transaction, id));
         const std::uint64_t left  = offset < object.size ? object.size - offset : 0;
         const std::size_t   bytes = into.size() < left ? into.size() : static_cast<std::size_t>(left);
@@ -132,21 +133,19 @@ class store {
     /// Writes bytes; past the end the object grows, and what is skipped reads as zeros.
     /// Errors: too_large beyond write_bytes_max; pinned; busy; not_found; those of space and device. Nothing is half done.
     result<> write(object_id id, std::uint64_t offset, std::span<const std::byte> bytes) noexcept {
-        tick();
-        return change_object(volume(), id, [&](std::uint32_t tx, object_state& object) noexcept {
-            return write_object(volume(), tx, object, offset, bytes, space_use::data);
-        });
+        const auto guard = enter();
+        return write_here(id, offset, bytes);
     }
 
     /// Writes behind the end and answers where. More than write_bytes_max is cut: then the parts are atomic, not the whole.
     result<std::uint64_t> append(object_id id, std::span<const std::byte> bytes) noexcept {
-        tick();
+        const auto guard = enter();
         BOOST_OUTCOME_TRY(const auto object, load_object(volume(), no_transaction, id));
         const std::size_t most = static_cast<std::size_t>(write_bytes_max());
         std::uint64_t     at   = object.size;
         do {
             const auto part = bytes.first(bytes.size() < most ? bytes.size() : most);
-            BOOST_OUTCOME_TRY(write(id, at, part));
+            BOOST_OUTCOME_TRY(write_here(id, at, part));
             at += part.size();
             bytes = bytes.subspan(part.size());
         } while (!bytes.empty());
@@ -166,19 +165,19 @@ class store {
 
     /// Sets the size; bytes past the end are zero. Errors: pinned; out_of_range; those of write.
     result<> truncate(object_id id, std::uint64_t size) noexcept {
-        tick();
+        const auto guard = enter();
         return change_object(volume(), id, [&](std::uint32_t tx, object_state& object) noexcept { return truncate_object(volume(), tx, object, size); });
     }
 
     /// Makes a hole, which reads as zeros; whole blocks become free. Errors: pinned; too_large; those of write.
     result<> punch(object_id id, std::uint64_t offset, std::uint64_t length) noexcept {
-        tick();
+        const auto guard = enter();
         return change_object(volume(), id, [&](std::uint32_t tx, object_state& object) noexcept { return punch_object(volume(), tx, object, offset, length); });
     }
 
     /// Gives the holes of a range blocks, which later writes fill in place. The size stays.
     result<> reserve(object_id id, std::uint64_t offset, std::uint64_t length) noexcept {
-        tick();
+        const auto guard = enter();
         return change_object(volume(), id, [&](std::uint32_t tx, object_state& object) noexcept { return reserve_object(volume(), tx, object, offset, length); });
     }
 
@@ -187,17 +186,19 @@ class store {
     result<> unpin(object_id id, std::uint64_t offset, std::uint64_t length) noexcept { return set_pinned(id, offset, length, false); }
 
     result<std::uint64_t> size(object_id id) noexcept {
+        const auto guard = enter();
         BOOST_OUTCOME_TRY(const auto object, load_object(volume(), no_transaction, id));
         return object.size;
     }
 
     result<object_info> info(object_id id) noexcept {
+        const auto guard = enter();
         BOOST_OUTCOME_TRY(const auto object, load_object(volume(), no_transaction, id));
         return object_info{object.id, object.size, object.map.blocks, object.map.extents, object.generation, object.map.height, object.attributes};
     }
 
     result<> set_attributes(object_id id, std::span<const std::byte, attribute_bytes> attributes) noexcept {
-        tick();
+        const auto guard = enter();
         return change_object(volume(), id, [&](std::uint32_t, object_state& object) noexcept -> result<> {
             std::memcpy(object.attributes.data(), attributes.data(), attribute_bytes);
             return success();
@@ -205,10 +206,14 @@ class store {
     }
 
     /// The first object behind `after` in the order of ids; object_id{} begins.
-    result<std::optional<object_id>> next_object(object_id after) noexcept { return ashlar::next_object(volume(), after); }
+    result<std::optional<object_id>> next_object(object_id after) noexcept {
+        const auto guard = enter();
+        return ashlar::next_object(volume(), after);
+    }
 
     /// The extent that covers `from`, or else the first after it.
     result<std::optional<mapped_extent>> next_extent(object_id id, logical_block from) noexcept {
+        const auto guard = enter();
         BOOST_OUTCOME_TRY(auto object, load_object(volume(), no_transaction, id));
         return map_of(volume(), no_transaction, object, space_use::data).find(from);
     }
@@ -218,27 +223,27 @@ class store {
     /// Everything that returned before is durable when this returns. Cost: one journal write and one sync; nothing when
     /// nothing changed. After an error writing has ended.
     result<> sync() noexcept {
-        tick();
+        const auto guard = enter();
         if (volume().read_only) return errc::read_only;
         return flush(volume());
     }
 
     /// Brings every change home and empties the journal.
     result<> checkpoint() noexcept {
-        tick();
+        const auto guard = enter();
         return ashlar::checkpoint(volume());
     }
 
     /// Several changes that become visible and durable together. Errors: busy; too_large; those of making room.
     result<transaction> begin() noexcept {
-        tick();
+        const auto guard = enter();
         return transaction::begin(volume());
     }
 
     /// Tells the device about free blocks, at most `blocks_max` of them. Call it again until the report says finished.
     /// Errors: read_only; those of the device. After a crash some blocks are trimmed again, which is harmless.
     result<trim_report> trim(block_count blocks_max) noexcept {
-        tick();
+        const auto guard = enter();
         return trimmer<volume_type>{volume()}.step(blocks_max);
     }
 
@@ -246,6 +251,7 @@ class store {
     /// `with_data`, all data is read. Safe while transactions are open: what has not joined has no part in it.
     template <class Sink>
     result<verify_report> verify(Sink&& sink, bool with_data = true) noexcept {
+        const auto guard = enter();
         return verifier<volume_type, std::remove_reference_t<Sink>>{volume(), sink}.run(with_data);
     }
 
@@ -326,11 +332,23 @@ class store {
         return made;
     }
 
+    result<> write_here(object_id id, std::uint64_t offset, std::span<const std::byte> bytes) noexcept {
+        return change_object(volume(), id, [&](std::uint32_t tx, object_state& object) noexcept {
+            return write_object(volume(), tx, object, offset, bytes, space_use::data);
+        });
+    }
+
     result<> set_pinned(object_id id, std::uint64_t offset, std::uint64_t length, bool pinned) noexcept {
-        tick();
+        const auto guard = enter();
         return change_object(volume(), id, [&](std::uint32_t tx, object_state& object) noexcept {
             return pin_object(volume(), tx, object, offset, length, pinned);
         });
+    }
+
+    /// Excludes other threads, where the blueprint has any, for one call.
+    [[nodiscard]] locked<typename B::threading> enter() noexcept {
+        tick();
+        return locked<typename B::threading>{volume().mutex};
     }
 
     /// The engine's time is that of the call.

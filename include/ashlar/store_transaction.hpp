@@ -16,7 +16,7 @@ class [[nodiscard]] store_transaction {
     store_transaction(store_transaction&& other) noexcept : volume_{std::exchange(other.volume_, nullptr)}, tx_{other.tx_}, broken_{other.broken_} {}
     store_transaction& operator=(store_transaction&& other) noexcept {
         if (this != &other) {
-            drop();
+            abort();
             volume_ = std::exchange(other.volume_, nullptr);
             tx_     = other.tx_;
             broken_ = other.broken_;
@@ -25,7 +25,7 @@ class [[nodiscard]] store_transaction {
     }
     store_transaction(const store_transaction&)            = delete;
     store_transaction& operator=(const store_transaction&) = delete;
-    ~store_transaction() { drop(); }
+    ~store_transaction() { abort(); }
 
     [[nodiscard]] static result<store_transaction> begin(Volume& volume) noexcept {
         BOOST_OUTCOME_TRY(admit(volume, usual_grant(volume)));
@@ -35,6 +35,7 @@ class [[nodiscard]] store_transaction {
 
     result<object_id> create() noexcept {
         BOOST_OUTCOME_TRY(usable());
+        const guard_type guard{volume_->mutex};
         auto made = create_object(*volume_, tx_);
         if (made.has_error()) return fail(made.error());
         return made.value().id;
@@ -72,6 +73,7 @@ class [[nodiscard]] store_transaction {
     /// is dropped and nothing happened. An error of the device: opening the store again decides whether it happened.
     result<> commit() noexcept {
         BOOST_OUTCOME_TRY(usable());
+        const guard_type guard{volume_->mutex};
         auto joined = join_if_it_fits(*volume_, tx_);
         if (joined.has_error() && may_be_relieved(*volume_, joined.error().code)) {
             if (auto room = ashlar::checkpoint(*volume_); room.has_error()) return fail(room.error());
@@ -83,9 +85,15 @@ class [[nodiscard]] store_transaction {
     }
 
     /// Drops it: nothing of it happened.
-    void abort() noexcept { drop(); }
+    void abort() noexcept {
+        if (volume_ == nullptr) return;
+        const guard_type guard{volume_->mutex};
+        drop();
+    }
 
   private:
+    using guard_type = locked<typename Volume::threading_type>;
+
     store_transaction(Volume& volume, std::uint32_t tx) noexcept : volume_{&volume}, tx_{tx} {}
 
     /// Errors: invalid_argument after commit, abort or an error.
@@ -103,6 +111,7 @@ class [[nodiscard]] store_transaction {
     template <class Change>
     result<> change(object_id id, Change&& change) noexcept {
         BOOST_OUTCOME_TRY(usable());
+        const guard_type guard{volume_->mutex};
         BOOST_OUTCOME_TRY(prepare(id));
         auto done = change_in(*volume_, tx_, id, [&](std::uint32_t, object_state& object) noexcept { return change(object); });
         if (done.has_error()) return fail(done.error());

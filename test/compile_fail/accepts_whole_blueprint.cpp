@@ -1,4 +1,4 @@
 // The counterpart of all refusals: the blueprint that they break passes.
 #include "parts.hpp"
 
-gate<whole> store;
+ashlar::store<whole> store;

@@ -9,4 +9,4 @@ struct allocator_without_find {
 struct log_store : whole {
     using allocator = allocator_without_find;
 };
-gate<log_store> store;
+ashlar::store<log_store> store;

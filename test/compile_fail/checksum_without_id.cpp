@@ -9,4 +9,4 @@ struct checksum_without_id {
 struct log_store : whole {
     using checksum = checksum_without_id;
 };
-gate<log_store> store;
+ashlar::store<log_store> store;

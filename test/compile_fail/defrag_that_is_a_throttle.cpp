@@ -5,4 +5,4 @@
 struct log_store : whole {
     using defrag = ashlar::no_throttle;
 };
-gate<log_store> store;
+ashlar::store<log_store> store;

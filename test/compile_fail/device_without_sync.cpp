@@ -12,4 +12,4 @@ struct device_without_sync {
 struct log_store : whole {
     using device = device_without_sync;
 };
-gate<log_store> store;
+ashlar::store<log_store> store;

@@ -9,4 +9,4 @@ struct journal_without_seal : ashlar::ring_journal {
 struct log_store : whole {
     using journal = journal_without_seal;
 };
-gate<log_store> store;
+ashlar::store<log_store> store;

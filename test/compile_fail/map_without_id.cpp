@@ -8,4 +8,4 @@ struct map_without_name {
 struct log_store : whole {
     using object_map = map_without_name;
 };
-gate<log_store> store;
+ashlar::store<log_store> store;

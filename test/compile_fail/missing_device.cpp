@@ -7,4 +7,4 @@ struct log_store : ashlar::blueprint {
     using journal   = ashlar::ring_journal;
     using threading = ashlar::single_threaded;
 };
-gate<log_store> store;
+ashlar::store<log_store> store;

@@ -6,4 +6,4 @@ struct log_store : ashlar::blueprint {
     using device    = ashlar::memory_device;
     using threading = ashlar::single_threaded;
 };
-gate<log_store> store;
+ashlar::store<log_store> store;

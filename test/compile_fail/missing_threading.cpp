@@ -7,4 +7,4 @@ struct log_store : ashlar::blueprint {
     using device  = ashlar::memory_device;
     using journal = ashlar::ring_journal;
 };
-gate<log_store> store;
+ashlar::store<log_store> store;

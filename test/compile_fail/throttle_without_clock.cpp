@@ -2,9 +2,7 @@
 // expect: ThrottleHasClock
 #include "parts.hpp"
 
-#include <ashlar/throttle/token_bucket.hpp>
-
 struct log_store : whole {
     using throttle = ashlar::token_bucket;
 };
-gate<log_store> store;
+ashlar::store<log_store> store;

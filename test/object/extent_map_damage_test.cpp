@@ -24,14 +24,26 @@ void fill(memory_pages& pages, extent_map_state& map, std::mt19937_64& random) {
     ASSERT_GE(map.height, 3U);
 }
 
-/// Changes some bytes of a node behind the tree's back, where it hurts: mostly the header and the keys.
+/// Changes some bytes of a node behind the tree's back, where it hurts: inner nodes, headers and keys more than the rest.
 void damage(memory_pages& pages, std::mt19937_64& random) {
-    auto victim = pages.nodes.begin();
-    std::advance(victim, static_cast<long>(random() % pages.nodes.size()));
-    auto& bytes = victim->second.bytes;
+    std::vector<std::vector<std::byte>*> inner;
+    std::vector<std::vector<std::byte>*> leaves;
+    for (auto& [block, node] : pages.nodes) {
+        const bool is_leaf = load_struct<node_header>(node.bytes).level == 0;
+        (is_leaf ? leaves : inner).push_back(&node.bytes);
+    }
+    const auto& victims = random() % 2 == 0 ? inner : leaves;
+    auto&       bytes   = *victims[random() % victims.size()];
     for (auto flips = 1 + random() % 3; flips > 0; --flips) {
         const std::size_t at = random() % 2 == 0 ? random() % 80 : random() % (bytes.size() - trailer_bytes);
-        bytes[at]            = random() % 2 == 0 ? bytes[at] ^ static_cast<std::byte>(1U << (random() % 8)) : static_cast<std::byte>(random());
+        switch (random() % 3) {
+            case 0: bytes[at] ^= static_cast<std::byte>(1U << (random() % 8)); break;
+            case 1: bytes[at] = static_cast<std::byte>(random()); break;
+            default: {  // a number of the node in the wrong place
+                const std::size_t to = node_header_bytes + random() % 8 * entry_bytes + random() % 3 * 8;
+                std::memmove(bytes.data() + to, bytes.data() + node_header_bytes + random() % 8 * entry_bytes + random() % 3 * 8, 8);
+            }
+        }
     }
 }
 
@@ -55,7 +67,7 @@ errc call_something(memory_pages& pages, extent_map_state& map, std::mt19937_64&
 TEST(ExtentTree, DamagedNodesGiveErrorsAndNeverACrash) {
     std::mt19937_64 random{31};
     int             seen = 0;
-    for (int round = 0; round < 400; ++round) {
+    for (int round = 0; round < 1500; ++round) {
         memory_pages     pages{512};
         extent_map_state map;
         pages.guards_edits = false;
@@ -72,7 +84,7 @@ TEST(ExtentTree, DamagedNodesGiveErrorsAndNeverACrash) {
         ASSERT_EQ(pages.pins, 0);
         ASSERT_LE(pages.pins_most, 3);
     }
-    EXPECT_GT(seen, 1000);
+    EXPECT_GT(seen, 5000);
 }
 
 TEST(ExtentTree, ARecordThatLiesAboutItsTreeGivesAnError) {
@@ -93,6 +105,36 @@ TEST(ExtentTree, ARecordThatLiesAboutItsTreeGivesAnError) {
         for (int i = 0; i < 400 && !refused; ++i) refused = call_something(pages, lie, random) != errc::none;
         EXPECT_TRUE(refused) << "round " << round;
     }
+}
+
+TEST(ExtentTree, ARootThatIsItsOwnChildIsDamage) {
+    std::mt19937_64  random{34};
+    memory_pages     pages{512};
+    extent_map_state map;
+    fill(pages, map, random);
+    auto&              root = pages.nodes.at(map.root.value).bytes;
+    inner_entry_record self;
+    self.block = map.root.value;
+    self.node  = map.root_node;
+    store_struct(std::span{root}.subspan(node_header_bytes), self);
+    store_little<std::uint16_t>(root.data() + offsetof(node_header, count), 1);
+    node_tree<memory_pages> tree{pages, map};
+    EXPECT_EQ(tree.rebalance(0).error().code, errc::damaged);
+    EXPECT_EQ(tree.make_room(0, 4).error().code, errc::damaged);
+    EXPECT_EQ(tree.locate(0, 0).error().code, errc::damaged);
+}
+
+TEST(ExtentTree, ABorderNeverPassesItsNeighbours) {
+    std::mt19937_64  random{35};
+    memory_pages     pages{512};
+    extent_map_state map;
+    fill(pages, map, random);
+    node_tree<memory_pages> tree{pages, map};
+    const auto first  = tree.locate(0, 0).value();
+    const auto second = tree.locate(first.upper, 0).value();
+    EXPECT_EQ(tree.move_bound(second.key, second.upper).error().code, errc::damaged);
+    EXPECT_EQ(tree.move_bound(second.key, first.key).error().code, errc::damaged);
+    EXPECT_EQ(tree.move_bound(second.key + 1, second.key + 2).error().code, errc::damaged) << "no border is there";
 }
 
 TEST(ExtentTree, AnUnknownFlagIsUnsupported) {

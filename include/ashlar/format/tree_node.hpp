@@ -173,11 +173,10 @@ inline void store_entry(std::byte* to, const extent_entry& entry) noexcept {
     return before == 0 ? 0 : before - 1U;
 }
 
-/// The child that `logical` belongs to. Its bounds hold `logical`, also where the keys of the node lie. Error: damaged.
+/// The child that `logical` belongs to. Error: damaged. The search compared `logical` with both bounds of the child, so
+/// that they hold it also in a node whose keys are in no order. Precondition: the parent's bounds hold it.
 [[nodiscard]] inline result<node_place> child_for(std::span<const std::byte> block, std::uint32_t count, std::uint64_t logical, const node_place& parent) noexcept {
-    BOOST_OUTCOME_TRY(const auto child, child_at(block, count, child_index(block, count, logical), parent));
-    if (logical < child.key || logical >= child.upper) return error{errc::damaged, parent.block};
-    return child;
+    return child_at(block, count, child_index(block, count, logical), parent);
 }
 
 /// Checks every entry of a node, for who verifies a whole volume; lookups check what they use. Errors: damaged, unsupported.
