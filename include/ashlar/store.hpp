@@ -1,8 +1,10 @@
 #pragma once
 /// The store: objects on a device, composed from the policies of a blueprint.
 
+#include <ashlar/maintenance/fragmentation_report.hpp>
 #include <ashlar/maintenance/trimmer.hpp>
 #include <ashlar/maintenance/verifier.hpp>
+#include <ashlar/store_maintenance.hpp>
 #include <ashlar/store_options.hpp>
 #include <ashlar/store_transaction.hpp>
 #include <ashlar/vocabulary/aligned_buffer.hpp>
@@ -23,10 +25,11 @@ class store {
     using transaction = store_transaction<volume_type>;
 
     struct options {
-        volume_limits                limits{};
+        volume_limits                 limits{};
         typename B::throttle::options throttle{};
-        typename B::defrag           defrag{};
-        typename B::clock            clock{};
+        typename B::defrag            policy{};  ///< Which extents are worth moving.
+        typename B::clock             clock{};
+        defrag_options                defrag{};
     };
 
     store() noexcept = default;
@@ -46,7 +49,8 @@ class store {
     [[nodiscard]] static constexpr std::size_t workspace_bytes(block_size block, const options& chosen = {}) noexcept {
         arena counted;
         static_cast<void>(counted.take_bytes(sizeof(core), alignof(core)));
-        volume_type::lay_out(counted, block, chosen.limits, static_cast<volume_type*>(nullptr));
+        volume_type::lay_out(counted, block, chosen.limits, nullptr);
+        static_cast<void>(counted.take_bytes(store_maintenance<B>::memory_bytes(chosen.defrag, block), metadata_cache::io_alignment(block)));
         return counted.used();
     }
 
@@ -240,6 +244,57 @@ class store {
         return transaction::begin(volume());
     }
 
+    /// One bounded step of what the store does for itself: what was erased is freed, scattered objects and free space are
+    /// put together where the blueprint names a policy, and an idle store confirms its last batches. No thread runs hidden:
+    /// call it when there is time. `not_before` of the answer says when it is of use again.
+    result<progress> maintain(step_budget budget = {}) noexcept {
+        const auto guard = enter();
+        BOOST_OUTCOME_TRY(volume().writable());
+        bool freed = false;
+        for (std::uint32_t i = 0; i < reap_steps_at_once; ++i) {
+            BOOST_OUTCOME_TRY(const bool more, reap(volume()));
+            if (!more) break;
+            freed = true;
+        }
+        auto said = core_->maintenance.step(volume(), budget);
+        if (freed) {
+            said.reasons |= stop_reason::budget_spent;
+        } else {
+            BOOST_OUTCOME_TRY(confirm_when_idle(volume()));
+        }
+        return said;
+    }
+
+    /// A step of the defragmenter alone.
+    [[nodiscard]] progress defragment(step_budget budget = {}) noexcept
+        requires B::defrag::enabled
+    {
+        const auto guard = enter();
+        return core_->maintenance.step(volume(), budget);
+    }
+
+    /// What a defragmentation would do; moves nothing. Errors: those of reading metadata.
+    result<defrag_plan> plan_defragmentation(std::optional<std::uint64_t> group = {}) noexcept
+        requires B::defrag::enabled
+    {
+        const auto guard = enter();
+        relocation_source<volume_type> host{volume()};
+        return core_->maintenance.defragmenter().plan(host, group);
+    }
+
+    /// To start, pause, resume and cancel it, and to ask what it did; each takes effect at its next step.
+    [[nodiscard]] auto& defragmenter() noexcept
+        requires B::defrag::enabled
+    {
+        return core_->maintenance.defragmenter();
+    }
+
+    /// How objects and free space lie. Cost: every bitmap that was ever written.
+    result<fragmentation_report> fragmentation() noexcept {
+        const auto guard = enter();
+        return report_fragmentation(volume());
+    }
+
     /// Tells the device about free blocks, at most `blocks_max` of them. Call it again until the report says finished.
     /// Errors: read_only; those of the device. After a crash some blocks are trimmed again, which is harmless.
     result<trim_report> trim(block_count blocks_max) noexcept {
@@ -297,14 +352,13 @@ class store {
   private:
     /// Lies at the head of the workspace, so that the handle can move while the rest stays.
     struct core {
-        core(device_type&& device, options&& chosen) noexcept
-            : volume{std::move(device)}, throttle{chosen.throttle}, policy{chosen.defrag}, clock{std::move(chosen.clock)} {}
+        core(device_type&& device, const options& chosen) noexcept
+            : volume{std::move(device)}, clock{chosen.clock} {}
 
-        volume_type                                 volume;
-        [[no_unique_address]] typename B::throttle  throttle;
-        [[no_unique_address]] typename B::defrag    policy;
-        [[no_unique_address]] typename B::clock     clock;
-        aligned_buffer                              memory{};
+        volume_type                                volume;
+        [[no_unique_address]] typename B::clock    clock;
+        [[no_unique_address]] store_maintenance<B> maintenance{};
+        aligned_buffer                             memory{};
     };
 
     [[nodiscard]] static result<store> open_on_heap(device_type&& device, options&& chosen, bool read_only) noexcept {
@@ -317,12 +371,16 @@ class store {
         if (!is_block_size(size.bytes) || !are_possible(chosen.limits)) return errc::invalid_argument;
         if (memory.bytes().size() < workspace_bytes(size, chosen)) return errc::workspace_too_small;
         arena      from{memory.bytes()};
-        const auto limits = chosen.limits;
         const auto head   = from.take_bytes(sizeof(core), alignof(core));
         store      made;
-        made.core_         = ::new (static_cast<void*>(head.data())) core{std::move(device), std::move(chosen)};
+        made.core_         = ::new (static_cast<void*>(head.data())) core{std::move(device), chosen};
         made.core_->memory = std::move(memory);
-        volume_type::lay_out(from, size, limits, &made.core_->volume);
+        volume_type::lay_out(from, size, chosen.limits, &made.core_->volume);
+        const auto background = from.take_bytes(store_maintenance<B>::memory_bytes(chosen.defrag, size), metadata_cache::io_alignment(size));
+        if (auto opened = made.core_->maintenance.open(chosen, size, background); opened.has_error()) {
+            made.release();
+            return opened.error();
+        }
         made.tick();
         auto opened = open_volume(made.volume(), B::object_map::format_id, read_only);
         if (opened.has_error()) {

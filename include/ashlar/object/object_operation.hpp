@@ -24,13 +24,29 @@ template <class Volume>
     return half < 40 ? half : 40;
 }
 
+/// Metadata blocks that a transaction changes at most, those of space and checksums included.
+template <class Volume>
+[[nodiscard]] std::size_t blocks_changed(const Volume& volume, const transaction_state& state) noexcept {
+    const block_size    size   = volume.geometry.block;
+    const std::uint64_t groups = volume.geometry.groups;
+    std::uint64_t       parts  = 0;  // of runs, each in one group
+    std::uint64_t       sums   = 0;
+    const auto count = [&](extent run) noexcept { return place_of(run.end() - block_count{1}, size).group - place_of(run.first, size).group + 1; };
+    for (const auto& run : state.taken.all()) {
+        parts += count(run.blocks);
+        if (run.data && Volume::checksum_type::enabled) sums += run.blocks.count.value / sums_per_block(size) + 2 * count(run.blocks);
+    }
+    for (const auto& run : state.given.all()) parts += count(run.blocks);
+    const auto bounded = [](std::uint64_t n, std::uint64_t most) noexcept { return static_cast<std::size_t>(n < most ? n : most); };
+    return state.shadows.size() + 1 + bounded(parts, group_table_blocks(groups, size).value) + 2 * bounded(parts, groups) +
+           bounded(sums, groups * checksum_blocks_per_group(size));
+}
+
 /// Joins the open batch, when it fits the ring together with what is there. Errors: journal_full; those of join.
 template <class Volume>
 result<> join_if_it_fits(Volume& volume, std::uint32_t tx) noexcept {
     auto& state = volume.transactions[tx];
-    const std::size_t changed = state.shadows.size() + 1 + 4 * state.taken.size() + 3 * state.given.size();
-    const std::size_t blocks  = changed < volume.cache.slots() ? changed : volume.cache.slots();
-    if (!ring_has_room(volume, blocks)) return errc::journal_full;
+    if (!ring_has_room(volume, blocks_changed(volume, state))) return errc::journal_full;
     return join(volume, state);
 }
 

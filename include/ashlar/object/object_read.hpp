@@ -12,6 +12,18 @@ result<> read_blocks(Volume& volume, extent blocks, std::span<std::byte> bytes) 
     return verify_data(volume, blocks, std::span<const std::byte>{bytes});
 }
 
+/// The checksum that the transaction itself gave a block, if it wrote it: the table learns of it only when it joins.
+template <class Volume>
+[[nodiscard]] std::optional<std::uint64_t> own_checksum(Volume& volume, std::uint32_t tx, block_index block) noexcept {
+    if (tx == no_transaction) return std::nullopt;
+    auto&                        state = volume.transactions[tx];
+    std::optional<std::uint64_t> newest;
+    for (const auto& run : state.taken.all()) {
+        if (run.data && run.blocks.contains(block)) newest = state.sums[run.sums + static_cast<std::size_t>((block - run.blocks.first).value)];
+    }
+    return newest;
+}
+
 /// Reads one logical block; zeros where nothing is mapped or written.
 template <class Volume>
 result<> read_block(Volume& volume, std::uint32_t tx, object_state& object, logical_block at, std::span<std::byte> block) noexcept {
@@ -21,7 +33,12 @@ result<> read_block(Volume& volume, std::uint32_t tx, object_state& object, logi
         std::memset(block.data(), 0, block.size());
         return success();
     }
-    return read_blocks(volume, {found->physical.first + (at - found->logical), block_count{1}}, block);
+    const block_index physical = found->physical.first + (at - found->logical);
+    const auto        own      = own_checksum(volume, tx, physical);
+    if (!own) return read_blocks(volume, {physical, block_count{1}}, block);
+    BOOST_OUTCOME_TRY(volume.device.read({physical, block_count{1}}, block));
+    if (Volume::checksum_type::of(block) != *own) return error{errc::checksum_differs, physical};
+    return success();
 }
 
 /// Reads `into.size()` bytes from `offset` on. Precondition: the range lies in the object.

@@ -125,6 +125,20 @@ result<> checkpoint(Volume& volume) noexcept {
     return success();
 }
 
+/// Where no batch follows that would confirm the last ones, an anchor does (R12, R14). Cost: two writes and two syncs, once
+/// after a store fell idle.
+template <class Volume>
+result<> confirm_when_idle(Volume& volume) noexcept {
+    if constexpr (Volume::journal_type::durable) {
+        auto& journal = volume.journal;
+        if (!volume.cache.open_slots().empty() || journal.confirmed() == journal.acknowledged()) return success();
+        auto done = journal.anchor(volume.device, journal.tail(), {volume.space.totals().free, volume.now});
+        if (done.has_error()) return volume.end_writing(done.error());
+        volume.space.drain(journal.confirmed(), journal.tail(), volume.geometry.block);
+    }
+    return success();
+}
+
 /// Whether the ring has room for the open batch and `blocks` more metadata blocks changed in full.
 template <class Volume>
 [[nodiscard]] bool ring_has_room(Volume& volume, std::size_t blocks) noexcept {

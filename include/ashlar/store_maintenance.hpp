@@ -1,0 +1,53 @@
+#pragma once
+/// The background work of a store: present only where its blueprint names a defrag policy.
+
+#include <ashlar/maintenance/defragmenter.hpp>
+#include <ashlar/object/relocation_source.hpp>
+#include <ashlar/store_options.hpp>
+
+namespace ashlar::inline v0 {
+
+/// The defragmenter of a blueprint's store.
+template <Blueprint B>
+using defragmenter_of = defragmenter<relocation_source<volume_of<B>>, typename B::defrag, typename B::throttle, typename B::clock>;
+
+/// The defragmenter and its memory, or nothing at all.
+template <Blueprint B, bool Enabled = B::defrag::enabled>
+class store_maintenance {
+  public:
+    [[nodiscard]] static constexpr std::size_t memory_bytes(const defrag_options&, block_size) noexcept { return 0; }
+    template <class Options>
+    result<> open(const Options&, block_size, std::span<std::byte>) noexcept { return success(); }
+    [[nodiscard]] progress step(volume_of<B>&, step_budget) noexcept {
+        progress said;
+        said.reasons = stop_reason::finished;
+        return said;
+    }
+};
+
+template <Blueprint B>
+class store_maintenance<B, true> {
+  public:
+    [[nodiscard]] static constexpr std::size_t memory_bytes(const defrag_options& chosen, block_size block) noexcept {
+        return defragmenter_of<B>::memory_bytes(chosen, block);
+    }
+
+    template <class Options>
+    result<> open(const Options& chosen, block_size block, std::span<std::byte> memory) noexcept {
+        BOOST_OUTCOME_TRY(auto made, defragmenter_of<B>::create(chosen.defrag, block, memory, chosen.policy, typename B::throttle{chosen.throttle}, chosen.clock));
+        defragmenter_.emplace(std::move(made));
+        return success();
+    }
+
+    [[nodiscard]] progress step(volume_of<B>& volume, step_budget budget) noexcept {
+        relocation_source<volume_of<B>> host{volume};
+        return defragmenter_->step(host, budget);
+    }
+
+    [[nodiscard]] defragmenter_of<B>& defragmenter() noexcept { return *defragmenter_; }
+
+  private:
+    std::optional<defragmenter_of<B>> defragmenter_;
+};
+
+}  // namespace ashlar::inline v0
