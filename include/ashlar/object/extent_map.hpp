@@ -72,7 +72,7 @@ struct extent_tree {
         if (!detail::pieces_fit(first.value, end, pieces)) return errc::invalid_argument;
 
         const detail::few_pieces few{pieces};
-        detail::extent_detail::extent_change<P> work{pages, map};
+        detail::extent_change<P> work{pages, map};
         BOOST_OUTCOME_TRY(auto done, work.splice(first.value, end, few.span(), false, removed));
         const bool placed = done.placed || pieces.empty();
         while (done.stop < end) { BOOST_OUTCOME_TRY(done, work.splice(done.stop, end, {}, false, removed)); }
@@ -89,7 +89,7 @@ struct extent_tree {
         if (count.value > no_bound - first.value) return errc::out_of_range;
         const std::uint64_t end = first.value + count.value;
         std::uint64_t       at  = first.value;
-        detail::extent_detail::extent_change<P> work{pages, map};
+        detail::extent_change<P> work{pages, map};
         ignore_removed      nothing;
         while (at < end) {
             BOOST_OUTCOME_TRY(const auto found, find(pages, map, {at}));
