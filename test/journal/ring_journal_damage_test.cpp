@@ -362,6 +362,8 @@ struct crafted_batch {
     journal_marker                  commit;
     std::size_t                     carried = 40;     ///< Bytes that follow each head, whatever it says.
     std::uint64_t                   item_error = 0;   ///< Added to the hash of each entry.
+    std::optional<journal_marker>   completion;       ///< Its hash is the error to add to the right one.
+    volume_id                       seed_volume = test_volume();
 
     crafted_batch(std::uint64_t number, std::uint64_t epoch, std::uint64_t chain) {
         header.volume       = test_volume();
@@ -383,7 +385,7 @@ struct crafted_batch {
     }
     /// The bytes, with every hash as a writer would make it.
     block_bytes sealed(std::uint64_t position) {
-        const auto  seed = batch_seed(header.volume, header.epoch, position);
+        const auto  seed = batch_seed(seed_volume, header.epoch, position);
         block_bytes bytes;
         const auto  add = [&](const auto& value) {
             std::byte text[sizeof value];
@@ -393,6 +395,12 @@ struct crafted_batch {
         seal_header(header, seed);
         add(header);
         for (const auto& item : list) add(item);
+        if (completion) {
+            const auto place = bytes.size();
+            add(*completion);
+            const auto covered = std::span{bytes}.subspan(place, marker_bytes - 8);
+            store_little<std::uint64_t>(bytes.data() + place + 20, item_hash(covered, seed, place) + completion->hash);
+        }
         for (const auto& head : heads) {
             const auto place = bytes.size();
             add(head);
@@ -438,9 +446,9 @@ class RingJournalHostile : public ::testing::Test {
         }
         return last;
     }
-    std::optional<std::uint64_t> recovered_with(crafted_batch batch) {
+    std::optional<std::uint64_t> recovered_with(crafted_batch batch, std::uint64_t sealed_for = 1) {
         copy_image(image, device);
-        const auto bytes = batch.sealed(1);
+        const auto bytes = batch.sealed(sealed_for);
         EXPECT_TRUE(bytes.size() <= 23 * 512);
         std::copy(bytes.begin(), bytes.end(), device.bytes().begin() + static_cast<std::ptrdiff_t>(byte_offset(shape.place().ring.first, shape.size()) + 512));
         return recovered(device);
@@ -515,6 +523,15 @@ TEST_F(RingJournalHostile, AnyNumberInAnEntryOrMarkerIsCheckedEvenUnderARightHas
     }
 }
 
+TEST_F(RingJournalHostile, ABatchThatIsLongerThanTheRingIsNotFollowed) {
+    for (const std::uint32_t data : {700U, 2000U, 0xFFFF'FFFFU}) {
+        crafted_batch b{2, 1, chain};
+        b.header.data   = data;
+        b.header.length = batch_bytes(data, 2, 80, false);
+        EXPECT_EQ(recovered_with(b), 1U) << data;
+    }
+}
+
 TEST_F(RingJournalHostile, AnEntryThatIsTooLongForAFrameIsNoEntry) {
     crafted_batch b{2, 1, chain};
     b.carried       = 4097;
@@ -538,6 +555,43 @@ TEST_F(RingJournalHostile, AMissingCompletionMarkerIsNoticed) {
     EXPECT_EQ(recovered_with(b), 1U);
     b.header.length = b.header.length + marker_bytes;
     EXPECT_EQ(recovered_with(b), 1U);
+}
+
+TEST_F(RingJournalHostile, ACompletionMarkerIsCheckedFieldByField) {
+    journal_marker good;
+    good.target   = completion_marker_target;
+    good.sequence = 1;
+    const auto with = [&](const journal_marker& marker) {
+        crafted_batch b{2, 1, chain};
+        b.header.flags  = batch_has_completion;
+        b.header.length = batch_bytes(1, 2, 80, true);
+        b.completion    = marker;
+        return recovered_with(b);
+    };
+    EXPECT_EQ(with(good), 2U);
+    auto bad   = good;
+    bad.target = commit_marker_target;
+    EXPECT_EQ(with(bad), 1U);
+    bad          = good;
+    bad.sequence = 2;
+    EXPECT_EQ(with(bad), 1U) << "a batch cannot say that it is home itself";
+    bad         = good;
+    bad.entries = 1;
+    EXPECT_EQ(with(bad), 1U);
+    bad      = good;
+    bad.hash = 1;
+    EXPECT_EQ(with(bad), 1U);
+}
+
+TEST_F(RingJournalHostile, ABatchOfAnotherPlaceOrVolumeDoesNotCount) {
+    EXPECT_EQ(recovered_with({2, 1, chain}, 2), 1U) << "made for the next block";
+    crafted_batch b{2, 1, chain};
+    b.header.volume = test_volume(9);
+    EXPECT_EQ(recovered_with(b), 1U) << "names another volume";
+    b.seed_volume = test_volume(9);
+    EXPECT_EQ(recovered_with(b), 1U) << "belongs to another volume";
+    b.header.volume = test_volume();
+    EXPECT_EQ(recovered_with(b), 1U) << "names this volume, but was hashed for another";
 }
 
 TEST_F(RingJournalHostile, AnyNumberInAnAnchorGivesAResultOrAnError) {
