@@ -8,6 +8,7 @@
 #include <ashlar/store_options.hpp>
 #include <ashlar/store_transaction.hpp>
 #include <ashlar/vocabulary/aligned_buffer.hpp>
+#include <ashlar/vocabulary/stepping_range.hpp>
 
 namespace ashlar::inline v0 {
 
@@ -220,6 +221,35 @@ class store {
         const auto guard = enter();
         BOOST_OUTCOME_TRY(auto object, load_object(volume(), no_transaction, id));
         return map_of(volume(), no_transaction, object, space_use::data).find(from);
+    }
+
+    /// All objects, in the order of their ids, as an input range: range-v3 and `for` take it. Each step reads the next id;
+    /// an error ends the range, and `failure()` of it says so.
+    [[nodiscard]] auto objects() noexcept {
+        return stepping_range{[this, last = object_id{}]() mutable noexcept -> result<std::optional<object_id>> {
+            BOOST_OUTCOME_TRY(const auto id, next_object(last));
+            if (id) last = *id;
+            return id;
+        }};
+    }
+
+    /// The extents of an object, in their logical order, likewise.
+    [[nodiscard]] auto extents(object_id id) noexcept {
+        return stepping_range{[this, id, from = logical_block{}]() mutable noexcept -> result<std::optional<mapped_extent>> {
+            BOOST_OUTCOME_TRY(const auto piece, next_extent(id, from));
+            if (piece) from = piece->logical + piece->physical.count;
+            return piece;
+        }};
+    }
+
+    /// The free runs of the volume, in order; runs end where groups end. What waits for its batch counts as in use.
+    [[nodiscard]] auto free_runs() noexcept {
+        return stepping_range{[this, from = block_index{}]() mutable noexcept -> result<std::optional<extent>> {
+            const auto guard = enter();
+            BOOST_OUTCOME_TRY(const auto run, volume().space.next_free(volume().metadata(), from));
+            if (run) from = run->end();
+            return run;
+        }};
     }
 
     // Durability. ---------------------------------------------------------------------------------------------------

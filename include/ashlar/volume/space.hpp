@@ -232,6 +232,20 @@ class space {
         return group_view{windows_.find(group), blocks};
     }
 
+    /// The first run at or behind `from` that may be allocated; empty at the end. Cost: the windows of the groups between.
+    template <class Source>
+    result<std::optional<extent>> next_free(const metadata_access<Source>& at, block_index from) noexcept {
+        auto place = place_of(from, at.geometry.block);
+        for (; place.group < at.geometry.groups; place = {place.group + 1, 0}) {
+            BOOST_OUTCOME_TRY(const auto view, window(at, place.group));
+            const std::uint32_t first = next_clear(view.busy, place.offset, view.blocks);
+            if (first == view.blocks) continue;
+            const std::uint32_t end = next_set(view.busy, first, view.blocks);
+            return std::optional{extent{first_of_group(place.group, at.geometry.block) + block_count{first}, block_count{end - first}}};
+        }
+        return std::optional<extent>{};
+    }
+
   private:
     struct retired_run {
         extent   blocks{};
