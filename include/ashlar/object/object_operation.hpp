@@ -34,7 +34,7 @@ template <class Volume>
     const auto count = [&](extent run) noexcept { return place_of(run.end() - block_count{1}, size).group - place_of(run.first, size).group + 1; };
     for (const auto& run : state.taken.all()) {
         parts += count(run.blocks);
-        if (run.data && Volume::checksum_type::enabled) sums += run.blocks.count.value / sums_per_block(size) + 2 * count(run.blocks);
+        if (run.data && Volume::checksum_type::enabled) sums += (run.blocks.count.value >> (size.shift() - 4U)) + 2 * count(run.blocks);
     }
     for (const auto& run : state.given.all()) parts += count(run.blocks);
     const auto bounded = [](std::uint64_t n, std::uint64_t most) noexcept { return static_cast<std::size_t>(n < most ? n : most); };
