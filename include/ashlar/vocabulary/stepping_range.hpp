@@ -35,7 +35,8 @@ class stepping_range {
             return *this;
         }
         void operator++(int) noexcept { range_->step(); }
-        friend bool operator==(const iterator& i, std::default_sentinel_t) noexcept { return !i.range_->current_; }
+        [[nodiscard]] bool is_at_end() const noexcept { return !range_->current_; }
+        friend bool operator==(const iterator& i, std::default_sentinel_t) noexcept { return i.is_at_end(); }
 
       private:
         stepping_range* range_ = nullptr;
