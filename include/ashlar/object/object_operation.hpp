@@ -42,6 +42,8 @@ template <class Volume>
            bounded(sums, groups * checksum_blocks_per_group(size));
 }
 
+inline constexpr std::size_t slots_for_readers = 6;  ///< A lookup, its checksums and its group at the same time.
+
 /// Joins the open batch, when it fits the ring together with what is there. Errors: journal_full; those of join.
 template <class Volume>
 result<> join_if_it_fits(Volume& volume, std::uint32_t tx) noexcept {
@@ -55,7 +57,6 @@ template <class Volume>
 [[nodiscard]] bool may_be_relieved(const Volume& volume, errc code) noexcept {
     switch (code) {
         case errc::journal_full:
-        case errc::busy:
         case errc::too_large: return volume.home_is_behind || !volume.cache.open_slots().empty();
         case errc::no_space:
         case errc::reserve_only:
@@ -103,6 +104,7 @@ result<> run_transaction(Volume& volume, Operation&& operation) noexcept {
         if (done.has_value()) done = join_if_it_fits(volume, tx);
         if (done.has_value()) return success();
         abandon(volume, volume.transactions[tx]);
+        if (done.error().code == errc::journal_full && relieved) return errc::too_large;
         if (relieved || !may_be_relieved(volume, done.error().code)) return done;
         BOOST_OUTCOME_TRY(relieve(volume, done.error().code));
     }

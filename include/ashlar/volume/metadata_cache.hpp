@@ -154,7 +154,7 @@ class metadata_cache {
     }
 
     /// The block, pinned; read and verified through `source` when it is not here.
-    /// Errors: those of the source; checksum_differs; busy when no slot can be evicted.
+    /// Errors: those of the source; checksum_differs; too_large when no slot can be evicted.
     /// Cost: nothing when cached, else one block read and hashed.
     template <class Source>
     result<block_pin> get(Source& source, block_index home, const block_identity& identity) noexcept {
@@ -179,7 +179,7 @@ class metadata_cache {
     }
 
     /// The block as it stands on the device, unverified and unnamed; for recovery, which changes blocks before it can judge
-    /// them. Errors: those of the source; busy when no slot can be evicted.
+    /// them. Errors: those of the source; too_large when no slot can be evicted.
     template <class Source>
     result<std::uint32_t> get_raw(Source& source, block_index home) noexcept {
         if (const auto found = find(home); found != no_slot) return found;
@@ -199,7 +199,7 @@ class metadata_cache {
     }
 
     /// A slot for a block that is new: zeroed, pinned, nothing read. An older block of that place is forgotten.
-    /// Errors: damaged when the place is in use as another block; busy when no slot can be evicted.
+    /// Errors: damaged when the place is in use as another block; too_large when no slot can be evicted.
     result<block_pin> fresh(block_index home, const block_identity& identity) noexcept {
         if (const auto old = find(home); old != no_slot) {
             if (is_frame(old) || !slots_[old].evictable()) return error{errc::damaged, home};  // it has an owner already
@@ -334,7 +334,7 @@ class metadata_cache {
             heads_[bucket(home)] = slot;
             return slot;
         }
-        return error{errc::busy, home};
+        return error{errc::too_large, home};
     }
 
     block_size                block_{};

@@ -138,7 +138,7 @@ result<> replay_home(Volume& volume) noexcept {
             return success();
         }
         auto slot = volume.cache.get_raw(volume, target);
-        if (slot.has_error() && slot.error().code == errc::busy) {
+        if (slot.has_error() && slot.error().code == errc::too_large) {
             BOOST_OUTCOME_TRY(write_home(volume));
             slot = volume.cache.get_raw(volume, target);
         }

@@ -29,7 +29,7 @@ inline constexpr std::size_t cache_blocks_min = 16;
 /// Whether a store can work within these limits.
 [[nodiscard]] constexpr bool are_possible(const volume_limits& limits) noexcept {
     return limits.cache_blocks >= cache_blocks_min && limits.cache_blocks < (1U << 30U) && limits.transactions >= 2 &&
-           limits.transaction.shadows >= 8 && limits.transaction.extents >= 4 && limits.transaction.data_blocks >= 2 &&
+           limits.transaction.shadows >= 8 && limits.transaction.shadows + 8 <= limits.cache_blocks && limits.transaction.extents >= 4 && limits.transaction.data_blocks >= 2 &&
            limits.transaction.objects >= 1 && limits.space.groups_loaded >= 1 && limits.verify_groups >= 1 && limits.space.retired >= 2 * limits.transaction.extents &&
            limits.space.holds >= 1 && limits.unsynced_runs >= limits.transaction.extents;
 }
