@@ -532,6 +532,33 @@ TEST_F(RingJournalHostile, ABatchThatIsLongerThanTheRingIsNotFollowed) {
     }
 }
 
+TEST_F(RingJournalHostile, AnEntryThatReachesOverTheEndOfTheRingIsNotFollowed) {
+    crafted_batch b{2, 1, chain};
+    b.list.resize(720);
+    b.header.data   = 720;
+    b.header.length = batch_bytes(720, 2, 80, false);
+    ASSERT_EQ(blocks_for(b.header.length, shape.size()).value, shape.ring_blocks - 1);
+    EXPECT_EQ(recovered_with(b), 2U);
+    b.heads[1].length = 4096;
+    b.heads[1].offset = 0;
+    EXPECT_EQ(recovered_with(b), 1U);
+}
+
+TEST_F(RingJournalHostile, AnAnchorWhoseRingLiesOutsideOrOverAnAnchorIsInvalid) {
+    const auto place = shape.place();
+    const auto good  = decode_anchor(std::span{image.bytes()}.subspan(byte_offset(place.anchor_first, shape.size()), 4096), place.volume);
+    ASSERT_TRUE(good);
+    for (const std::uint64_t first : {device.geometry().blocks.value - 23, std::uint64_t{0} - 8, place.anchor_first.value, place.anchor_second.value - 23}) {
+        auto lie       = *good;
+        lie.ring_first = first;
+        copy_image(image, device);
+        for (const auto copy : {place.anchor_first, place.anchor_second}) {
+            encode_anchor(std::span{device.bytes()}.subspan(byte_offset(copy, shape.size()), 4096), lie, place.volume);
+        }
+        EXPECT_EQ(ask(device, shape, true).failure, errc::damaged) << first;
+    }
+}
+
 TEST_F(RingJournalHostile, AnEntryThatIsTooLongForAFrameIsNoEntry) {
     crafted_batch b{2, 1, chain};
     b.carried       = 4097;
