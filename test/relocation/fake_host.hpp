@@ -58,16 +58,17 @@ class fake_host {
             if (!unwritten) fill({physical + i}, {owner}, {logical + i});
         }
     }
-    /// Objects of `pieces` random pieces each, until `percent` of the blocks are used.
-    void scatter(std::uint64_t seed, unsigned percent, unsigned pieces_max, unsigned piece_blocks_max) {
+    /// Objects of `pieces` random pieces each, until `percent` of the first `span` blocks are used; 0: of all.
+    void scatter(std::uint64_t seed, unsigned percent, unsigned pieces_max, unsigned piece_blocks_max, std::uint64_t span = 0) {
         random_bits random{seed};
+        if (span == 0) span = uses.size();
         std::uint64_t used = 0;
-        for (std::uint64_t owner = 1; used * 100 < uses.size() * percent; ++owner) {
+        for (std::uint64_t owner = 1; used * 100 < span * percent; ++owner) {
             std::uint64_t logical = 0;
             for (auto pieces = 1 + random.below(pieces_max); pieces > 0; --pieces) {
                 const auto count = 1 + random.below(piece_blocks_max);
-                auto at = random.below(uses.size() - count);
-                for (unsigned tries = 0; tries < 1000 && !all(at, count, use::free); ++tries) at = random.below(uses.size() - count);
+                auto at = random.below(span - count);
+                for (unsigned tries = 0; tries < 1000 && !all(at, count, use::free); ++tries) at = random.below(span - count);
                 if (!all(at, count, use::free)) return;
                 add(owner, logical, at, count);
                 logical += count;
@@ -131,6 +132,7 @@ class fake_host {
     [[nodiscard]] std::uint64_t scope_count() noexcept { return (uses.size() + group - 1) / group; }
 
     [[nodiscard]] result<relocation_scope> scope(std::uint64_t n) noexcept {
+        if (n * group >= uses.size()) return errc::out_of_range;
         relocation_scope answer{.blocks = {{n * group}, {std::min(group, uses.size() - n * group)}}};
         std::uint64_t run = 0;
         for (auto i = answer.blocks.first.value; i < answer.blocks.end().value; ++i) {
