@@ -79,10 +79,11 @@ class store {
     }
 
     /// Makes everything durable, brings it home and empties the journal. The handle is empty afterwards, also on error.
-    /// The destructor does the same, but nobody hears what fails.
+    /// The destructor does the same, but nobody hears what fails. Errors: read_only where writing has ended before: what
+    /// was not acknowledged may be lost.
     result<> close() noexcept {
         ASHLAR_ASSERT(core_ != nullptr);
-        auto done = volume().read_only || volume().failure.code != errc::none ? result<>{success()} : ashlar::checkpoint(volume());
+        auto done = volume().read_only ? result<>{success()} : ashlar::checkpoint(volume());
         release();
         return done;
     }
@@ -183,6 +184,7 @@ class store {
     /// Gives the holes of a range blocks, which later writes fill in place. The size stays.
     result<> reserve(object_id id, std::uint64_t offset, std::uint64_t length) noexcept {
         const auto guard = enter();
+        BOOST_OUTCOME_TRY(leave_list(volume(), id));
         return change_object(volume(), id, [&](std::uint32_t tx, object_state& object) noexcept { return reserve_object(volume(), tx, object, offset, length); });
     }
 

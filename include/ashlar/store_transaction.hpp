@@ -36,14 +36,16 @@ class [[nodiscard]] store_transaction {
     result<object_id> create() noexcept {
         BOOST_OUTCOME_TRY(usable());
         const guard_type guard{volume_->mutex};
+        if (auto room = prepare_records(); room.has_error()) return fail(room.error());
         auto made = create_object(*volume_, tx_);
         if (made.has_error()) return fail(made.error());
         return made.value().id;
     }
 
     result<> erase(object_id id) noexcept {
+        BOOST_OUTCOME_TRY(usable());
         if (id == volume_->root) return errc::invalid_argument;
-        return change(id, [&](object_state& object) noexcept { return erase_object(*volume_, tx_, object); });
+        return change(id, [&](object_state& object) noexcept { return erase_object(*volume_, tx_, object); }, true);
     }
     result<> write(object_id id, std::uint64_t offset, std::span<const std::byte> bytes) noexcept {
         return change(id, [&](object_state& object) noexcept { return write_object(*volume_, tx_, object, offset, bytes, space_use::data); });
@@ -109,9 +111,12 @@ class [[nodiscard]] store_transaction {
     }
 
     template <class Change>
-    result<> change(object_id id, Change&& change) noexcept {
+    result<> change(object_id id, Change&& change, bool locks_table = false) noexcept {
         BOOST_OUTCOME_TRY(usable());
         const guard_type guard{volume_->mutex};
+        if (locks_table) {
+            if (auto room = prepare_records(); room.has_error()) return fail(room.error());
+        }
         BOOST_OUTCOME_TRY(prepare(id));
         auto done = change_in(*volume_, tx_, id, [&](std::uint32_t, object_state& object) noexcept { return change(object); });
         if (done.has_error()) return fail(done.error());
@@ -126,6 +131,12 @@ class [[nodiscard]] store_transaction {
         auto ready = finish_shrinking(*volume_, id);
         if (ready.has_error()) return fail(ready.error());
         return success();
+    }
+
+    /// Before the transaction locks the table: afterwards the table cannot grow any more.
+    result<> prepare_records() noexcept {
+        if (volume_->transactions[tx_].locks_table) return success();
+        return make_records(*volume_, volume_->limits.transaction.objects);
     }
 
     void drop() noexcept {

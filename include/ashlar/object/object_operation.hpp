@@ -20,8 +20,12 @@ result<std::uint32_t> begin_transaction(Volume& volume) noexcept {
 /// Metadata blocks that an ordinary operation may change; what needs more finds out, makes room and tries again.
 template <class Volume>
 [[nodiscard]] std::size_t usual_grant(const Volume& volume) noexcept {
-    const std::size_t half = volume.cache.slots() / 2;
-    return half < 40 ? half : 40;
+    std::size_t grant = volume.cache.slots() / 2;
+    if constexpr (Volume::journal_type::durable) {
+        const std::uint64_t ring = volume.journal.capacity().value / 4;
+        if (ring < grant) grant = static_cast<std::size_t>(ring);
+    }
+    return grant < 40 ? grant : 40;
 }
 
 /// Metadata blocks that a transaction changes at most, those of space and checksums included.
@@ -125,12 +129,25 @@ result<> finish_shrinking(Volume& volume, object_id id) noexcept {
     return success();
 }
 
+/// Whether blocks behind the object's end still wait to be freed. Only a transaction that truncated it itself meets them.
+template <class Volume>
+result<bool> has_leftovers(Volume& volume, std::uint32_t tx, object_state& object) noexcept {
+    if (!object.shrinking) return false;
+    auto map = map_of(volume, tx, object, space_use::metadata);
+    BOOST_OUTCOME_TRY(const auto found, map.find(logical_block{blocks_for(object.size, volume.geometry.block).value}));
+    return found.has_value();
+}
+
 /// Runs `change(tx, object)` on an object that the transaction locks, and writes its record.
+/// Errors too: too_large where a larger size would bring back to light what a truncate of the transaction left behind.
 template <class Volume, class Change>
 result<> change_in(Volume& volume, std::uint32_t tx, object_id id, Change&& change) noexcept {
     BOOST_OUTCOME_TRY(lock_object(volume, tx, id));
     BOOST_OUTCOME_TRY(auto object, load_object(volume, tx, id));
+    const auto size = object.size;
+    BOOST_OUTCOME_TRY(const bool leftovers, has_leftovers(volume, tx, object));
     BOOST_OUTCOME_TRY(change(tx, object));
+    if (leftovers && object.size > size) return errc::too_large;
     return store_object(volume, tx, object);
 }
 
@@ -141,21 +158,46 @@ result<> change_object(Volume& volume, object_id id, Change&& change) noexcept {
     return run_transaction(volume, [&](std::uint32_t tx) noexcept { return change_in(volume, tx, id, change); });
 }
 
-/// Creates an object, growing the table first where it is nearly full.
+/// Takes an object that shrank off the list of the dying: while it is there, blocks behind its end are freed, and so would
+/// be those that are about to be reserved there. Errors: busy while an open transaction holds the list.
+template <class Volume>
+result<> leave_list(Volume& volume, object_id id) noexcept {
+    for (;;) {
+        BOOST_OUTCOME_TRY(const auto seen, load_object(volume, no_transaction, id));
+        if (!seen.shrinking) return success();
+        BOOST_OUTCOME_TRY(const bool more, reap(volume));
+        if (!more) return errc::busy;
+    }
+}
+
+/// Grows the table where it is too full for `wanted` more objects. That it cannot grow is no error: a record may be free.
+template <class Volume>
+result<> make_records(Volume& volume, std::uint64_t wanted) noexcept {
+    if (!table_wants_part(volume, wanted)) return success();
+    const auto grown = run_transaction(volume, [&](std::uint32_t tx) noexcept { return add_table_part(volume, tx); });
+    if (grown.has_error()) {
+        BOOST_OUTCOME_TRY(volume.writable());
+    }
+    return success();
+}
+
+/// Creates an object. Where no record is free, what is dying may hold some: that is freed first.
 template <class Volume>
 result<object_id> create_one(Volume& volume) noexcept {
-    if (table_wants_part(volume)) {
-        auto grown = run_transaction(volume, [&](std::uint32_t tx) noexcept { return add_table_part(volume, tx); });
-        const bool spare = volume.space.totals().objects < record_capacity(volume);
-        if (grown.has_error() && !spare) return grown.error();
+    BOOST_OUTCOME_TRY(make_records(volume, 1));
+    for (bool freed = false;; freed = true) {
+        object_id  id{};
+        const auto made = run_transaction(volume, [&](std::uint32_t tx) noexcept -> result<> {
+            BOOST_OUTCOME_TRY(const auto object, create_object(volume, tx));
+            id = object.id;
+            return success();
+        });
+        if (made.has_value()) return id;
+        if (freed || made.error().code != errc::too_large) return made.error();
+        for (bool more = true; more;) {
+            BOOST_OUTCOME_TRY(more, reap(volume));
+        }
     }
-    object_id id{};
-    BOOST_OUTCOME_TRY(run_transaction(volume, [&](std::uint32_t tx) noexcept -> result<> {
-        BOOST_OUTCOME_TRY(const auto object, create_object(volume, tx));
-        id = object.id;
-        return success();
-    }));
-    return id;
 }
 
 inline constexpr std::uint32_t reap_steps_at_once = 64;  ///< An erase frees so many steps' extents itself.

@@ -158,11 +158,13 @@ inline void count_extents(totals_change& totals, std::uint64_t before, std::uint
     ++totals.classes[extents_class(after)];
 }
 
-/// Whether the table should get another part before the next object is created.
+/// Whether the table should get another part before `wanted` more objects are created: when nearly every record is taken,
+/// looking for a free one costs more than another part.
 template <class Volume>
-[[nodiscard]] bool table_wants_part(const Volume& volume) noexcept {
+[[nodiscard]] bool table_wants_part(const Volume& volume, std::uint64_t wanted) noexcept {
     const std::uint64_t capacity = record_capacity(volume);
-    return volume.space.totals().records_high_water >= capacity && volume.space.totals().objects * 4 >= capacity * 3;
+    const auto&         totals   = volume.space.totals();
+    return totals.records_high_water + wanted > capacity && (totals.objects + wanted) * 4 > capacity * 3;
 }
 
 /// Adds a part as large as all before, or the largest that is free. One region, one transaction.
