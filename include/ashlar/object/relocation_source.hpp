@@ -56,6 +56,8 @@ class relocation_source {
     void     unhold(extent blocks) noexcept { volume_.space.unhold(blocks); }
 
     result<> read_blocks(extent blocks, std::span<std::byte> bytes) noexcept { return ashlar::read_blocks(volume_, blocks, bytes); }
+    /// A target has no checksum before its flip.
+    result<> read_target(extent blocks, std::span<std::byte> bytes) noexcept { return volume_.device.read(blocks, bytes); }
     result<> write_blocks(extent blocks, std::span<const std::byte> bytes) noexcept {
         BOOST_OUTCOME_TRY(volume_.writable());
         return volume_.device.write(blocks, bytes);

@@ -52,6 +52,17 @@ result<> gather(Host& host, std::span<const mapped_extent> pieces, copy_position
     return success();
 }
 
+/// Reads back what was written to a target. A host whose `read_blocks` proves bytes by what it knows of a block knows
+/// nothing of a target yet; such a host has a `read_target` that only reads.
+template <RelocationHost Host>
+result<> read_back(Host& host, extent target, std::span<std::byte> into) noexcept {
+    if constexpr (requires { host.read_target(target, into); }) {
+        return host.read_target(target, into);
+    } else {
+        return host.read_blocks(target, into);
+    }
+}
+
 /// Writes the buffer and, where `proof` has room for it, reads it back and compares.
 /// Errors: the host's; checksum_differs when what came back is not what was written.
 template <RelocationHost Host>
@@ -60,7 +71,7 @@ result<> put(Host& host, extent target, std::span<const std::byte> buffer, std::
     if (written.has_error()) return error{written.error().code, target.first, written.error().os_code};
     if (proof.empty()) return success();
     const auto seen = proof.first(buffer.size());
-    const auto read = host.read_blocks(target, seen);
+    const auto read = read_back(host, target, seen);
     if (read.has_error()) return error{read.error().code, target.first, read.error().os_code};
     if (std::memcmp(seen.data(), buffer.data(), buffer.size()) != 0) return error{errc::checksum_differs, target.first};
     return success();
