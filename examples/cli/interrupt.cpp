@@ -1,5 +1,9 @@
 #include "interrupt.hpp"
 
+#include "exit_code.hpp"
+
+#include <unistd.h>
+
 #include <csignal>
 
 namespace cli {
@@ -15,6 +19,12 @@ extern "C" void note_interrupt(int signal_number) {
     flag = 1;
 }
 
+extern "C" void end_process(int) {
+    constexpr char text[] = "ashlar: interrupted: nothing was changed: run the command again\n";
+    if (write(STDERR_FILENO, text, sizeof text - 1) < 0) _exit(static_cast<int>(exit_code::failed));
+    _exit(static_cast<int>(exit_code::interrupted));
+}
+
 }  // namespace
 
 void watch_for_interrupt() {
@@ -25,6 +35,14 @@ void watch_for_interrupt() {
     sigaction(SIGTERM, &action, nullptr);
     std::signal(SIGPIPE, SIG_IGN);   // a closed pager is an error of the output, not the end of a half-done command
     std::signal(SIGXFSZ, SIG_IGN);   // a file size limit answers with an error instead
+}
+
+void end_at_interrupt() {
+    struct sigaction action {};
+    action.sa_handler = end_process;
+    sigaction(SIGINT, &action, nullptr);
+    sigaction(SIGTERM, &action, nullptr);
+    if (interrupted()) end_process(SIGINT);
 }
 
 bool interrupted() { return flag != 0; }

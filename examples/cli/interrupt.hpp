@@ -8,4 +8,7 @@ void watch_for_interrupt();
 
 [[nodiscard]] bool interrupted();
 
+/// From here on the first signal ends the process, with exit code 130: for work that only reads and asks no one.
+void end_at_interrupt();
+
 }  // namespace cli

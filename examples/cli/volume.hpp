@@ -12,7 +12,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -67,12 +66,13 @@ struct verify_facts {
     std::vector<std::string> findings{};  ///< The first of them in words.
 };
 
-enum class intensity { low, medium, high };
+/// How much rest a defragmentation leaves to others; `unpaced` leaves it to the rate alone.
+enum class intensity { low, medium, high, unpaced };
 
 struct defrag_settings {
     intensity     strength         = intensity::medium;
     std::uint32_t extents_min      = 5;  ///< Objects with fewer pieces stay as they are.
-    std::uint64_t bytes_per_second = 0;  ///< 0: as the strength says.
+    std::uint64_t bytes_per_second = 0;  ///< 0: 50 MiB.
 };
 
 /// What a defragmentation would do, before its first byte.
@@ -83,13 +83,14 @@ struct plan_facts {
     std::uint64_t bytes_written = 0;
     std::uint64_t memory      = 0;
     double        seconds     = 0;  ///< At the given budget; 0 when unknown.
-    double        object_fragmentation_before = 0, object_fragmentation_after = 0;
-    double        free_fragmentation_before   = 0, free_fragmentation_after   = 0;
+    double        object_fragmentation_before = 0, object_fragmentation_after = 0;  ///< Of all objects.
+    std::uint64_t free_runs_before = 0, free_runs_after = 0;
 };
 
 /// What a defragmentation did so far.
 struct defrag_facts {
     std::uint64_t objects  = 0;  ///< Made whole.
+    std::uint64_t moves    = 0;
     std::uint64_t blocks   = 0;  ///< Moved.
     std::uint64_t bytes    = 0;
     std::uint64_t races    = 0;  ///< Moves given up because the foreground changed the object meanwhile.
@@ -127,8 +128,7 @@ class volume {
     [[nodiscard]] bool                           direct() const;
     [[nodiscard]] volume_facts                   facts() const;
     [[nodiscard]] result<space_facts>            space();
-    /// `tick` is told from time to time how far it is and answers whether to go on.
-    [[nodiscard]] result<verify_facts> verify(const std::function<bool(std::uint64_t done, std::uint64_t total)>& tick);
+    [[nodiscard]] result<verify_facts>           verify();
 
     [[nodiscard]] ashlar::object_id         root() const;
     [[nodiscard]] result<ashlar::object_id> create(object_tag tag);

@@ -29,7 +29,7 @@ cli::result<> run(int count, char** words) {
     if (command == "finish" && count == 4) return demo::finish_churn({.volume = words[2], .log = words[3]});
     if (command == "churn" && count == 7) {
         demo::churn_options options{.volume = words[2], .log = words[3]};
-        options.settings.strength         = cli::intensity::high;
+        options.settings.strength         = cli::intensity::unpaced;
         options.settings.extents_min      = static_cast<std::uint32_t>(std::strtoul(words[4], nullptr, 10));
         options.settings.bytes_per_second = std::strtoull(words[5], nullptr, 10);
         options.seed                      = std::strtoull(words[6], nullptr, 10);

@@ -64,7 +64,8 @@ struct churn_options {
 /// Prints a line of JSON on stdout, at once.
 void tell(const nlohmann::ordered_json& event);
 
-/// Reads every file of the imported tree whole, in the order of their names, then random 4 KiB pieces for `seconds`.
+/// Reads files of the imported tree whole, in the order of their names, then random pieces of 32 KiB; each for `seconds`
+/// at most. Every byte is checked by the volume's own checksums.
 [[nodiscard]] cli::result<> measure_reads(const std::string& volume, double seconds);
 
 /// Opens the volume, checks what the log says, then defragments to the end; between the steps a foreground reads and

@@ -80,19 +80,35 @@ class ager {
 
   private:
     static constexpr std::size_t   objects_in_turn  = 64;
-    static constexpr std::uint64_t cuts_per_object  = 512;
+    static constexpr std::uint64_t cuts_per_object  = 24;
+    static constexpr std::uint64_t kept_bytes_max   = 64 * 1024;  ///< Objects up to this size are read once, not block by block.
     static constexpr std::uint64_t filler_blocks_max = 4;
     static constexpr std::uint64_t writes_per_sync  = 512;
     static constexpr std::size_t   fillers_max      = 64;
 
+    struct aged_object {
+        object_facts           facts{};
+        std::vector<std::byte> bytes{};  ///< All of a small object, nothing of a large one.
+    };
+
+    result<std::vector<aged_object>> load(std::span<const object_facts> turn) {
+        std::vector<aged_object> objects;
+        for (const auto& facts : turn) {
+            objects.push_back({facts, std::vector<std::byte>(facts.size <= kept_bytes_max ? facts.size : 0)});
+            BOOST_OUTCOME_TRY(on_.read(facts.id, 0, objects.back().bytes));
+        }
+        return objects;
+    }
+
     result<> cut_in_turns(std::span<const object_facts> turn) {
         BOOST_OUTCOME_TRY(make_filler());
+        BOOST_OUTCOME_TRY(const auto objects, load(turn));
         for (std::uint64_t cut = 0; cut < cuts_per_object; ++cut) {
             bool any = false;
-            for (const auto& object : turn) {
-                const auto stride = std::max<std::uint64_t>(2, object.blocks / cuts_per_object);
+            for (const auto& object : objects) {
+                const auto stride = std::max<std::uint64_t>(2, object.facts.blocks / cuts_per_object);
                 const auto block  = 1 + cut * stride;
-                if (block >= object.blocks) continue;
+                if (block >= object.facts.blocks) continue;
                 any = true;
                 BOOST_OUTCOME_TRY(rewrite(object, block));
                 if (random_.below(4) == 0) {
@@ -108,16 +124,28 @@ class ager {
         return success();
     }
 
-    /// Writes the block's own bytes over it.
-    result<> rewrite(const object_facts& object, std::uint64_t block) {
+    /// The bytes of a block as they are; fewer at the end of the object.
+    result<std::span<const std::byte>> bytes_of(const aged_object& object, std::uint64_t block) {
+        const auto offset = block * block_bytes_;
+        if (!object.bytes.empty()) {
+            if (offset >= object.bytes.size()) return std::span<const std::byte>{};
+            return std::span{object.bytes}.subspan(offset).first(std::min<std::size_t>(block_bytes_, object.bytes.size() - offset));
+        }
         buffer_.resize(block_bytes_);
-        BOOST_OUTCOME_TRY(const auto got, on_.read(object.id, block * block_bytes_, buffer_));
-        if (got == 0) return success();  // a sparse object has fewer blocks than its size says
-        const auto written = on_.write(object.id, block * block_bytes_, std::span{buffer_}.first(got));
+        BOOST_OUTCOME_TRY(const auto got, on_.read(object.facts.id, offset, buffer_));
+        return std::span<const std::byte>{buffer_}.first(got);
+    }
+
+    /// Writes the block's own bytes over it.
+    result<> rewrite(const aged_object& object, std::uint64_t block) {
+        BOOST_OUTCOME_TRY(const auto bytes, bytes_of(object, block));
+        if (bytes.empty()) return success();  // a sparse object has fewer blocks than its size says
+        const auto write   = [&] { return on_.write(object.facts.id, block * block_bytes_, bytes); };
+        auto       written = write();
         if (!written && written.error().code == exit_code::no_space && !fillers_.empty()) {
             BOOST_OUTCOME_TRY(erase_fillers());
             BOOST_OUTCOME_TRY(make_filler());
-            return on_.write(object.id, block * block_bytes_, std::span{buffer_}.first(got));
+            written = write();
         }
         BOOST_OUTCOME_TRY(written);
         ++rewritten_;

@@ -52,7 +52,7 @@ nlohmann::ordered_json as_json(const plan_facts& plan) {
             {"memory", plan.memory},
             {"seconds", plan.seconds},
             {"object_fragmentation_after", plan.object_fragmentation_after},
-            {"free_fragmentation_after", plan.free_fragmentation_after}};
+            {"free_runs_after", plan.free_runs_after}};
 }
 
 }  // namespace

@@ -39,20 +39,27 @@ void wait_until(const volume& on, ashlar::time_point when) {
     }
 }
 
-bool is_over(ashlar::stop_reasons reasons) {
-    return reasons.has(stop_reason::finished) || reasons.has(stop_reason::nothing_to_gain) || reasons.has(stop_reason::cancelled);
+constexpr unsigned passes_max = 8;   ///< What one pass frees, the next may use; later passes gain hardly anything.
+constexpr unsigned errors_max = 64;  ///< A device that fails more often than this has other troubles.
+
+/// Whether there is nothing more to do: a pass moved nothing, or enough of them were made.
+bool is_over(ashlar::stop_reasons reasons, unsigned passes) {
+    return reasons.has(stop_reason::nothing_to_gain) || reasons.has(stop_reason::cancelled) || passes >= passes_max;
 }
 
-/// Steps until the pass is over, or Ctrl-C. The answer is what the last step said.
+/// Steps until nothing is left to gain, or Ctrl-C. The answer is what the last step said.
 result<ashlar::progress> defragment(volume& on, const output& out, std::uint64_t block_bytes) {
     progress_bar bar{"defragment", out.quiet};
+    unsigned     passes = 0, errors = 0;
     for (;;) {
         BOOST_OUTCOME_TRY(const auto now, on.step_defrag());
         if (now.reasons.has(stop_reason::device_error)) {
             bar.clear();
-            out.warn(fmt::format("block {} could not be read or written and was set aside", now.failure.where.value));
+            out.warn(fmt::format("block {}: {}; it stays where it is", now.failure.where.value, ashlar::message(now.failure.code)));
+            if (++errors >= errors_max) return failure{exit_code::failed, "too many blocks could not be read or written", on.path(), "run 'ashlar verify'"};
         }
-        if (is_over(now.reasons) || interrupted()) return now;
+        passes += now.reasons.has(stop_reason::finished) ? 1U : 0U;
+        if (is_over(now.reasons, passes) || interrupted()) return now;
         const bool throttled = now.reasons.has(stop_reason::throttled);
         auto       remark    = fmt::format("{} moved, {}", human_bytes(now.moved.value * block_bytes), human_rate(now.bytes_per_second));
         if (now.left.nanoseconds > 0) remark += fmt::format(", {} left", human_seconds(static_cast<double>(now.left.nanoseconds) / 1e9));
@@ -78,8 +85,8 @@ result<exit_code> dry_run(const context& with, volume& on, double before) {
                                      {"seconds", plan.seconds},
                                      {"object_fragmentation_before", before},
                                      {"object_fragmentation_after", plan.object_fragmentation_after},
-                                     {"free_fragmentation_before", plan.free_fragmentation_before},
-                                     {"free_fragmentation_after", plan.free_fragmentation_after}});
+                                     {"free_runs_before", plan.free_runs_before},
+                                     {"free_runs_after", plan.free_runs_after}});
     return exit_code::ok;
 }
 
