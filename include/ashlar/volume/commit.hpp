@@ -8,6 +8,13 @@ namespace ashlar::inline v0 {
 
 inline constexpr std::size_t entry_gap = 24;  ///< Bytes that an entry costs beside its data: nearer changes become one.
 
+/// Data blocks that one batch lists at most: what the options allow, and no more than an eighth of the ring holds.
+template <class Volume>
+[[nodiscard]] std::uint64_t listed_max(const Volume& volume) noexcept {
+    const std::uint64_t eighth = bytes_of(volume.journal.capacity(), volume.geometry.block) >> 7U;
+    return eighth < volume.limits.unsynced_blocks ? eighth : volume.limits.unsynced_blocks;
+}
+
 /// What the open batch will take in the ring.
 template <class Volume>
 [[nodiscard]] batch_shape open_shape(Volume& volume) noexcept {
@@ -82,7 +89,7 @@ result<> flush(Volume& volume) noexcept {
     if constexpr (Volume::journal_type::durable) {
         std::uint64_t listed = 0;
         for (const auto& run : volume.unsynced.all()) listed += run.count.value;
-        if (listed > volume.limits.unsynced_blocks || (listed != 0 && !Volume::checksum_type::enabled)) {
+        if (listed > listed_max(volume) || (listed != 0 && !Volume::checksum_type::enabled)) {
             if (auto synced = volume.device.sync(); synced.has_error()) return volume.end_writing(synced.error());
             volume.unsynced.clear();
         }
@@ -148,7 +155,7 @@ template <class Volume>
         batch_shape         shape;
         shape.entry_bytes = changed * each + 2 * frame_content_bytes;
         shape.entries     = static_cast<std::uint32_t>(2 * changed + 8);
-        shape.data        = static_cast<std::uint32_t>(volume.limits.unsynced_blocks);
+        shape.data        = static_cast<std::uint32_t>(listed_max(volume));
         return volume.journal.blocks_needed(shape) <= volume.journal.room();
     } else {
         return true;

@@ -150,7 +150,7 @@ template <class Volume>
     made.block_bytes = geometry.block.bytes;
     made.blocks      = geometry.blocks.value;
     std::memcpy(made.volume, options.volume.data(), sizeof made.volume);
-    std::memcpy(made.label, options.label.data(), options.label.size());
+    if (!options.label.empty()) std::memcpy(made.label, options.label.data(), options.label.size());
     made.record_bytes      = options.record_bytes;
     made.inline_extents    = inline_extents_for(options.record_bytes);
     made.journal_format    = Volume::journal_type::format_id;

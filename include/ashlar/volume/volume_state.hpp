@@ -26,10 +26,17 @@ struct volume_limits {
 
 inline constexpr std::size_t cache_blocks_min = 16;
 
+/// Copies that transactions may hold: each pins its block, and eight blocks are left for lookups.
+[[nodiscard]] constexpr transaction_limits granted(const volume_limits& limits) noexcept {
+    transaction_limits answer = limits.transaction;
+    if (answer.shadows > limits.cache_blocks - 8) answer.shadows = limits.cache_blocks - 8;
+    return answer;
+}
+
 /// Whether a store can work within these limits.
 [[nodiscard]] constexpr bool are_possible(const volume_limits& limits) noexcept {
     return limits.cache_blocks >= cache_blocks_min && limits.cache_blocks < (1U << 30U) && limits.transactions >= 2 &&
-           limits.transaction.shadows >= 8 && limits.transaction.shadows + 8 <= limits.cache_blocks && limits.transaction.extents >= 4 && limits.transaction.data_blocks >= 2 &&
+           limits.transaction.shadows >= 8 && limits.transaction.extents >= 4 && limits.transaction.data_blocks >= 2 &&
            limits.transaction.objects >= 1 && limits.space.groups_loaded >= 1 && limits.verify_groups >= 1 && limits.space.retired >= 2 * limits.transaction.extents &&
            limits.space.holds >= 1 && limits.unsynced_runs >= limits.transaction.extents;
 }
@@ -120,16 +127,17 @@ struct volume_state {
     /// Lays the memory out; without a volume the same code only counts it.
     static constexpr void lay_out(arena& from, block_size block, const volume_limits& limits, volume_state* volume) noexcept {
         const auto slots = limits.cache_blocks;
+        const auto grant = granted(limits);
         metadata_cache               cache;
         class space                  space;
         bounded_list<mapped_extent>  pieces;
         bounded_list<extent>         unsynced;
-        cache.take(from, block, slots, limits.transaction.shadows);
+        cache.take(from, block, slots, grant.shadows);
         space.take(from, block, limits.space, limits.transactions * limits.transaction.extents, slots);
         const auto transactions = from.take<transaction_state>(limits.transactions);
         for (std::size_t i = 0; i < limits.transactions; ++i) {
             transaction_state counted;
-            (transactions.empty() ? counted : transactions[i]).take(from, limits.transaction);
+            (transactions.empty() ? counted : transactions[i]).take(from, grant);
         }
         const auto alignment = metadata_cache::io_alignment(block);
         const auto least     = std::size_t{frame_bytes_of(block)} + 2 * std::size_t{block.bytes};
