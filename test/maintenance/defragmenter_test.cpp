@@ -204,7 +204,7 @@ TEST(Defragmenter, ACycleOnAGroupTouchesOnlyWhatHasAPieceInIt) {
     r.worker.start_cycle(2);
     r.finish(host);
     EXPECT_EQ(host.pieces(3), 1U);
-    for (const std::uint64_t o : {1, 2, 4}) EXPECT_EQ(host.pieces(o), 5U);
+    for (const std::uint64_t o : {1U, 2U, 4U}) EXPECT_EQ(host.pieces(o), 5U);
     EXPECT_EQ(r.worker.lifetime().cycles, 1U);
 }
 
@@ -633,7 +633,7 @@ TEST(Defragmenter, MakesABatchDurableWhenItsOldPlacesAreNeeded) {
     host.add(5, 0, 5, 1);
     host.add(6, 0, 8, 6);
     host.add(7, 0, 19, 1);
-    for (const std::uint64_t at : {21, 23, 25, 27, 29, 30, 31}) host.add(at + 100, 0, at, 1);
+    for (const std::uint64_t at : {21U, 23U, 25U, 27U, 29U, 30U, 31U}) host.add(at + 100, 0, at, 1);
     auto options = plain();
     options.compact_free_extents = false;
     rig<untimed> r{options};
@@ -723,7 +723,7 @@ TEST(CandidateHeap, HandsOutTheHighestRankFirstAndEqualOnesInTurn) {
     const std::uint64_t ranks[] = {5, 9, 5, 7};
     for (std::uint64_t i = 0; i < 4; ++i) EXPECT_TRUE(heap.push({.owner = {i + 1}}, ranks[i]));
     EXPECT_FALSE(heap.push({.owner = {9}}, 100));
-    for (const std::uint64_t owner : {2, 4, 1, 3}) {
+    for (const std::uint64_t owner : {2U, 4U, 1U, 3U}) {
         EXPECT_EQ(heap.best().owner.value, owner);
         heap.pop();
     }

@@ -11,7 +11,8 @@ namespace ashlar::inline v0 {
 
 /// Whether a candidate is moved: neither set aside nor of an object that counts as whole, and worth it to the policy.
 template <DefragPolicy Policy>
-[[nodiscard]] bool selects(const Policy& policy, const defrag_options& options, const set_aside_list& aside, const defrag_candidate& c) noexcept {
+[[nodiscard]] bool selects(const Policy& policy, const defrag_options& options, const set_aside_list& aside,
+                           const defrag_candidate& c) noexcept {
     if (c.blocks.value == 0 || c.blocks > range_limit(options) || aside.holds(c)) return false;
     if (c.free_runs_merged == 0) return c.owner_extents >= options.extents_min && policy.worth_moving(c);
     // A piece of an object that will be put together soon leaves its place anyway: moving it now would be done twice.
@@ -45,8 +46,8 @@ class candidate_window {
 
     /// True when `best` may be asked, or nothing is left. Each answer of the host costs one look. Errors: the host's.
     template <RelocationHost Host, DefragPolicy Policy>
-    [[nodiscard]] result<bool> collect(Host& host, const Policy& policy, const defrag_options& options, const set_aside_list& aside,
-                                       std::uint64_t& looks) noexcept {
+    [[nodiscard]] result<bool> collect(Host& host, const Policy& policy, const defrag_options& options,
+                                       const set_aside_list& aside, std::uint64_t& looks) noexcept {
         if (draining_ && !heap_.empty()) return true;
         draining_ = false;
         while (!ended_ && !heap_.full()) {
@@ -83,7 +84,9 @@ class candidate_window {
 
     [[nodiscard]] bool          empty() const noexcept { return heap_.empty(); }
     /// Owners that the walk passed, less the candidates that wait.
-    [[nodiscard]] std::uint64_t behind() const noexcept { return cursor_.seen - std::min<std::uint64_t>(cursor_.seen, heap_.size()); }
+    [[nodiscard]] std::uint64_t behind() const noexcept {
+        return cursor_.seen - std::min<std::uint64_t>(cursor_.seen, heap_.size());
+    }
 
   private:
     candidate_heap    heap_{};

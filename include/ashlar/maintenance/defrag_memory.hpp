@@ -18,11 +18,13 @@ struct defrag_memory {
 };
 
 /// Takes what the options say from the arena; with a counting one it tells how much that is.
-[[nodiscard]] constexpr defrag_memory carve_defrag_memory(arena& from, const defrag_options& options, block_size block) noexcept {
+[[nodiscard]] constexpr defrag_memory carve_defrag_memory(arena& from, const defrag_options& options,
+                                                          block_size block) noexcept {
     const std::size_t blocks_min = options.verify_target ? 2 : 1;
     const std::size_t least      = blocks_min * block.bytes;
+    const std::size_t chunk      = options.chunk_bytes > least ? options.chunk_bytes : least;
     defrag_memory memory;
-    memory.move.chunk  = from.take_bytes(options.chunk_bytes > least ? options.chunk_bytes : least, block.bytes < 4096 ? block.bytes : 4096);
+    memory.move.chunk  = from.take_bytes(chunk, block.bytes < 4096 ? block.bytes : 4096);
     memory.move.pieces = from.take<mapped_extent>(options.pieces_max > 4 ? options.pieces_max : 4);
     memory.candidates  = from.take<ranked_candidate>(options.candidates_max > 1 ? options.candidates_max : 1);
     memory.aside       = from.take<set_aside_range>(options.set_aside_max);
@@ -36,7 +38,8 @@ struct plan_memory {
     std::span<extent>        targets{};
 };
 
-/// Places it in scratch bytes. The chunk of a move serves, as it is free between two chunks. Precondition: 512 bytes or more.
+/// Places it in scratch bytes. The chunk of a move serves, as it is free between two chunks.
+/// Precondition: 512 bytes or more.
 [[nodiscard]] inline plan_memory carve_plan_memory(std::span<std::byte> scratch, std::size_t pieces_max) noexcept {
     const auto part   = scratch.size() / 2 - alignof(mapped_extent);
     const auto pieces = part / sizeof(mapped_extent);

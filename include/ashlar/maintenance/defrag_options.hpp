@@ -44,7 +44,7 @@ static_assert(pace_of(defrag_intensity::background).between_batches == milliseco
 /// throttle's, how much one call does the step's budget.
 struct defrag_options {
     std::uint32_t    threshold_permille   = 300;  ///< A pass works only when objects or free space are that fragmented.
-    std::uint64_t    bytes_per_second     = 50 * 1024 * 1024;  ///< What `plan` reckons with; give the throttle the same. 0: unknown.
+    std::uint64_t    bytes_per_second     = 50 * 1024 * 1024;  ///< `plan` reckons with it; give the throttle the same. 0: unknown.
     block_count      cycle_blocks_max{256};       ///< Blocks copied in one cycle; 0: no limit.
     duration         cycle_interval       = milliseconds(30'000);  ///< From the beginning of a cycle to that of the next.
     bool             compact_free_extents = true;

@@ -32,14 +32,16 @@ struct defrag_plan {
 class defrag_planner {
   public:
     /// `pieces`: four or more. `targets`: the more, the better merges are foreseen.
-    defrag_planner(const defrag_options& options, extent scope, std::span<mapped_extent> pieces, std::span<extent> targets) noexcept
+    defrag_planner(const defrag_options& options, extent scope, std::span<mapped_extent> pieces,
+                   std::span<extent> targets) noexcept
         : options_{options}, scope_{scope}, pieces_{pieces}, rehearsal_{targets} {}
 
     /// Errors: the host's. Cost: two walks over the candidates' metadata, one look at the mapping of each range.
     template <RelocationHost Host, DefragPolicy Policy>
-    [[nodiscard]] result<defrag_plan> run(Host& host, const Policy& policy, const set_aside_list& aside, space_sums space) noexcept {
+    [[nodiscard]] result<defrag_plan> run(Host& host, const Policy& policy, const set_aside_list& aside,
+                                          space_sums space) noexcept {
         BOOST_OUTCOME_TRY(measure(host, space));
-        if (plan_.before.objects_permille >= options_.threshold_permille || plan_.before.free_permille >= options_.threshold_permille) {
+        if (std::max(plan_.before.objects_permille, plan_.before.free_permille) >= options_.threshold_permille) {
             if (options_.compact_free_extents) {
                 rehearsal_.begin({space.free >> 2U});
                 const auto walked = walk(host, policy, aside, candidate_kind::free_space_gap);
@@ -84,11 +86,12 @@ class defrag_planner {
             owner = c.owner;
             c.owner_extents -= std::min(c.owner_extents, saved);
             if (!selects(policy, options_, aside, c)) continue;
-            BOOST_OUTCOME_TRY(const move_stretch stretch, find_stretch(host, request_of(c, range_limit(options_)), pieces_));
+            const auto request = request_of(c, range_limit(options_));
+            BOOST_OUTCOME_TRY(const move_stretch stretch, find_stretch(host, request, pieces_));
             if (!add(host, c, stretch)) continue;
             saved += stretch.gain;
-            const bool falls = c.owner_extents >= options_.extents_min && c.owner_extents - std::min(c.owner_extents, stretch.gain) < options_.extents_min;
-            if (falls && fragmented_ > 0) --fragmented_;
+            const auto left = c.owner_extents - std::min(c.owner_extents, stretch.gain);
+            if (c.owner_extents >= options_.extents_min && left < options_.extents_min && fragmented_ > 0) --fragmented_;
         }
     }
 

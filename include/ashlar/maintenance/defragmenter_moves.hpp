@@ -1,7 +1,7 @@
 #pragma once
 /// The moves of a defragmenter: one candidate after another, until a budget ends or nothing is left.
 
-#include <ashlar/maintenance/defragmenter.hpp>
+#include <ashlar/maintenance/defragmenter_interface.hpp>
 
 namespace ashlar::inline v0 {
 

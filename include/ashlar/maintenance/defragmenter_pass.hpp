@@ -1,7 +1,7 @@
 #pragma once
 /// The pass of a defragmenter: what leads from phase to phase.
 
-#include <ashlar/maintenance/defragmenter.hpp>
+#include <ashlar/maintenance/defragmenter_interface.hpp>
 
 namespace ashlar::inline v0 {
 
@@ -180,8 +180,10 @@ bool defragmenter<Host, Policy, Throttle, C>::next_kind(Host& host, turn& now) n
         return true;
     };
     if (!task_.groups) walked_ += owners_;
-    if (phase_ == defrag_phase::measuring_space && merges) return begin(defrag_phase::merging, candidate_kind::free_space_gap);
-    if (phase_ != defrag_phase::relocating && relocates) return begin(defrag_phase::relocating, candidate_kind::fragmented_range);
+    const bool first = phase_ == defrag_phase::measuring_space;
+    const bool last  = phase_ == defrag_phase::relocating;
+    if (first && merges) return begin(defrag_phase::merging, candidate_kind::free_space_gap);
+    if (!last && relocates) return begin(defrag_phase::relocating, candidate_kind::fragmented_range);
     return end_cycle(host, now, task_.groups ? defrag_phase::choosing_group : defrag_phase::idle);
 }
 

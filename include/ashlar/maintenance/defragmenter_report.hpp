@@ -1,7 +1,7 @@
 #pragma once
 /// What a defragmenter says: how far it is, and what it would do.
 
-#include <ashlar/maintenance/defragmenter.hpp>
+#include <ashlar/maintenance/defragmenter_interface.hpp>
 
 namespace ashlar::inline v0 {
 
@@ -10,11 +10,14 @@ template <RelocationHost Host, DefragPolicy Policy, IoThrottle Throttle, Clock C
 progress defragmenter<Host, Policy, Throttle, C>::report(turn& now, Host& host) noexcept {
     auto&      said  = now.said;
     const bool sees  = phase_ == defrag_phase::merging || phase_ == defrag_phase::relocating;
-    const auto walks = 1U + (options_.compact_free_extents ? 1U : 0U) + (options_.relocate_fragmented && !task_.only_merge ? 1U : 0U);
+    const bool merges    = options_.compact_free_extents || task_.only_merge;
+    const bool relocates = options_.relocate_fragmented && !task_.only_merge;
+    const auto walks     = 1U + (merges ? 1U : 0U) + (relocates ? 1U : 0U);
     const auto here  = phase_ == defrag_phase::measuring_objects ? objects_.seen() : sees ? window_.behind() : 0;
     said.phase = static_cast<std::uint32_t>(phase_);
     said.total = task_.groups ? host.scope_count() : owners_ * walks;
-    said.done  = said.reasons.has(stop_reason::finished) ? said.total : std::min(said.total, walked_ + (task_.groups ? 0 : here));
+    said.done  = std::min(said.total, walked_ + (task_.groups ? 0 : here));
+    if (said.reasons.has(stop_reason::finished)) said.done = said.total;
     said.moved = pass_moved_;
     if (C::ticks && phase_ != defrag_phase::idle) {
         const auto passed = clock_.now() - pass_began_;

@@ -33,7 +33,8 @@ class group_order {
             if (looks == 0) return false;
             --looks;
             BOOST_OUTCOME_TRY(const relocation_scope group, host.scope(next_));
-            insert({next_, permille_of(group.free.value - std::min(group.free.value, group.largest_free.value), group.free.value)});
+            const auto outside = group.free.value - std::min(group.free.value, group.largest_free.value);
+            insert({next_, permille_of(outside, group.free.value)});
             ++next_;
         }
         return filled_ = true;

@@ -30,8 +30,9 @@ class set_aside_list {
 
     [[nodiscard]] bool holds(const defrag_candidate& candidate) const noexcept {
         for (const auto& range : ranges()) {
-            const auto reach = candidate.first < range.first ? range.first - candidate.first : candidate.first - range.first;
-            const auto size  = candidate.first < range.first ? candidate.blocks : range.blocks;
+            const bool before = candidate.first < range.first;
+            const auto reach  = before ? range.first - candidate.first : candidate.first - range.first;
+            const auto size   = before ? candidate.blocks : range.blocks;
             if (range.owner == candidate.owner && reach < size) return true;
         }
         return false;

@@ -74,7 +74,7 @@ class relocation {
         target_ = {};
     }
 
-    /// Makes the flips so far durable. Errors: the host's; then writing has ended and the flips' fate is decided at reopening.
+    /// Makes the flips so far durable. Errors: the host's; then writing has ended, and reopening decides about the flips.
     template <RelocationHost Host>
     [[nodiscard]] result<> commit(Host& host) noexcept {
         if (flips_ == 0) return success();

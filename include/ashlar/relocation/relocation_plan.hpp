@@ -60,7 +60,8 @@ struct range_pieces {
 };
 
 /// Cuts what lies before `first`, and what exceeds `blocks`.
-inline range_pieces clip(std::span<mapped_extent> seen, logical_block first, logical_block end, block_count blocks, bool complete) noexcept {
+inline range_pieces clip(std::span<mapped_extent> seen, logical_block first, logical_block end, block_count blocks,
+                         bool complete) noexcept {
     range_pieces range;
     if (!seen.empty() && seen.front().logical < first) {
         auto& head   = seen.front();
@@ -130,13 +131,16 @@ inline bool is_whole_extent(const range_pieces& range) noexcept {
 /// Needs room for four pieces or more in `memory`; what does not fit is left for another move.
 /// Errors: those of the host's mapping. Cost: one look at the mapping; nothing is changed.
 template <RelocationHost Host>
-[[nodiscard]] result<move_stretch> find_stretch(Host& host, const move_request& request, std::span<mapped_extent> memory) noexcept {
+[[nodiscard]] result<move_stretch> find_stretch(Host& host, const move_request& request,
+                                                std::span<mapped_extent> memory) noexcept {
     ASHLAR_ASSERT(memory.size() >= 4);
     const block_count lead{request.first.value > 0 ? 1U : 0U};
     const logical_block from{request.first.value - lead.value};
-    BOOST_OUTCOME_TRY(const mapping_view view, host.mapping(request.owner, from, lead + request.window + block_count{1}, memory));
+    const auto around = lead + request.window + block_count{1};
+    BOOST_OUTCOME_TRY(const mapping_view view, host.mapping(request.owner, from, around, memory));
     if (view.pieces > memory.size()) return errc::damaged;
-    const auto range = move_detail::clip(memory.first(view.pieces), request.first, request.first + request.window, request.blocks, view.complete);
+    const auto end   = request.first + request.window;
+    const auto range = move_detail::clip(memory.first(view.pieces), request.first, end, request.blocks, view.complete);
 
     move_stretch best;
     extent       pinned{};
@@ -145,12 +149,12 @@ template <RelocationHost Host>
             pinned = range.pieces[at++].physical;
             continue;
         }
-        auto end = at;
-        while (end < range.pieces.size() && !range.pieces[end].pinned) ++end;
-        const auto stretch = move_detail::measure(range, at, end);
-        const bool gains   = request.where == placement::tight ? move_detail::is_whole_extent(range) : stretch.gain > best.gain;
-        if (gains) best = stretch;
-        at = end;
+        auto to = at;
+        while (to < range.pieces.size() && !range.pieces[to].pinned) ++to;
+        const auto stretch = move_detail::measure(range, at, to);
+        const bool tight   = request.where == placement::tight;
+        if (tight ? move_detail::is_whole_extent(range) : stretch.gain > best.gain) best = stretch;
+        at = to;
     }
     if (request.where == placement::tight && !best.empty()) best.goal = best.pieces.front().physical.first;
     best.generation = view.generation;

@@ -28,7 +28,8 @@ template <DefragPolicy Policy>
         const auto worth = policy.worth_moving(c);
         const auto rank  = policy.rank(c);
         if (worth && !Policy::enabled) return "a policy that is not enabled moves nothing";
-        if (worth && c.extents <= c.extents_ideal && c.free_runs_merged == 0) return "a move that gains nothing is not worth making";
+        const bool gains = c.extents > c.extents_ideal || c.free_runs_merged > 0;
+        if (worth && !gains) return "a move that gains nothing is not worth making";
         if (worth != policy.worth_moving(c) || rank != policy.rank(c)) return "the same candidate gets the same answer";
     }
     return {};

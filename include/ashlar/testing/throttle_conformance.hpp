@@ -14,7 +14,8 @@ namespace ashlar::inline v0 {
 /// that it broke; empty when it kept all. With `starves` it may refuse for ever (a throttle that waits for a grant from
 /// outside); else each refusal must end by the time that it named, or when everything in flight is released.
 template <IoThrottle Throttle>
-[[nodiscard]] std::string_view check_throttle(Throttle& throttle, std::uint64_t seed, unsigned rounds = 2000, bool starves = false) {
+[[nodiscard]] std::string_view check_throttle(Throttle& throttle, std::uint64_t seed, unsigned rounds = 2000,
+                                              bool starves = false) {
     random_bits                random{seed};
     std::vector<std::uint64_t> in_flight;
     time_point                 now{1'000'000};
