@@ -1,10 +1,9 @@
 #pragma once
 /// What the durable bytes of a volume say about its metadata: which batch changed which block to what, and what is confirmed.
 
-#include <ashlar/format/group_bitmap.hpp>
 #include <ashlar/format/group_record.hpp>
-#include <ashlar/format/region_directory.hpp>
 #include <ashlar/journal/ring_journal.hpp>
+#include <ashlar/testing/frame_reader.hpp>
 
 #include <algorithm>
 #include <map>
@@ -51,18 +50,18 @@ class journal_history {
         close();
         const auto geometry = device.geometry();
         size_               = geometry.size;
-        if (!read_superblock(device)) return false;
-        const auto anchors = read_anchor_copies(device);
+        if (!frames_.read_superblock(device)) return false;
+        const auto anchors = frames_.read_anchor_copies(device);
         if (!anchors[0] && !anchors[1]) return false;
         const auto& newest = !anchors[1] || (anchors[0] && anchors[0]->generation >= anchors[1]->generation) ? *anchors[0] : *anchors[1];
-        ring_.blocks       = {{newest.ring_first}, {newest.ring_blocks}};
+        ring_ = {{{newest.ring_first}, {newest.ring_blocks}}, size_, frames_.volume()};
         if (!lies_in(ring_.blocks, {block_index{0}, geometry.blocks})) return false;
         epoch_       = newest.epoch;
         epoch_first_ = {newest.first};
         tail_ = next_ = {{newest.tail}, newest.tail_position, newest.tail_chain};
         open_         = true;
         note_anchors(anchors);
-        read_directory(device);
+        frames_.read_directory(device);
         violations ignored;  // what an older run did cannot be judged from its traces
         follow(device, ignored);
         return open_;
@@ -96,7 +95,7 @@ class journal_history {
     /// everything is read again.
     template <BlockDevice D>
     void follow_anchors(D& device) {
-        const auto anchors = read_anchor_copies(device);
+        const auto anchors = frames_.read_anchor_copies(device);
         for (const auto& copy : anchors) {
             if (copy && (copy->epoch > epoch_ || copy->ring_first != ring_.blocks.first.value)) {
                 open(device);
@@ -141,8 +140,8 @@ class journal_history {
     template <BlockDevice D>
     [[nodiscard]] bool is_in_use(D& device, block_index block) {
         const auto place = place_of(block, size_);
-        if (place.group >= bitmaps_.count.value) return false;
-        const auto             home = bitmaps_.first + block_count{place.group};
+        if (place.group >= frames_.bitmaps().count.value) return false;
+        const auto             home = frames_.bitmaps().first + block_count{place.group};
         std::vector<std::byte> bytes(size_.bytes);
         if (const auto* known = find(home)) {
             bytes = known->image;
@@ -159,9 +158,7 @@ class journal_history {
         const auto position = (block - ring_.blocks.first).value;
         return in_ring(block) && ring_.distance(tail_.position, position) < blocks_between(ring_, tail_, next_);
     }
-    [[nodiscard]] bool in_engine_region(block_index block) const noexcept {
-        return std::any_of(regions_.begin(), regions_.end(), [&](extent region) { return region.contains(block); });
-    }
+    [[nodiscard]] bool in_engine_region(block_index block) const noexcept { return frames_.in_engine_region(block); }
 
     [[nodiscard]] static std::string text(sequence s) { return std::to_string(s.value); }
 
@@ -179,60 +176,12 @@ class journal_history {
             return success();
         }
     };
-    using anchor_copies = std::array<std::optional<anchor_content>, 2>;
-
-    template <BlockDevice D>
-    [[nodiscard]] std::vector<std::byte> read_frame(D& device, std::uint64_t number) const {
-        std::vector<std::byte> bytes(frame_bytes_of(size_));
-        if (!device.read({frame_home(number, size_), frame_blocks_of(size_)}, bytes)) bytes.assign(bytes.size(), std::byte{0});
-        bytes.resize(frame_bytes_min);
-        return bytes;
-    }
-
-    template <BlockDevice D>
-    bool read_superblock(D& device) {
-        if (device.geometry().blocks < block_count{frame_home(frame::count, size_).value}) return false;
-        auto bytes = read_frame(device, frame::superblock);
-        if (!is_superblock(bytes)) bytes = read_frame(device, frame::superblock_mirror);
-        if (!is_superblock(bytes)) return false;
-        const auto content = load_struct<superblock>(bytes);
-        std::memcpy(ring_.volume.data(), content.volume, sizeof content.volume);
-        ring_.size = size_;
-        blocks_of_volume_ = {content.blocks};
-        return content.block_bytes == size_.bytes && blocks_of_volume_ <= device.geometry().blocks;
-    }
-
-    template <BlockDevice D>
-    [[nodiscard]] anchor_copies read_anchor_copies(D& device) const {
-        return {decode_anchor(read_frame(device, frame::anchor), ring_.volume), decode_anchor(read_frame(device, frame::anchor_mirror), ring_.volume)};
-    }
-
     /// What an anchor permits holds once both copies say it.
-    void note_anchors(const anchor_copies& copies) noexcept {
+    void note_anchors(const frame_reader::anchor_copies& copies) noexcept {
         if (!copies[0] || !copies[1]) return;
         confirmed_ = std::max(confirmed_, sequence{std::min<std::uint64_t>(copies[0]->confirmed, copies[1]->confirmed)});
         const auto& older = copies[0]->tail <= copies[1]->tail ? *copies[0] : *copies[1];
         if (older.tail > tail_.number.value) tail_ = {{older.tail}, older.tail_position, older.tail_chain};
-    }
-
-    template <BlockDevice D>
-    void read_directory(D& device) {
-        auto bytes = read_frame(device, frame::directory);
-        if (!is_sealed(bytes, tag::directory, identity_seed(ring_.volume, directory_identity))) bytes = read_frame(device, frame::directory_mirror);
-        learn_regions(bytes);
-    }
-
-    void learn_regions(std::span<const std::byte> content) {
-        if (!is_sealed(content, tag::directory, identity_seed(ring_.volume, directory_identity))) return;
-        regions_.clear();
-        const auto head = load_struct<directory_head>(content);
-        for (std::uint32_t i = 0; i < head.slots && i < region_slots; ++i) {
-            const auto slot = load_struct<region_slot>(content.subspan(region_slot_offset(i)));
-            if (slot.type == tag::bitmap) bitmaps_ = slot.place();
-            for (const auto type : {tag::groups, tag::bitmap, tag::trimmed, tag::checksums, tag::objects}) {
-                if (slot.type == type) regions_.push_back(slot.place());
-            }
-        }
     }
 
     [[nodiscard]] bool is_bitmap(std::span<const std::byte> block, std::uint64_t group) const noexcept {
@@ -249,9 +198,9 @@ class journal_history {
             if (one.offset + one.bytes.size() > image.size()) return false;
             std::copy(one.bytes.begin(), one.bytes.end(), image.begin() + one.offset);
         }
-        if (const auto directory = changed.find(frame_home(frame::directory, size_)); directory != changed.end()) learn_regions(directory->second);
+        if (const auto directory = changed.find(frame_home(frame::directory, size_)); directory != changed.end()) frames_.learn_regions(directory->second);
         for (const auto& [home, image] : changed) {
-            if (bitmaps_.contains(home) && !take_in_bitmap(device, home, image, confirmed_before, found)) return false;
+            if (frames_.bitmaps().contains(home) && !take_in_bitmap(device, home, image, confirmed_before, found)) return false;
         }
         for (auto& [home, image] : changed) {
             auto& block = blocks_[home];
@@ -278,11 +227,11 @@ class journal_history {
     /// are newer than the first batches; what that seems to free or give away does no harm.
     template <BlockDevice D>
     bool take_in_bitmap(D& device, block_index home, std::span<const std::byte> image, sequence confirmed_before, violations& found) {
-        const auto             group = (home - bitmaps_.first).value;
+        const auto             group = (home - frames_.bitmaps().first).value;
         std::vector<std::byte> before;
-        if (group >= groups_for(blocks_of_volume_, size_) || !load_image(device, home, before)) return false;
+        if (group >= groups_for(frames_.blocks(), size_) || !load_image(device, home, before)) return false;
         if (find(home) == nullptr && !is_bitmap(before, group)) before.assign(before.size(), std::byte{0});  // never written
-        const auto blocks = blocks_of_group(group, blocks_of_volume_, size_);
+        const auto blocks = blocks_of_group(group, frames_.blocks(), size_);
         for (std::uint32_t i = 0; i < blocks; ++i) {
             const auto mask = static_cast<std::byte>(1U << (i % 8U));
             const auto was  = before[i / 8U] & mask;
@@ -306,15 +255,13 @@ class journal_history {
 
     bool           open_ = false;
     block_size     size_{};
-    block_count    blocks_of_volume_{};
     ring_layout    ring_{};
     std::uint64_t  epoch_ = 0;
     sequence       epoch_first_{};
     sequence       confirmed_{};
     batch_boundary tail_{};
     batch_boundary next_{};
-    extent         bitmaps_{};
-    std::vector<extent>                    regions_;  // of the engine, but for the journal
+    frame_reader   frames_;
     std::map<block_index, journaled_block> blocks_;
     std::map<block_index, freed_block>     freed_;
 };
