@@ -106,6 +106,16 @@ TEST(Relocation, DoesNotMoveARangeWhoseCutsCostWhatTheMoveGains) {
     EXPECT_EQ(host.pieces(1), 1U);
 }
 
+TEST(Relocation, CountsACutAtEitherEnd) {
+    fake_host host{64};
+    host.add(1, 0, 10, 8);
+    host.add(1, 8, 30, 8);
+    mover m;
+    EXPECT_EQ(m.run(host, {{1}, {4}, {12}, {12}}).verdict, move_verdict::nothing_to_gain) << "cut before";
+    EXPECT_EQ(m.run(host, {{1}, {0}, {12}, {12}}).verdict, move_verdict::nothing_to_gain) << "cut behind";
+    EXPECT_EQ(m.run(host, {{1}, {0}, {12}, {16}}).verdict, move_verdict::nothing_to_gain) << "cut by the number of blocks";
+}
+
 TEST(Relocation, CountsHolesAsCutsThatNoMoveCloses) {
     fake_host host{64};
     host.add(1, 0, 10, 2);
