@@ -328,9 +328,8 @@ result<plan_facts> volume::plan_defrag() {
                       .free_runs_after             = plan.value().free_runs_after};
 }
 
-result<ashlar::progress> volume::step_defrag() {
-    constexpr std::uint64_t step_bytes = 256 * 1024;
-    const auto step = core_->store.maintain({.blocks_max = std::max<std::uint64_t>(1, step_bytes / core_->store.info().block.bytes)});
+result<ashlar::progress> volume::step_defrag(std::uint64_t bytes_max) {
+    const auto step = core_->store.maintain({.blocks_max = std::max<std::uint64_t>(1, bytes_max / core_->store.info().block.bytes)});
     if (!step) return core_->failed("the defragmentation has ended", step.error());
     return step.value();
 }

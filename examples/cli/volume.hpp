@@ -146,8 +146,8 @@ class volume {
     [[nodiscard]] result<> sync();
 
     [[nodiscard]] result<plan_facts>       plan_defrag();
-    /// One bounded step; reasons say what the caller does next.
-    [[nodiscard]] result<ashlar::progress> step_defrag();
+    /// One step that copies `bytes_max` bytes at most; reasons say what the caller does next.
+    [[nodiscard]] result<ashlar::progress> step_defrag(std::uint64_t bytes_max);
     [[nodiscard]] defrag_facts             defragged() const;
     /// Nanoseconds on the clock that `progress::not_before` is told in.
     [[nodiscard]] ashlar::time_point       now() const;

@@ -19,6 +19,7 @@
 namespace demo {
 namespace {
 
+constexpr std::uint64_t step_bytes   = 64 * 1024;  ///< What a foreground operation waits for at most.
 constexpr std::size_t   object_count = 8;
 constexpr std::uint64_t slot_count   = 128;
 constexpr std::size_t   slot_bytes   = 4096;
@@ -210,7 +211,7 @@ cli::result<> work(cli::volume& on, foreground& front, std::uint32_t block_bytes
     latencies       steps;
     for (;;) {
         const stopwatch one;
-        BOOST_OUTCOME_TRY(const auto step, on.step_defrag());
+        BOOST_OUTCOME_TRY(const auto step, on.step_defrag(step_bytes));
         steps.add(one.seconds());
         do {
             BOOST_OUTCOME_TRY(front.turn());

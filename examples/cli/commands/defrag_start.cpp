@@ -39,6 +39,7 @@ void wait_until(const volume& on, ashlar::time_point when) {
     }
 }
 
+constexpr std::uint64_t step_bytes = 256 * 1024;  ///< So that Ctrl-C is heard soon.
 constexpr unsigned passes_max = 8;   ///< What one pass frees, the next may use; later passes gain hardly anything.
 constexpr unsigned errors_max = 64;  ///< A device that fails more often than this has other troubles.
 
@@ -52,7 +53,7 @@ result<ashlar::progress> defragment(volume& on, const output& out, std::uint64_t
     progress_bar bar{"defragment", out.quiet};
     unsigned     passes = 0, errors = 0;
     for (;;) {
-        BOOST_OUTCOME_TRY(const auto now, on.step_defrag());
+        BOOST_OUTCOME_TRY(const auto now, on.step_defrag(step_bytes));
         if (now.reasons.has(stop_reason::device_error)) {
             bar.clear();
             out.warn(fmt::format("block {}: {}; it stays where it is", now.failure.where.value, ashlar::message(now.failure.code)));
