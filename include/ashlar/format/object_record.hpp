@@ -13,7 +13,7 @@ namespace ashlar::inline v0 {
 inline constexpr std::uint32_t object_record_bytes  = 136;  ///< Width of a record unless a feature made it wider.
 inline constexpr std::uint32_t object_header_bytes  = 88;   ///< Before the extents.
 inline constexpr std::uint32_t attribute_bytes      = 32;   ///< The caller's own.
-inline constexpr std::uint32_t inline_extents_limit = 16;   ///< Extents that a record of any width holds at most.
+inline constexpr std::uint32_t inline_extents_limit = 7;   ///< Extents that a record of any width holds at most.
 
 /// Extents that fit a record of so many bytes without a tree: two in the usual 136.
 [[nodiscard]] constexpr std::uint32_t inline_extents_for(std::uint32_t record_bytes) noexcept {

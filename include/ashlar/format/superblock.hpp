@@ -60,7 +60,8 @@ struct member_row {
 };
 static_assert(sizeof(member_row) == 48 && alignof(member_row) == 1);
 
-/// The content of frame 0 without its trailer. docs/format.md, "Superblock".
+/// The beginning of frame 0: everything but the members. The rest of the frame's 4096 bytes, without the trailer, is
+/// zero for the volumes of one device that this build makes, but for member row 0. docs/format.md, "Superblock".
 ///
 ///   offset  size  field
 ///        0     8  magic               "ASHLAR" 0 1
@@ -88,34 +89,35 @@ static_assert(sizeof(member_row) == 48 && alignof(member_row) == 1);
 ///      256  1536  members             32 rows
 ///     1792  2288  reserved            zero
 struct superblock {
-    std::byte  magic[8]{};
-    le_u32     version{};
-    le_u32     block_bytes{};
-    le_u64     blocks{};
-    std::byte  volume[16]{};
-    char       label[64]{};
-    le_u64     compatible{};
-    le_u64     read_only{};
-    le_u64     incompatible{};
-    le_u32     manifest{};
-    le_u32     record_bytes{};
-    le_u32     inline_extents{};
-    le_u32     in_use{};
-    le_u32     journal_format{};
-    le_u32     allocator_format{};
-    le_u32     checksum_format{};
-    le_u32     object_map_format{};
-    le_u64     journal_first{};
-    le_u64     journal_blocks{};
-    le_u64     root{};
-    le_u64     created{};
-    std::byte  reserved[64]{};
-    member_row members[32]{};
-    std::byte  reserved_end[2288]{};
+    std::byte magic[8]{};
+    le_u32    version{};
+    le_u32    block_bytes{};
+    le_u64    blocks{};
+    std::byte volume[16]{};
+    char      label[64]{};
+    le_u64    compatible{};
+    le_u64    read_only{};
+    le_u64    incompatible{};
+    le_u32    manifest{};
+    le_u32    record_bytes{};
+    le_u32    inline_extents{};
+    le_u32    in_use{};
+    le_u32    journal_format{};
+    le_u32    allocator_format{};
+    le_u32    checksum_format{};
+    le_u32    object_map_format{};
+    le_u64    journal_first{};
+    le_u64    journal_blocks{};
+    le_u64    root{};
+    le_u64    created{};
 };
-static_assert(sizeof(superblock) == frame_bytes_min - trailer_bytes && alignof(superblock) == 1);
+static_assert(sizeof(superblock) == 192 && alignof(superblock) == 1);
 static_assert(offsetof(superblock, label) == 40 && offsetof(superblock, manifest) == 128);
-static_assert(offsetof(superblock, journal_first) == 160 && offsetof(superblock, members) == 256);
+static_assert(offsetof(superblock, journal_first) == 160);
+
+inline constexpr std::size_t member_rows        = 32;
+inline constexpr std::size_t member_rows_offset = 256;
+static_assert(member_rows_offset + member_rows * sizeof(member_row) <= frame_bytes_min - trailer_bytes);
 
 inline constexpr char          superblock_magic[8] = {'A', 'S', 'H', 'L', 'A', 'R', '\0', '\1'};
 inline constexpr std::uint32_t superblock_version  = 1;

@@ -141,6 +141,16 @@ result<> format_regions(D& device, const volume_layout& layout, const volume_id&
     return put_frame(device, frame_bytes, id, frame::directory_mirror, directory_identity);
 }
 
+/// The only device of a new volume.
+[[nodiscard]] inline member_row only_member(const volume_geometry& geometry, const volume_id& id) noexcept {
+    member_row row;
+    std::memcpy(row.device, id.data(), sizeof row.device);
+    row.blocks = geometry.blocks.value;
+    row.role   = std::uint16_t{1};
+    row.state  = std::uint16_t{1};
+    return row;
+}
+
 template <class Volume>
 [[nodiscard]] superblock make_superblock(const volume_geometry& geometry, const volume_layout& layout, const format_options& options,
                                          std::uint32_t object_map_format) noexcept {
@@ -160,10 +170,6 @@ template <class Volume>
     made.journal_blocks    = layout.journal.count.value;
     made.root              = object_id_of(0, 0).value;
     made.created           = options.created;
-    std::memcpy(made.members[0].device, options.volume.data(), sizeof made.members[0].device);
-    made.members[0].blocks = geometry.blocks.value;
-    made.members[0].role   = std::uint16_t{1};
-    made.members[0].state  = std::uint16_t{1};
     return made;
 }
 
@@ -222,6 +228,7 @@ result<> format_volume(typename Volume::device_type& device, const format_option
     BOOST_OUTCOME_TRY(device.sync());
     std::memset(frame_bytes.data(), 0, frame_bytes.size());
     store_struct(frame_bytes, detail::make_superblock<Volume>(geometry, layout, options, object_map_format));
+    store_struct(frame_bytes.subspan(member_rows_offset), detail::only_member(geometry, options.volume));
     BOOST_OUTCOME_TRY(detail::put_frame(device, frame_bytes, options.volume, frame::superblock, superblock_identity));
     BOOST_OUTCOME_TRY(device.sync());
     BOOST_OUTCOME_TRY(detail::put_frame(device, frame_bytes, options.volume, frame::superblock_mirror, superblock_identity));

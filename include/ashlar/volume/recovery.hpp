@@ -129,7 +129,7 @@ result<> load_frames(Volume& volume) noexcept {
 template <class Volume>
 result<> replay_home(Volume& volume) noexcept {
     bool       frames[frame_slots]{};
-    const auto sink = [&](sequence, block_index target, std::uint32_t offset, std::span<const std::byte> bytes) noexcept -> result<> {
+    auto apply = [&](block_index target, std::uint32_t offset, std::span<const std::byte> bytes) noexcept -> result<> {
         if (!detail::is_entry_possible(volume, target, offset, bytes.size())) return error{errc::damaged, target};
         if (const auto which = detail::frame_at(target, volume.geometry.block)) {
             const auto slot = static_cast<std::uint32_t>(*which);
@@ -147,7 +147,7 @@ result<> replay_home(Volume& volume) noexcept {
         volume.cache.at(slot.value()).first_change = sequence{1};
         return success();
     };
-    BOOST_OUTCOME_TRY(volume.journal.replay(volume.device, sink));
+    BOOST_OUTCOME_TRY(volume.replay(apply));
     for (std::uint32_t slot = 0; slot < frame_slots; ++slot) {
         if (frames[slot]) volume.cache.at(slot).first_change = sequence{1};
     }
@@ -159,7 +159,7 @@ result<> replay_home(Volume& volume) noexcept {
 /// Checks every block that replay wrote against the trailer that ended its last change. Error: damaged, with the block.
 template <class Volume>
 result<> check_replayed(Volume& volume) noexcept {
-    const auto sink = [&](sequence, block_index target, std::uint32_t offset, std::span<const std::byte> bytes) noexcept -> result<> {
+    auto apply = [&](block_index target, std::uint32_t offset, std::span<const std::byte> bytes) noexcept -> result<> {
         const block_size size = volume.geometry.block;
         if (detail::frame_at(target, size) || bytes.size() != trailer_bytes || offset != size.bytes - trailer_bytes) return success();
         BOOST_OUTCOME_TRY(const auto slot, volume.cache.get_raw(volume, target));
@@ -169,7 +169,7 @@ result<> check_replayed(Volume& volume) noexcept {
         if (!is_sealed(content, identity.tag, volume.seed(identity))) return error{errc::damaged, target};
         return success();
     };
-    const auto checked = volume.journal.replay(volume.device, sink);
+    const auto checked = volume.replay(apply);
     volume.cache.forget_blocks();
     return checked;
 }
@@ -177,7 +177,7 @@ result<> check_replayed(Volume& volume) noexcept {
 /// Read-only: remembers which blocks the journal changes, and lays its changes over whatever is read from now on.
 template <class Volume>
 result<> index_replay(Volume& volume) noexcept {
-    const auto sink = [&](sequence, block_index target, std::uint32_t offset, std::span<const std::byte> bytes) noexcept -> result<> {
+    auto apply = [&](block_index target, std::uint32_t offset, std::span<const std::byte> bytes) noexcept -> result<> {
         if (!detail::is_entry_possible(volume, target, offset, bytes.size())) return error{errc::damaged, target};
         const auto bit = Volume::filter_bit(target);
         volume.replayed[bit / 64] |= std::uint64_t{1} << (bit % 64);
@@ -186,7 +186,7 @@ result<> index_replay(Volume& volume) noexcept {
         }
         return success();
     };
-    BOOST_OUTCOME_TRY(volume.journal.replay(volume.device, sink));
+    BOOST_OUTCOME_TRY(volume.replay(apply));
     volume.must_replay = true;
     return success();
 }

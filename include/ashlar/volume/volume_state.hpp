@@ -41,6 +41,24 @@ inline constexpr std::size_t cache_blocks_min = 16;
            limits.space.holds >= 1 && limits.unsynced_runs >= limits.transaction.extents;
 }
 
+/// What a volume hands its journal to replay into: one type for every use, so that the reader of batches is compiled once.
+class replay_sink {
+  public:
+    template <class Apply>
+    explicit replay_sink(Apply& apply) noexcept
+        : context_{&apply}, call_{[](void* context, block_index target, std::uint32_t offset, std::span<const std::byte> bytes) noexcept {
+              return (*static_cast<Apply*>(context))(target, offset, bytes);
+          }} {}
+
+    result<> operator()(sequence, block_index target, std::uint32_t offset, std::span<const std::byte> bytes) const noexcept {
+        return call_(context_, target, offset, bytes);
+    }
+
+  private:
+    void* context_;
+    result<> (*call_)(void*, block_index, std::uint32_t, std::span<const std::byte>) noexcept;
+};
+
 /// State and parts of an open volume. The functions that work on it stand in commit.hpp, recovery.hpp and object/.
 template <BlockDevice Device, Journal JournalPolicy, Allocator AllocatorPolicy, Checksum ChecksumPolicy, Threading ThreadingPolicy,
           class MapPolicy>
@@ -104,6 +122,13 @@ struct volume_state {
         if (read.has_error()) read = device.read(blocks, bytes);
         if (read.has_error() || !must_replay) return read;
         return lay_over(home, bytes);
+    }
+
+    /// Hands every entry of the accepted batches to `apply(block, offset, bytes)`, oldest first.
+    template <class Apply>
+    result<> replay(Apply& apply) noexcept {
+        const replay_sink sink{apply};
+        return journal.replay(device, sink);
     }
 
     [[nodiscard]] sequence next_batch() const noexcept {
@@ -180,13 +205,13 @@ struct volume_state {
     result<> lay_over(block_index home, std::span<std::byte> bytes) noexcept {
         if constexpr (JournalPolicy::durable) {
             if (!may_be_replayed(home)) return success();
-            const auto sink = [&](sequence, block_index target, std::uint32_t offset, std::span<const std::byte> change) noexcept -> result<> {
+            auto apply = [&](block_index target, std::uint32_t offset, std::span<const std::byte> change) noexcept -> result<> {
                 if (target != home) return success();
                 if (offset > bytes.size() || change.size() > bytes.size() - offset) return error{errc::damaged, target};
                 std::memcpy(bytes.data() + offset, change.data(), change.size());
                 return success();
             };
-            return journal.replay(device, sink);
+            return replay(apply);
         } else {
             return success();
         }
