@@ -187,7 +187,7 @@ result<> relocation::copy(Host& host, block_count blocks) noexcept {
         auto done = gather(host, stretch_.pieces, at_, buffer);
         if (done.has_value()) done = put(host, part, buffer, proof);
         if (done.has_value()) break;
-        if (failures >= options_.failures_max || changed(host)) return done;
+        if (failures >= options_.failures_max) return done;
     }
     at_ = passed(stretch_.pieces, at_, blocks);
     return success();
