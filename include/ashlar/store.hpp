@@ -1,5 +1,6 @@
 #pragma once
-/// The store: objects on a device, composed from the policies of a blueprint.
+/// The store: objects on a device, composed from the policies of a blueprint. Longer than most headers, so that every verb of
+/// the facade stands in one place with its promise.
 
 #include <ashlar/maintenance/fragmentation_report.hpp>
 #include <ashlar/maintenance/trimmer.hpp>
@@ -349,37 +350,8 @@ class store {
     [[nodiscard]] bool                   read_only() const noexcept { return core_->volume.writable().has_error(); }
     [[nodiscard]] volume_type&           volume() noexcept { return core_->volume; }
 
-    [[nodiscard]] store_info info() const noexcept {
-        auto&       seen   = core_->volume;
-        const auto& totals = seen.space.totals();
-        store_info  answer;
-        const auto  super = load_struct<superblock>(seen.cache.bytes(static_cast<std::uint32_t>(frame_slot::superblock)));
-        std::memcpy(answer.label.data(), super.label, sizeof super.label);
-        answer.label.back() = '\0';
-        answer.volume       = seen.id;
-        answer.block        = seen.geometry.block;
-        answer.blocks       = seen.geometry.blocks;
-        answer.groups       = seen.geometry.groups;
-        answer.free         = block_count{totals.free};
-        answer.available    = seen.space.available(space_use::data);
-        answer.objects      = totals.objects;
-        answer.objects_with_data = totals.objects_with_data;
-        answer.extents      = totals.allocated_extents;
-        for (std::size_t k = 0; k < extents_classes; ++k) answer.objects_by_extents[k] = totals.extents[k];
-        answer.free_runs_by_size = totals.runs;
-        answer.created      = super.created;
-        answer.record_bytes = seen.record_bytes;
-        answer.journal      = seen.regions.journal();
-        answer.failure      = seen.failure;
-        answer.read_only    = read_only();
-        if constexpr (B::journal::durable) {
-            answer.journal_used = seen.journal.capacity() - seen.journal.room();
-            answer.epoch        = seen.journal.epoch();
-            answer.last         = seen.journal.acknowledged();
-            answer.confirmed    = seen.journal.confirmed();
-        }
-        return answer;
-    }
+    /// Sizes, counts and the journal's state. Reading them walks nothing.
+    [[nodiscard]] store_info info() const noexcept { return describe(core_->volume); }
 
   private:
     /// Lies at the head of the workspace, so that the handle can move while the rest stays.

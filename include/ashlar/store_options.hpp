@@ -37,6 +37,38 @@ struct store_info {
     error            failure{};         ///< Why writing ended, if it did.
 };
 
+template <class Volume>
+[[nodiscard]] store_info describe(Volume& volume) noexcept {
+    const auto& totals = volume.space.totals();
+    const auto  super  = load_struct<superblock>(volume.cache.bytes(static_cast<std::uint32_t>(frame_slot::superblock)));
+    store_info  answer;
+    std::memcpy(answer.label.data(), super.label, sizeof super.label);
+    answer.label.back()       = '\0';
+    answer.volume             = volume.id;
+    answer.block              = volume.geometry.block;
+    answer.blocks             = volume.geometry.blocks;
+    answer.groups             = volume.geometry.groups;
+    answer.free               = block_count{totals.free};
+    answer.available          = volume.space.available(space_use::data);
+    answer.objects            = totals.objects;
+    answer.objects_with_data  = totals.objects_with_data;
+    answer.extents            = totals.allocated_extents;
+    for (std::size_t k = 0; k < extents_classes; ++k) answer.objects_by_extents[k] = totals.extents[k];
+    answer.free_runs_by_size = totals.runs;
+    answer.created           = super.created;
+    answer.record_bytes      = volume.record_bytes;
+    answer.journal           = volume.regions.journal();
+    answer.failure           = volume.failure;
+    answer.read_only         = volume.writable().has_error();
+    if constexpr (Volume::journal_type::durable) {
+        answer.journal_used = volume.journal.capacity() - volume.journal.room();
+        answer.epoch        = volume.journal.epoch();
+        answer.last         = volume.journal.acknowledged();
+        answer.confirmed    = volume.journal.confirmed();
+    }
+    return answer;
+}
+
 /// What `info(id)` says of an object.
 struct object_info {
     object_id     id{};
