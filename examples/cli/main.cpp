@@ -10,6 +10,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include <cstdlib>
 #include <functional>
 #include <map>
 #include <new>
@@ -104,7 +105,10 @@ void add_volume_commands(CLI::App& app, command_line& line) {
 
     command = add_command(app, line, "age", "fragment the volume; what was imported stays what it was", [&](const cli::context& with) { return run_age(with, line.age); });
     command->add_option("--seed", line.age.seed, "the same seed gives the same ageing")->required()->check(CLI::NonNegativeNumber);
-    command->add_option("--until", line.age.until, "the part of objects to fragment, 0.01 to 1")->required()->type_name("RATIO")->check(CLI::Range(0.01, 1.0));
+    command->add_option("--until", line.age.until, "the part of objects to fragment, 0.01 to 1")->required()->type_name("RATIO")->check([](const std::string& text) {
+        const double ratio = std::strtod(text.c_str(), nullptr);  // CLI::Range lets "nan" pass
+        return ratio >= 0.01 && ratio <= 1.0 ? std::string{} : fmt::format("'{}' is not from 0.01 to 1", text);
+    });
     add_extents_min(command, line.age.extents_min);
 }
 

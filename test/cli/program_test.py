@@ -1,0 +1,462 @@
+#!/usr/bin/env python3
+"""Runs the built program as a user would: exit codes, documents, bad input, interrupted and killed commands.
+
+usage: program_test.py PROGRAM [unittest options]
+"""
+
+import fcntl
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+PROGRAM = Path()
+NOBODY = 65534
+MEBIBYTE = 1 << 20
+
+
+def run(*words, **options):
+    """Runs the program to its end; output as text."""
+    return subprocess.run([str(PROGRAM), *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="surrogateescape",
+                          check=False, timeout=120, **options)
+
+
+def picture(folder):
+    """Everything about a tree that must come back: kind, mode, times, target, bytes, and which names are one file."""
+    seen, links = {}, {}
+    for top, folders, files in os.walk(os.fsencode(folder)):
+        for name in [b"."] + folders + files:
+            path = os.path.normpath(os.path.join(top, name))
+            about = os.lstat(path)
+            key = os.path.relpath(path, os.fsencode(folder))
+            data = b""
+            if stat.S_ISLNK(about.st_mode):
+                data = os.readlink(path)
+            elif stat.S_ISREG(about.st_mode):
+                data = Path(os.fsdecode(path)).read_bytes()
+                links.setdefault(about.st_ino, set()).add(key)
+            seen[key] = (about.st_mode, about.st_mtime_ns, data)
+    return seen, sorted(sorted(names) for names in links.values())
+
+
+class ProgramTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = Path(tempfile.mkdtemp(prefix="ashlar-test-"))
+        self.folder.chmod(0o755)
+        self.volume = self.folder / "volume.ash"
+
+    def tearDown(self):
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def expect(self, code, *words, **options):
+        done = run(*words, **options)
+        self.assertEqual(done.returncode, code, f"{words}\n{done.stdout}\n{done.stderr}")
+        if code not in (0, 4):
+            lines = [line for line in done.stderr.splitlines() if not line.startswith(("ashlar: warning:", "import [", "age [", "defragment ["))]
+            self.assertEqual(len(lines), 1, f"an error is one line: {done.stderr}")
+            self.assertTrue(lines[0].startswith("ashlar: "), lines)
+        return done
+
+    def document(self, *words):
+        done = self.expect(0, *words, "--json")
+        return json.loads(done.stdout)
+
+    def format(self, size=64 * MEBIBYTE, block=1024):
+        self.expect(0, "format", self.volume, "--size", size, "--block", block, "--quiet")
+
+    def make_tree(self, name="tree", files=200, seed=1):
+        """Files of many sizes in a few folders; the same for the same seed."""
+        numbers = random.Random(seed)
+        top = self.folder / name
+        for index in range(files):
+            place = top / f"folder{index % 7}"
+            place.mkdir(parents=True, exist_ok=True)
+            (place / f"file{index}").write_bytes(numbers.randbytes(numbers.choice((0, 1, 700, 5000, 20000, 60000))))
+        return top
+
+    def export_and_compare(self, source, name="out"):
+        target = self.folder / name
+        shutil.rmtree(target, ignore_errors=True)
+        self.expect(0, "export", self.volume, target)
+        (seen, links), (wanted, wanted_links) = picture(target), picture(source)
+        self.assertEqual(sorted(seen), sorted(wanted))
+        self.assertEqual([name for name in wanted if seen[name] != wanted[name]], [])
+        self.assertEqual(links, wanted_links)
+
+
+class Trees(ProgramTest):
+    def test_everything_about_a_tree_comes_back(self):
+        top = self.make_tree(files=30)
+        (top / os.fsdecode(b"not\xffutf8")).write_bytes(b"x")
+        (top / "gr\u00fcn \u2603").write_bytes(b"y")
+        (top / "with\nnewline\\and backslash").write_bytes(b"z")
+        (top / "empty folder").mkdir()
+        os.symlink("../no where", top / "dangling")
+        with open(top / "sparse", "wb") as sparse:
+            sparse.truncate(9 * MEBIBYTE)
+            sparse.seek(5 * MEBIBYTE + 17)
+            sparse.write(b"in the middle")
+        (top / "large").write_bytes(random.Random(3).randbytes(3 * MEBIBYTE + 1))
+        os.link(top / "large", top / "hard link")
+        (top / "folder2" / "file2").chmod(0o4711)
+        (top / "empty folder").chmod(0o1777)
+        os.utime(top / "dangling", ns=(1, 123456789), follow_symlinks=False)
+        os.utime(top / "large", ns=(1, -5 * 10**9 + 7))
+        os.utime(top / "empty folder", ns=(1, 981173106789012345))
+        self.format()
+        self.expect(0, "import", self.volume, top)
+        self.export_and_compare(top)
+        self.expect(0, "verify", self.volume)
+        self.assertLess(self.document("info", self.volume)["blocks"] - self.document("info", self.volume)["free_blocks"], 12 * 1024,
+                        "holes of a sparse file take no blocks")
+
+    def test_names_are_listed_so_that_nothing_is_lost_or_moves_the_cursor(self):
+        top = self.folder / "tree"
+        top.mkdir()
+        (top / os.fsdecode(b"a\xff\x1b[2Jb")).write_bytes(b"x")
+        self.format()
+        self.expect(0, "import", self.volume, top)
+        self.assertIn("a\\xff\\x1b[2Jb", self.expect(0, "ls", self.volume).stdout)
+        entry = self.document("ls", self.volume)["entries"][1]
+        self.assertEqual((entry["path"], entry["path_hex"]), ("a\\xff\\x1b[2Jb", b"a\xff\x1b[2Jb".hex()))
+
+    def test_second_import_adds_and_replaces(self):
+        first, second = self.make_tree("first", files=20, seed=1), self.make_tree("second", files=30, seed=2)
+        self.format()
+        self.expect(0, "import", self.volume, first)
+        self.assertEqual(self.document("import", self.volume, second)["replaced"], 20)
+        self.export_and_compare(second)
+        used = self.document("info", self.volume)
+        self.expect(0, "import", self.volume, second)
+        self.assertEqual(self.document("info", self.volume)["objects"], used["objects"], "what was replaced is erased")
+
+    def test_folder_and_file_of_one_name_are_refused(self):
+        first, second = self.folder / "first", self.folder / "second"
+        (first / "name").mkdir(parents=True)
+        second.mkdir()
+        (second / "name").write_bytes(b"x")
+        self.format()
+        self.expect(0, "import", self.volume, first)
+        self.assertIn("'name'", self.expect(1, "import", self.volume, second).stderr)
+        self.export_and_compare(first)
+
+    def test_export_overwrites_nothing_unless_told(self):
+        top = self.make_tree(files=5)
+        self.format()
+        self.expect(0, "import", self.volume, top)
+        out = self.folder / "out"
+        (out / "folder1").mkdir(parents=True)
+        (out / "folder1" / "file1").write_bytes(b"mine")
+        self.assertIn("folder1/file1", self.expect(1, "export", self.volume, out).stderr)
+        self.assertEqual(sorted(os.listdir(out)), ["folder1"], "nothing was written")
+        self.expect(0, "export", self.volume, out, "--force")
+        self.assertEqual(picture(top), picture(out))
+
+    def test_export_does_not_follow_a_symbolic_link_out_of_its_folder(self):
+        top = self.make_tree(files=5)
+        self.format()
+        self.expect(0, "import", self.volume, top)
+        out, outside = self.folder / "out", self.folder / "outside"
+        out.mkdir()
+        outside.mkdir()
+        os.symlink(outside, out / "folder1")
+        self.assertNotEqual(run("export", self.volume, out, "--force").returncode, 0)
+        self.assertEqual(os.listdir(outside), [])
+
+    def test_listing_one_folder(self):
+        self.format()
+        self.expect(0, "import", self.volume, self.make_tree(files=14))
+        paths = [entry["path"] for entry in self.document("ls", self.volume, "folder3/")["entries"]]
+        self.assertEqual(paths, ["folder3", "folder3/file10", "folder3/file3"])
+        self.expect(3, "ls", self.volume, "folder33")
+
+
+class Documents(ProgramTest):
+    def test_every_command_answers_one_document_with_its_schema(self):
+        top = self.make_tree(files=60)
+        for command, words in (("format", ("--size", "64M", "--block", "1K")), ("import", (top,)), ("ls", ()), ("info", ()), ("verify", ()), ("dump", (0,)),
+                               ("age", ("--seed", 1, "--until", "0.3")), ("defrag-analyze", ()), ("defrag-start", ("--dry-run",)),
+                               ("defrag-start", ("--intensity", "high")), ("export", (self.folder / "out",))):
+            document = self.document(command, self.volume, *words)
+            self.assertEqual(document["schema"], f"ashlar.{command}/1")
+            self.assertEqual(document["volume"], str(self.volume))
+
+    def test_an_error_is_a_document_too(self):
+        for words in (("info", self.volume), ("age", self.volume, "--seed", "1"), ("nothing",)):
+            done = run(*words, "--json")
+            document = json.loads(done.stdout)
+            self.assertEqual(document["schema"], "ashlar.error/1")
+            self.assertEqual(document["exit_code"], done.returncode)
+            self.assertEqual(len(done.stderr.splitlines()), 1)
+
+    def test_a_pipe_gets_no_colours_and_quiet_says_nothing(self):
+        self.assertEqual(run("format", self.volume, "--size", "64M", "--quiet").stdout, "")
+        done = self.expect(0, "defrag-analyze", self.volume, env={**os.environ, "TERM": "xterm"})
+        self.assertNotIn("\033", done.stdout + done.stderr)
+
+    def test_help_and_version_are_answers(self):
+        self.assertIn("130 interrupted", self.expect(0, "--help").stdout)
+        self.assertIn("--until", self.expect(0, "age", "--help").stdout)
+        self.assertRegex(self.expect(0, "--version").stdout, r"^ashlar \d+\.\d+\.\d+\n$")
+
+
+class WrongCommandLines(ProgramTest):
+    def test_each_ends_with_code_2_and_touches_nothing(self):
+        self.format()
+        before = self.volume.read_bytes()
+        for words in ((), ("nonsense",), ("format",), ("format", self.volume, "--size", "12X"), ("format", self.volume, "--size", "0"),
+                      ("format", self.volume, "--size", "-5"), ("format", self.volume, "--size", "64M", "--block", "1000"),
+                      ("format", self.volume, "--force", "--size", "64M", "--block", "128K"), ("format", self.volume, "--force", "--size", "67108865"),
+                      ("age", self.volume, "--seed", "1", "--until", "1.5"), ("age", self.volume, "--seed", "1", "--until", "nan"),
+                      ("age", self.volume, "--seed", "x", "--until", "0.5"), ("age", self.volume, "--until", "0.5"),
+                      ("defrag-start", self.volume, "--intensity", "brutal"), ("defrag-start", self.volume, "--rate", "fast"),
+                      ("defrag-analyze", self.volume, "--extents-min", "1"), ("dump", self.volume), ("dump", self.volume, "-1"),
+                      ("dump", self.volume, "99999999"), ("info", self.volume, "--unknown")):
+            self.expect(2, *words)
+        self.assertEqual(self.volume.read_bytes(), before)
+
+
+class Formatting(ProgramTest):
+    def test_foreign_file_systems_are_named_and_kept(self):
+        for name, offset, mark in (("ext4", 1080, b"\x53\xef"), ("XFS", 0, b"XFSB"), ("Btrfs", 0x10040, b"_BHRfS_M"), ("LUKS", 0, b"LUKS\xba\xbe"),
+                                   ("swap", 4086, b"SWAPSPACE2"), ("unknown kind", 77777, b"something")):
+            with open(self.volume, "wb") as image:
+                image.truncate(64 * MEBIBYTE)
+                image.seek(offset)
+                image.write(mark)
+            before = self.volume.read_bytes()
+            self.assertIn(name, self.expect(1, "format", self.volume).stderr)
+            self.assertEqual(self.volume.read_bytes(), before)
+            self.expect(4, "info", self.volume)
+        self.expect(0, "format", self.volume, "--force")
+        self.expect(0, "verify", self.volume)
+
+    def test_a_volume_is_formatted_again_only_by_force(self):
+        self.format()
+        self.assertIn("ashlar volume", self.expect(1, "format", self.volume).stderr)
+        self.expect(0, "format", self.volume, "--force", "--block", "4096")
+        self.assertEqual(self.document("info", self.volume)["block_bytes"], 4096)
+
+    def test_sizes_that_cannot_be(self):
+        self.assertIn("--size", self.expect(2, "format", self.volume).stderr)
+        self.assertIn("too few", self.expect(2, "format", self.volume, "--size", "8K", "--block", "512").stderr)
+        self.assertFalse(self.volume.exists(), "a failed format leaves no file")
+        self.expect(3, "format", self.folder / "no folder" / "volume", "--size", "64M")
+        self.expect(1, "format", self.folder)
+
+    def test_a_full_disk_shows_at_once_and_leaves_nothing(self):
+        def limit():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (16 * MEBIBYTE, 16 * MEBIBYTE))
+        self.expect(6, "format", self.volume, "--size", "64M", preexec_fn=limit)
+        self.assertFalse(self.volume.exists())
+
+    def test_each_block_size_works(self):
+        top = self.make_tree(files=20)
+        for block in (512, 1024, 2048, 4096, 8192, 16384, 32768, 65536):
+            self.volume.unlink(missing_ok=True)
+            self.expect(0, "format", self.volume, "--size", "128M", "--block", block)
+            self.expect(0, "import", self.volume, top)
+            self.expect(0, "verify", self.volume)
+            self.export_and_compare(top)
+
+
+class DamagedVolumes(ProgramTest):
+    def setUp(self):
+        super().setUp()
+        self.format()
+        self.tree = self.make_tree()
+        self.expect(0, "import", self.volume, self.tree)
+
+    def damage(self, offset, data):
+        with open(self.volume, "r+b") as image:
+            image.seek(offset)
+            image.write(data)
+
+    def test_a_file_that_shrank_is_refused_until_it_is_whole_again(self):
+        os.truncate(self.volume, 60 * MEBIBYTE)
+        for words in (("info",), ("verify",), ("import", self.tree), ("export", self.folder / "out")):
+            self.assertIn("shrank", self.expect(4, words[0], self.volume, *words[1:]).stderr)
+        os.truncate(self.volume, 64 * MEBIBYTE)
+        self.expect(0, "verify", self.volume)
+
+    def test_one_lost_superblock_is_replaced_by_its_mirror_and_two_are_the_end(self):
+        self.damage(0, bytes(4096))
+        self.export_and_compare(self.tree)
+        self.damage(0, b"ASHLAR\0\1" + bytes(4088))
+        self.damage(4 * 4096, bytes(4096))
+        self.assertIn("neither", self.expect(4, "info", self.volume).stderr)
+        self.expect(0, "dump", self.volume, "0", "--block", "4096")
+
+    def test_other_files_are_no_volumes(self):
+        for data in (b"", b"text", bytes(5 * MEBIBYTE), random.Random(5).randbytes(MEBIBYTE)):
+            self.volume.write_bytes(data)
+            self.expect(4, "ls", self.volume)
+
+    def test_a_damaged_file_is_named_and_the_others_are_saved(self):
+        name, data = next((path.name, path.read_bytes()) for path in sorted((self.tree / "folder5").iterdir()) if path.stat().st_size >= 5000)
+        offset = self.volume.read_bytes().find(data[:1024])
+        self.assertGreater(offset, 0)
+        self.damage(offset, bytes([data[0] ^ 1]))
+        self.assertIn(name, self.expect(4, "export", self.volume, self.folder / "out").stderr)
+        out = self.folder / "saved"
+        done = self.expect(4, "export", self.volume, out, "--keep-going")
+        self.assertIn(name, done.stderr)
+        missing = set(picture(self.tree)[0]) - set(picture(out)[0])
+        self.assertEqual(missing, {f"folder5/{name}".encode()})
+        found = self.expect(4, "verify", self.volume, "--json")
+        self.assertEqual(json.loads(found.stdout)["problems"], 1)
+
+    def test_any_damaged_byte_gives_an_answer_and_never_a_crash(self):
+        whole = self.volume.read_bytes()
+        numbers = random.Random(9)
+        for _ in range(25):
+            offset = numbers.choice((numbers.randrange(48 * 1024), numbers.randrange(len(whole))))
+            self.damage(offset, numbers.randbytes(64))
+            for command in ("info", "verify", "ls"):
+                done = run(command, self.volume)
+                self.assertIn(done.returncode, (0, 1, 4), f"{command} at {offset}: {done.returncode} {done.stderr}")
+            self.volume.write_bytes(whole)
+
+    def test_a_full_volume_says_so_and_loses_nothing(self):
+        large = self.folder / "large"
+        large.mkdir()
+        (large / "file").write_bytes(bytes([7]) * (80 * MEBIBYTE))
+        self.assertIn("larger volume", self.expect(6, "import", self.volume, large).stderr)
+        self.expect(0, "verify", self.volume)
+        self.export_and_compare(self.tree)
+        self.expect(0, "import", self.volume, self.make_tree("more", files=10, seed=8))
+
+
+class OtherProcesses(ProgramTest):
+    def test_a_volume_in_use_is_refused_by_all_who_write_and_force_does_not_help(self):
+        self.format()
+        with open(self.volume, "rb") as held:
+            fcntl.flock(held, fcntl.LOCK_SH)
+            self.expect(0, "info", self.volume)
+            self.expect(5, "import", self.volume, self.make_tree(files=1))
+            fcntl.flock(held, fcntl.LOCK_EX)
+            self.expect(5, "info", self.volume)
+            self.expect(5, "format", self.volume, "--force")
+        self.expect(0, "verify", self.volume)
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root to become somebody else")
+    def test_a_file_that_may_not_be_read_ends_the_import_and_is_named(self):
+        self.format()
+        os.chown(self.volume, NOBODY, NOBODY)
+        tree = self.make_tree(files=40)
+        (tree / "folder3" / "file3").chmod(0)
+        done = self.expect(1, "import", self.volume, tree, user=NOBODY, group=NOBODY, extra_groups=[])
+        self.assertIn("folder3/file3", done.stderr)
+        self.assertEqual(self.document("ls", self.volume)["entries"], [])
+        self.expect(0, "verify", self.volume)
+        (tree / "folder3").chmod(0)
+        self.assertIn("folder3", self.expect(1, "import", self.volume, tree, user=NOBODY, group=NOBODY, extra_groups=[]).stderr)
+        self.assertEqual(self.document("info", self.volume)["objects"], 1, "a failed import leaves no object")
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root to become somebody else")
+    def test_a_read_only_file_is_read_and_not_written(self):
+        self.format()
+        tree = self.make_tree(files=4)
+        self.volume.chmod(0o444)
+        other = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+        self.expect(0, "info", self.volume, **other)
+        self.expect(1, "import", self.volume, tree, **other)
+        self.expect(1, "format", self.volume, "--force", **other)
+
+    def test_what_is_not_there_is_not_found(self):
+        self.expect(3, "info", self.volume)
+        self.assertFalse(self.volume.exists())
+        self.format()
+        self.expect(3, "import", self.volume, self.folder / "nowhere")
+        self.expect(3, "export", self.volume, self.folder / "out")
+
+    def test_a_volume_inside_of_the_folder_is_not_imported_into_itself(self):
+        self.format()
+        self.expect(1, "import", self.volume, self.folder)
+
+
+class Interruptions(ProgramTest):
+    def setUp(self):
+        super().setUp()
+        self.tree = self.make_tree(files=600)
+        self.format(96 * MEBIBYTE, 512)
+
+    def stop(self, seconds, how, *words):
+        """Starts a command and stops it after a while; answers its exit code and its errors."""
+        with subprocess.Popen([str(PROGRAM), *map(str, words)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as child:
+            try:
+                _, errors = child.communicate(timeout=seconds)
+            except subprocess.TimeoutExpired:
+                child.send_signal(how)
+                _, errors = child.communicate(timeout=60)
+            return child.returncode, errors
+
+    def test_control_c_stops_and_says_how_to_go_on(self):
+        code, errors = self.stop(0.03, signal.SIGINT, "import", self.volume, self.tree)
+        self.assertIn(code, (0, 130))
+        if code == 130:
+            self.assertIn("again", errors)
+            self.assertEqual(self.document("ls", self.volume)["entries"], [], "half an import shows nothing")
+        self.expect(0, "import", self.volume, self.tree)
+        self.expect(0, "age", self.volume, "--seed", 2, "--until", "0.5")
+        code, errors = self.stop(1.0, signal.SIGINT, "defrag-start", self.volume, "--intensity", "low")
+        self.assertEqual(code, 130)
+        self.assertIn("to go on", errors)
+        self.expect(0, "verify", self.volume)
+        self.expect(0, "defrag-start", self.volume, "--intensity", "high")
+        self.assertEqual(self.document("defrag-analyze", self.volume)["fragmented_objects"], 0)
+        self.export_and_compare(self.tree)
+
+    def test_a_kill_at_any_moment_loses_nothing(self):
+        numbers = random.Random(11)
+        for _ in range(3):
+            self.stop(numbers.uniform(0.02, 0.2), signal.SIGKILL, "import", self.volume, self.tree)
+            self.expect(0, "verify", self.volume)
+        self.expect(0, "import", self.volume, self.tree)
+        for command in (("age", "--seed", 3, "--until", "0.4"), ("defrag-start", "--intensity", "high")):
+            for _ in range(3):
+                self.stop(numbers.uniform(0.05, 0.5), signal.SIGKILL, command[0], self.volume, *command[1:])
+                self.expect(0, "verify", self.volume)
+                self.export_and_compare(self.tree)
+        self.expect(0, "age", self.volume, "--seed", 4, "--until", "0.45")
+        leftover = self.document("info", self.volume)["objects"] - self.document("ls", self.volume)["files"]
+        self.assertLessEqual(leftover, 2, "fillers of killed commands are gone: the root and the catalogue are left")
+        self.export_and_compare(self.tree)
+
+    def test_ageing_keeps_every_byte_and_repeats_itself(self):
+        self.expect(0, "import", self.volume, self.tree)
+        shutil.copy(self.volume, self.folder / "twin.ash")
+        first = self.document("age", self.volume, "--seed", 5, "--until", "0.4")
+        second = self.document("age", self.folder / "twin.ash", "--seed", 5, "--until", "0.4")
+        self.assertEqual([first[key] for key in ("object_fragmentation", "blocks_rewritten", "free_runs")],
+                         [second[key] for key in ("object_fragmentation", "blocks_rewritten", "free_runs")])
+        self.assertGreaterEqual(first["object_fragmentation"], 0.4)
+        self.export_and_compare(self.tree)
+
+    def test_what_cannot_be_reached_is_said_before_anything_is_changed(self):
+        self.expect(0, "import", self.volume, self.tree)
+        before = self.volume.read_bytes()
+        self.assertIn("at most", self.expect(1, "age", self.volume, "--seed", 1, "--until", "0.99").stderr)
+        self.assertEqual(len(before), self.volume.stat().st_size)
+        self.export_and_compare(self.tree)
+
+    def test_a_dry_run_moves_nothing(self):
+        self.expect(0, "import", self.volume, self.tree)
+        self.expect(0, "age", self.volume, "--seed", 6, "--until", "0.4", "--quiet")
+        before = self.volume.read_bytes()
+        self.assertGreater(self.document("defrag-start", self.volume, "--dry-run")["moves"], 0)
+        self.assertEqual(self.volume.read_bytes(), before)
+
+
+if __name__ == "__main__":
+    PROGRAM = Path(sys.argv.pop(1)).resolve()
+    unittest.main(verbosity=2)
