@@ -11,7 +11,7 @@
 
 namespace ashlar::test {
 
-using recorded_memory = recording_device<memory_device>;
+using recorded_memory = recording_device<checked_memory>;
 
 /// What happened on a device, and what a store held after each operation.
 struct history {
@@ -60,7 +60,7 @@ struct history {
 /// A formatted volume whose calls are recorded from here on.
 class recorded_volume {
   public:
-    explicit recorded_volume(const volume_shape& shape) : memory_{make_memory(shape)}, device_{memory_} {
+    explicit recorded_volume(const volume_shape& shape) : memory_{make_memory(shape)}, checked_{memory_}, device_{checked_} {
         log_.shape = shape;
         format_on(device_, shape);
     }
@@ -75,12 +75,15 @@ class recorded_volume {
     void note(std::uint64_t digest, bool promised, const char* name) { log_.note(digest, device_.calls().size(), promised, name); }
     history finish() {
         log_.finish(device_);
+        expect_order(checked_);
+        EXPECT_GT(checked_.checks().batches, 0U);
         return std::move(log_);
     }
     recorded_memory& device() { return device_; }
 
   private:
     memory_device   memory_;
+    checked_memory  checked_;
     recorded_memory device_;
     history         log_;
 };
@@ -114,10 +117,10 @@ inline std::string name_of(const crash_choice& choice) {
 }
 
 /// Opens what a cut left, compares, verifies, goes on writing, verifies again. Empty when all is well.
-inline std::string examine(std::span<std::byte> image, const history& log, std::size_t after, std::uint64_t number) {
-    auto lent = memory_device::lend(image, {log.shape.block_bytes});
-    if (!lent) return "no device";
-    auto opened = test_store::open(any_device{lent.value()}, with());
+/// Every 16th time the order of what is written is watched.
+template <BlockDevice D>
+std::string examine_on(D& device, const history& log, std::size_t after, std::uint64_t number) {
+    auto opened = test_store::open(any_device{device}, with());
     if (!opened) return "open: " + said(opened);
     auto& live = opened.value();
 
@@ -151,13 +154,23 @@ inline std::string examine(std::span<std::byte> image, const history& log, std::
     } else {
         static_cast<void>(live.abandon());
     }
-    auto again = test_store::open(any_device{lent.value()}, with());
+    auto again = test_store::open(any_device{device}, with());
     if (!again) return "open again: " + said(again);
     const auto read = digest_of(again.value());
     if (!read || !expected || read.value() != expected.value()) return "the second open shows something else";
     auto problems = findings_of(again.value());
     static_cast<void>(again.value().abandon());
     return problems;
+}
+
+inline std::string examine(std::span<std::byte> image, const history& log, std::size_t after, std::uint64_t number) {
+    auto lent = memory_device::lend(image, {log.shape.block_bytes});
+    if (!lent) return "no device";
+    if (number % 16 != 0) return examine_on(lent.value(), log, after, number);
+    checked_memory checked{lent.value()};
+    auto           problem = examine_on(checked, log, after, number);
+    const auto     broken  = checked.violations();
+    return problem.empty() && !broken.empty() ? broken.front() : problem;
 }
 
 /// Cuts a history after each of its writes, in every way; answers how many states were examined. Ends at the third failure.

@@ -4,6 +4,7 @@
 #include <ashlar/ashlar.hpp>
 #include <ashlar/device/memory_device.hpp>
 #include <ashlar/journal/ring_journal.hpp>
+#include <ashlar/testing/order_checker.hpp>
 #include <ashlar/testing/random_bits.hpp>
 #include <ashlar/threading/single_threaded.hpp>
 
@@ -102,6 +103,14 @@ inline volume_limits small_limits() {
     limits.staging_bytes   = 8192;
     limits.journal_bytes   = 8192;
     return limits;
+}
+
+/// Memory, watched for the order of what is written to it.
+using checked_memory = order_checker<memory_device>;
+
+template <class Checker>
+void expect_order(const Checker& checker) {
+    for (const auto& one : checker.violations()) ADD_FAILURE() << one;
 }
 
 inline memory_device make_memory(const volume_shape& shape) {
@@ -260,7 +269,14 @@ class scenario {
     scenario(std::uint64_t seed, object_id root, mixture mix = {}) : random_{seed}, mix_{mix} { state_[root.value] = {}; root_ = root; }
 
     [[nodiscard]] const model_state& state() const { return state_; }
-    void state(model_state restored) { state_ = std::move(restored); }
+    /// What the last operation would have made of it, had it succeeded: after a failure a cut may show this too.
+    [[nodiscard]] const model_state& attempted() const { return attempted_; }
+    /// Goes on from another state. Ids that the cut took back may come again.
+    void restore(model_state found) {
+        state_ = std::move(found);
+        ids_.clear();
+        for (const auto& [id, bytes] : state_) ids_.insert(id);
+    }
 
     struct outcome {
         bool  durable = false;  ///< Everything up to here was acknowledged.
@@ -286,8 +302,8 @@ class scenario {
         if (is(mix_.erase)) return erase(opened);
         if (is(mix_.transaction)) return transaction(opened, true);
         if (is(mix_.abort)) return transaction(opened, false);
-        if (is(mix_.sync)) return end("sync", opened.sync(), true);
-        return end("checkpoint", opened.checkpoint(), true);
+        if (is(mix_.sync)) return end("sync", opened.sync());
+        return end("checkpoint", opened.checkpoint());
     }
 
   private:
@@ -298,69 +314,72 @@ class scenario {
     }
     [[nodiscard]] byte_vector bytes() { return pattern(static_cast<std::size_t>(1 + random_.below(random_.below(4) == 0 ? mix_.bytes_max : 700)), random_.next()); }
 
-    template <class T>
-    outcome end(const char* what, const result<T>& done, bool durable = false) {
+    /// Carries an operation out on the store; `mirror` says what a success does to the model.
+    template <class Call, class Mirror>
+    outcome run(const char* what, Call&& call, Mirror&& mirror) {
+        attempted_ = state_;
+        mirror(attempted_);
+        const auto done = call();
         if (!done) return {false, done.error(), what};
-        return {durable, {}, what};
+        state_ = attempted_;
+        return {false, {}, what};
     }
+    outcome nothing() { return run("nothing", [] { return result<>{success()}; }, [](model_state&) {}); }
 
     outcome write(Store& opened) {
         const auto id     = any();
         const auto offset = random_.below(state_[id].size() + 1500);
         const auto data   = bytes();
         if (offset + data.size() > mix_.size_max) return truncate(opened);
-        const auto done = opened.write(object_id{id}, offset, data);
-        if (done) model_write(state_[id], offset, data);
-        return end("write", done);
+        return run("write", [&] { return opened.write(object_id{id}, offset, data); }, [&](model_state& after) { model_write(after[id], offset, data); });
     }
     outcome append(Store& opened) {
         const auto id   = any();
         const auto data = bytes();
-        if (state_[id].size() + data.size() > mix_.size_max) return truncate(opened);
-        const auto done = opened.append(object_id{id}, data);
-        if (done) {
-            EXPECT_EQ(done.value(), state_[id].size());
-            model_write(state_[id], state_[id].size(), data);
-        }
-        return end("append", done);
+        const auto at   = state_[id].size();
+        if (at + data.size() > mix_.size_max) return truncate(opened);
+        return run("append", [&] {
+            const auto done = opened.append(object_id{id}, data);
+            if (done) { EXPECT_EQ(done.value(), at); }
+            return done;
+        }, [&](model_state& after) { model_write(after[id], at, data); });
     }
     outcome truncate(Store& opened) {
         const auto id   = any();
         const auto size = random_.below(3) == 0 ? state_[id].size() + random_.below(2000) : random_.below(state_[id].size() + 1);
-        if (size > mix_.size_max) return end("nothing", result<>{success()});
-        const auto done = opened.truncate(object_id{id}, size);
-        if (done) state_[id].resize(size);
-        return end("truncate", done);
+        if (size > mix_.size_max) return nothing();
+        return run("truncate", [&] { return opened.truncate(object_id{id}, size); }, [&](model_state& after) { after[id].resize(size); });
     }
     outcome punch(Store& opened) {
         const auto id     = any();
         const auto offset = random_.below(state_[id].size() + 100);
         const auto length = random_.below(3000);
-        const auto done   = opened.punch(object_id{id}, offset, length);
-        if (done) model_punch(state_[id], offset, length);
-        return end("punch", done);
+        return run("punch", [&] { return opened.punch(object_id{id}, offset, length); }, [&](model_state& after) { model_punch(after[id], offset, length); });
     }
     outcome reserve(Store& opened) {
-        const auto id = any();
-        return end("reserve", opened.reserve(object_id{id}, random_.below(state_[id].size() + 2000), 1 + random_.below(2500)));
+        const auto id     = any();
+        const auto offset = random_.below(state_[id].size() + 2000);
+        const auto length = 1 + random_.below(2500);
+        return run("reserve", [&] { return opened.reserve(object_id{id}, offset, length); }, [](model_state&) {});
     }
     outcome create(Store& opened) {
         if (state_.size() >= mix_.objects_max) return erase(opened);
+        attempted_      = state_;
         const auto made = opened.create();
-        if (made) { EXPECT_TRUE(ids_.insert(made.value().value).second) << "an id is never used twice"; }
-        if (made) state_[made.value().value] = {};
-        return end("create", made);
+        if (!made) return {false, made.error(), "create"};
+        EXPECT_TRUE(ids_.insert(made.value().value).second) << "an id is never used twice";
+        state_[made.value().value] = {};
+        return {false, {}, "create"};
     }
     outcome erase(Store& opened) {
         const auto id = any();
-        if (object_id{id} == root_) return end("nothing", result<>{success()});
-        const auto done = opened.erase(object_id{id});
-        if (done) state_.erase(id);
-        return end("erase", done);
+        if (object_id{id} == root_) return nothing();
+        return run("erase", [&] { return opened.erase(object_id{id}); }, [&](model_state& after) { after.erase(id); });
     }
     outcome transaction(Store& opened, bool commits) {
+        attempted_ = state_;
         auto begun = opened.begin();
-        if (!begun) return end("begin", begun);
+        if (!begun) return {false, begun.error(), "begin"};
         auto  tx    = std::move(begun).value();
         auto  after = state_;
         error why{};
@@ -368,11 +387,20 @@ class scenario {
         if (why.code != errc::none) return {false, why, "transaction"};
         if (!commits) {
             tx.abort();
-            return end("abort", result<>{success()});
+            return {false, {}, "abort"};
         }
+        attempted_      = std::move(after);
         const auto done = tx.commit();
-        if (done) state_ = std::move(after);
-        return end("commit", done, true);
+        if (!done) return {false, done.error(), "commit"};
+        state_ = attempted_;
+        return {true, {}, "commit"};
+    }
+    /// An operation that changes nothing and promises everything.
+    template <class T>
+    outcome end(const char* what, const result<T>& done) {
+        attempted_ = state_;
+        if (!done) return {false, done.error(), what};
+        return {true, {}, what};
     }
     template <class Transaction>
     error change(Transaction& tx, model_state& after) {
@@ -415,6 +443,7 @@ class scenario {
     random_bits                  random_;
     mixture                      mix_;
     model_state                  state_;
+    model_state                  attempted_;
     std::set<std::uint64_t>      ids_;
     object_id                    root_{};
 };

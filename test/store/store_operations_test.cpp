@@ -7,12 +7,17 @@ namespace {
 class StoreOperations : public testing::TestWithParam<std::uint32_t> {
   protected:
     StoreOperations() : shape_{.block_bytes = GetParam(), .blocks = GetParam() == 65'536 ? 400U : 1600U, .journal_blocks = GetParam() == 512 ? 96U : 64U},
-                        memory_{make_memory(shape_)} {
-        format_on(memory_, shape_);
+                        memory_{make_memory(shape_)}, checked_{memory_} {
+        format_on(checked_, shape_);
         open();
     }
+    ~StoreOperations() override {
+        live = {};
+        expect_order(checked_);
+        EXPECT_TRUE(checked_.is_watching());
+    }
     void open() {
-        live  = opened_on(memory_);
+        live  = opened_on(checked_);
         block = shape_.block_bytes;
         root  = live.root();
     }
@@ -62,6 +67,7 @@ class StoreOperations : public testing::TestWithParam<std::uint32_t> {
 
     volume_shape  shape_;
     memory_device memory_;
+    checked_memory checked_;
     test_store    live;
     std::size_t   block = 0;
     object_id     root{};

@@ -202,14 +202,16 @@ result<object_id> create_one(Volume& volume) noexcept {
 
 inline constexpr std::uint32_t reap_steps_at_once = 64;  ///< An erase frees so many steps' extents itself.
 
+/// Erases an object and frees what a few steps can. Once it is gone, a step that fails is not the caller's error: the object
+/// stays on the list of the dying, and the next step meets the failure again.
 template <class Volume>
 result<> erase_one(Volume& volume, object_id id) noexcept {
     BOOST_OUTCOME_TRY(run_transaction(volume, [&](std::uint32_t tx) noexcept {
         return change_in(volume, tx, id, [&](std::uint32_t inside, object_state& object) noexcept { return erase_object(volume, inside, object); });
     }));
     for (std::uint32_t i = 0; i < reap_steps_at_once; ++i) {
-        BOOST_OUTCOME_TRY(const bool more, reap(volume));
-        if (!more) break;
+        const auto more = reap(volume);
+        if (more.has_error() || !more.value()) break;
     }
     return success();
 }
