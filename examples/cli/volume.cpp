@@ -74,7 +74,7 @@ failure open_failure(const std::string& path, ashlar::error error) {
     if (error.code == ashlar::errc::busy) {
         const bool system_uses_it = error.os_code == EBUSY;
         return {exit_code::busy, system_uses_it ? "the system uses the device" : "another process has the volume open", path,
-                system_uses_it ? "unmount it first" : "wait for that process, or end it; --force does not help here"};
+                system_uses_it ? "unmount it first" : "wait for that process, or end it"};
     }
     if (error.code == ashlar::errc::not_found) return {exit_code::not_found, "no such volume", path, "check the path; 'ashlar format' makes a volume"};
     return store_failure("cannot open the volume", path, error);
@@ -91,8 +91,13 @@ result<> reserve_space(int file, const format_request& request) {
 }
 
 result<> format_device(const format_request& request) {
-    const bool grows = request.create;
-    auto device = ashlar::file_device::open(request.path.c_str(), {.block_bytes = request.block_bytes, .create = grows, .bytes = request.bytes});
+    const bool                  grows = request.create;
+    ashlar::file_device_options how{.block_bytes = request.block_bytes, .create = grows, .bytes = request.bytes};
+    auto device = ashlar::file_device::open(request.path.c_str(), how);
+    if (!device && device.error().os_code == EBUSY && request.overwrite) {  // mounted, and its user wants it gone all the same
+        how.lock = false;
+        device   = ashlar::file_device::open(request.path.c_str(), how);
+    }
     if (!device) return open_failure(request.path, device.error());
     if (grows && !request.sparse) {
         BOOST_OUTCOME_TRY(reserve_space(device.value().native_handle(), request));
