@@ -57,10 +57,12 @@ TEST(FormatPage, WorkedExampleIsWhatTheStoreWrites) {
     for (std::string line; std::getline(page, line);) {
         constexpr std::size_t address_width = 8;
         constexpr std::size_t bytes_width   = 16 * 3 - 1;
-        if (line.find_first_not_of("0123456789abcdef") != address_width || line.compare(address_width, 2, "  ") != 0) continue;
+        if (line.find_first_not_of("0123456789abcdef") != address_width || line.compare(address_width, 2, "  ") != 0)
+            continue;
         const auto at = std::stoull(line.substr(0, address_width), nullptr, 16);
         ASSERT_LE(at + 16, image.size());
-        EXPECT_EQ(line.substr(address_width + 2, bytes_width), shown(image.subspan(at, 16))) << "at byte " << line.substr(0, address_width);
+        EXPECT_EQ(line.substr(address_width + 2, bytes_width), shown(image.subspan(at, 16)))
+            << "at byte " << line.substr(0, address_width);
         ++compared;
     }
     EXPECT_GE(compared, 80U);
