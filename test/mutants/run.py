@@ -1,108 +1,161 @@
 #!/usr/bin/env python3
-"""Plants one fault at a time and asks whether the tests notice.
+"""Plants one fault at a time and asks whether a test notices.
 
-Each NAME.patch beside this file changes include/ in one place and begins with a line that says which test must fail:
+Each NAME.patch beside this file changes include/ and begins with a line that says what must fail. Either a scenario of a
+probe, which is a program of this folder with a plain main,
+
+    # probe: crash_probe cut 1 500
+
+or the tests of some test files, separated by spaces,
 
     # test: test/journal/ring_journal_test.cpp filter: RingJournal.*
 
-Several test files are separated by spaces. The patch is applied to a copy of include/, the tests are built against it, and
-a mutant survives when they pass; that is a failure, and so is a patch that no longer applies, a program that does not
-build, and a filter that runs no test. First each program is built and run without a fault, because a test that fails
-always would kill every mutant.
+The patch is applied to a copy of include/ and the program is built against it. A mutant survives when the program passes;
+that is a failure, and so is a patch that no longer applies, a program that does not build, and a filter that runs no
+test. Each program is also built and run without a fault, because what fails always would catch every mutant.
 
-usage: run.py [--compiler g++] [--work FOLDER] [NAME...]
+usage: run.py [--compiler g++] [--work FOLDER] [--jobs 2] [NAME...]
 """
 import argparse
+import collections
+import concurrent.futures
 import pathlib
 import re
 import shutil
 import subprocess
 import sys
+import threading
 
 FOLDER = pathlib.Path(__file__).resolve().parent
 ROOT = FOLDER.parents[1]
-HEAD = re.compile(r"^# test: (?P<sources>.+?) filter: (?P<filter>\S+)\s*$", re.MULTILINE)
+PROBE = re.compile(r"^# probe: (?P<program>\w+) (?P<words>.+?)\s*$", re.MULTILINE)
+TEST = re.compile(r"^# test: (?P<sources>.+?) filter: (?P<filter>\S+)\s*$", re.MULTILINE)
 FLAGS = ["-std=c++20", "-O1", "-w"]
 LIBRARIES = ["-lgtest", "-lgtest_main", "-lrapidcheck", "-pthread"]
 SECONDS = 120
 
+Plan = collections.namedtuple("Plan", "name sources libraries words")
+
+
+class Wrong(Exception):
+    """Why a mutant counts as not caught: a word for the table, and the rest."""
+
+    def __init__(self, word, rest=""):
+        super().__init__(word)
+        self.word, self.rest = word, rest
+
 
 def run(command, **settings):
-    return subprocess.run([str(part) for part in command], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-                          **settings)
+    return subprocess.run([str(part) for part in command], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          errors="replace", check=False, **settings)
 
 
-def build(options, include, sources, program):
+def plan_of(patch):
+    text = patch.read_text()
+    if probe := PROBE.search(text):
+        return Plan(probe["program"], [f"test/mutants/{probe['program']}.cpp"], [], probe["words"].split())
+    if test := TEST.search(text):
+        name = re.sub(r"\W", "_", test["sources"])
+        return Plan(name, test["sources"].split(), LIBRARIES, [f"--gtest_filter={test['filter']}", "--gtest_fail_fast"])
+    raise Wrong("does not say which test must fail")
+
+
+def build(options, include, plan, program):
     launcher = ["ccache"] if shutil.which("ccache") else []
     objects = []
-    for source in sources:
+    for source in plan.sources:
         target = program.with_name(program.name + "_" + pathlib.Path(source).stem + ".o")
         done = run([*launcher, options.compiler, *FLAGS, f"-I{include}", "-c", ROOT / source, "-o", target])
         if done.returncode != 0:
-            return "does not build:\n" + "\n".join(done.stderr.splitlines()[:15])
+            raise Wrong("does not build", "\n".join(done.stderr.splitlines()[:15]))
         objects.append(target)
-    done = run([options.compiler, *objects, *LIBRARIES, "-o", program])
-    return None if done.returncode == 0 else "does not link:\n" + "\n".join(done.stderr.splitlines()[:15])
+    done = run([options.compiler, *objects, *plan.libraries, "-o", program])
+    if done.returncode != 0:
+        raise Wrong("does not link", "\n".join(done.stderr.splitlines()[:15]))
 
 
-def run_tests(program, chosen):
-    """'passed', 'failed' or 'nothing ran'. A crash or a hang counts as failed: the fault was noticed."""
+def passes(program, words):
+    """Whether it ended well. A crash or a hang counts as failed: the fault was noticed."""
     try:
-        done = run([program, f"--gtest_filter={chosen}", "--gtest_fail_fast"], cwd=program.parent, timeout=SECONDS)
+        done = run([program, *words], cwd=program.parent, timeout=SECONDS)
     except subprocess.TimeoutExpired:
-        return "failed"
-    if re.search(r"Running 0 tests", done.stdout):
-        return "nothing ran"
-    return "passed" if done.returncode == 0 else "failed"
+        return False, "hangs"
+    if "Running 0 tests" in done.stdout or done.returncode == 2:
+        raise Wrong("runs no test")
+    said = (done.stderr.strip() or done.stdout.strip()).splitlines()
+    return done.returncode == 0, said[0] if said else f"ended with {done.returncode}"
 
 
-def try_mutant(options, patch, work):
-    """What is wrong with this mutant; None when the tests killed it."""
-    head = HEAD.search(patch.read_text())
-    if not head:
-        return "has no line '# test: SOURCE filter: FILTER'"
-    sources, chosen = head["sources"].split(), head["filter"]
+class WithoutFault:
+    """Each program as it is, built once, and each of its scenarios, run once."""
 
-    whole = work / ("whole_" + re.sub(r"\W", "_", head["sources"]))
-    problem = None if whole.exists() else build(options, ROOT / "include", sources, whole)
-    if problem:
-        return "without the fault: " + problem
-    if (answer := run_tests(whole, chosen)) != "passed":
-        return f"without the fault: {answer}"
+    def __init__(self, options, include, work):
+        self.options, self.include, self.work = options, include, work
+        self.lock, self.done = threading.Lock(), {}
 
+    def must_pass(self, plan):
+        with self.lock:
+            program = self.work / ("whole_" + plan.name)
+            if plan.name not in self.done:
+                build(self.options, self.include, plan, program)
+                self.done[plan.name] = {}
+            seen = self.done[plan.name]
+            key = tuple(plan.words)
+            if key not in seen:
+                seen[key] = passes(program, plan.words)
+        if not seen[key][0]:
+            raise Wrong("fails without the fault", seen[key][1])
+
+
+def catch(options, patch, include, whole, work):
+    """What the test said; raises Wrong where it said nothing."""
+    plan = plan_of(patch)
     mutant = work / patch.stem
-    shutil.rmtree(mutant, ignore_errors=True)
-    shutil.copytree(ROOT / "include", mutant / "include")
-    # --unsafe-paths and an own folder keep git from looking at the repository around it.
+    shutil.copytree(include, mutant / "include")
+    # An own folder and a ceiling keep git from looking at the repository around it.
     done = run(["git", "-c", "core.autocrlf=false", "apply", "-p1", patch], cwd=mutant,
                env={"GIT_CEILING_DIRECTORIES": str(mutant.parent), "PATH": "/usr/local/bin:/usr/bin:/bin"})
     if done.returncode != 0:
-        return "does not apply:\n" + done.stderr
-    problem = build(options, mutant / "include", sources, mutant / "program")
-    if problem:
-        return problem
-    answer = run_tests(mutant / "program", chosen)
-    return None if answer == "failed" else f"survives: {answer}"
+        raise Wrong("does not apply", done.stderr)
+    whole.must_pass(plan)
+    build(options, mutant / "include", plan, mutant / "program")
+    passed, said = passes(mutant / "program", plan.words)
+    if passed:
+        raise Wrong("SURVIVED")
+    return said
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--compiler", default="g++")
     parser.add_argument("--work", type=pathlib.Path, default=ROOT / "build" / "mutants")
+    parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
     work = options.work.resolve()
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
+    include = work / "include"  # as it is now: whoever edits meanwhile does not matter
+    shutil.copytree(ROOT / "include", include)
 
+    whole   = WithoutFault(options, include, work)
     patches = [patch for patch in sorted(FOLDER.glob("*.patch")) if not options.names or patch.stem in options.names]
-    failed = 0
-    for patch in patches:
-        problem = try_mutant(options, patch, work)
-        print(f"{'FAILED' if problem else 'killed':6} {patch.stem}" + (f": {problem}" if problem else ""), flush=True)
-        failed += problem is not None
-    print(f"{len(patches)} mutants, {failed} not killed")
-    sys.exit(1 if failed or not patches else 0)
+    counts  = collections.Counter()
+
+    def judge(patch):
+        try:
+            word, rest = "caught", catch(options, patch, include, whole, work)
+        except Wrong as wrong:
+            word, rest = wrong.word, wrong.rest
+        shutil.rmtree(work / patch.stem, ignore_errors=True)
+        return patch, word, rest
+
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        for patch, word, rest in pool.map(judge, patches):
+            counts[word] += 1
+            print(f"{patch.stem + ':':34} {word}" + (f"  {rest[:160] if word == 'caught' else rest}" if rest else ""), flush=True)
+    print(f"{len(patches)} mutants: " + ", ".join(f"{count} {word}" for word, count in sorted(counts.items())))
+    sys.exit(0 if patches and counts["caught"] == len(patches) else 1)
 
 
 if __name__ == "__main__":
