@@ -84,7 +84,7 @@ class store {
     /// was not acknowledged may be lost.
     result<> close() noexcept {
         ASHLAR_ASSERT(core_ != nullptr);
-        auto done = volume().read_only ? result<>{success()} : ashlar::checkpoint(volume());
+        auto done = close_volume(volume());
         release();
         return done;
     }

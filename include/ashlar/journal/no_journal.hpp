@@ -6,8 +6,8 @@
 namespace ashlar::inline v0 {
 
 /// Nothing is logged: what was written since the volume was opened may be lost or half there after a power cut. The
-/// superblock says that the volume is in use, so a store that was not closed is noticed when it is opened again, and the
-/// options of `open` say whether it is then refused or discarded. For caches and scratch space.
+/// superblock says that the volume is in use, so a store that was not closed is refused as `unclean` when it is opened
+/// again; its owner formats it anew. For caches and scratch space.
 struct no_journal {
     static constexpr std::uint32_t format_id = 0;
     static constexpr bool          durable   = false;

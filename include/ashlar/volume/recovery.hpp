@@ -206,6 +206,32 @@ result<> read_tables(Volume& volume) noexcept {
     return success();
 }
 
+/// Says in the superblock whether a volume without journal is in use: a stop before it is closed is then noticed.
+/// Cost: two writes, two syncs, so that one copy is whole at any moment.
+template <class Volume>
+result<> mark_in_use(Volume& volume, bool in_use) noexcept {
+    const auto slot    = static_cast<std::uint32_t>(frame_slot::superblock);
+    const auto content = volume.cache.bytes(slot);
+    store_little<std::uint32_t>(content.data() + offsetof(superblock, in_use), in_use ? 1U : 0U);
+    seal_block(content, tag::superblock, {}, volume.seed(superblock_identity));
+    for (const bool mirror : {false, true}) {
+        BOOST_OUTCOME_TRY(write_frame(volume, slot, mirror));
+        BOOST_OUTCOME_TRY(volume.device.sync());
+    }
+    return success();
+}
+
+/// Brings everything home and ends the use of the volume. Errors: read_only where writing has ended; those of the device.
+template <class Volume>
+result<> close_volume(Volume& volume) noexcept {
+    if (volume.read_only) return success();
+    BOOST_OUTCOME_TRY(checkpoint(volume));
+    if constexpr (!Volume::journal_type::durable) {
+        BOOST_OUTCOME_TRY(mark_in_use(volume, false));
+    }
+    return success();
+}
+
 /// Opens a volume whose memory is laid out. Steps as in docs/recovery.md.
 /// Errors: those of find_superblock and check_superblock; damaged where acknowledged history is not whole (then a
 /// read-only open may still succeed); unclean without a journal; those of the device.
@@ -264,6 +290,9 @@ result<> open_volume(Volume& volume, std::uint32_t object_map_format, bool read_
     const auto super  = load_struct<superblock>(volume.cache.bytes(static_cast<std::uint32_t>(frame_slot::superblock)));
     volume.root       = object_id{super.root};
     volume.generation = volume.space.totals().generation_counter;
+    if constexpr (!Volume::journal_type::durable) {
+        if (!read_only) return mark_in_use(volume, true);
+    }
     return success();
 }
 
