@@ -57,10 +57,9 @@ ashlar::result<> run() {
     const std::byte block[4096]{};
     BOOST_OUTCOME_TRY(store.put(store.root(), 0, block));  // what the first one loads is not counted
     seen = {};
-    for (std::uint64_t i = 0; i < 100; ++i) {
-        BOOST_OUTCOME_TRY(store.put(store.root(), i * sizeof block, block));
-    }
-    std::printf("100 durable writes of a block: %llu writes, %llu syncs, %llu reads\n", seen.writes, seen.syncs, seen.reads);
+    for (std::uint64_t i = 0; i < 100; ++i) { BOOST_OUTCOME_TRY(store.put(store.root(), i * sizeof block, block)); }
+    std::printf("100 durable writes of a block: %llu writes, %llu syncs, %llu reads\n", seen.writes, seen.syncs,
+                seen.reads);
     return store.close();
 }
 

@@ -4,8 +4,8 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <unistd.h>
+#include <algorithm>
 
 namespace cli {
 namespace {
@@ -13,7 +13,8 @@ namespace {
 void keep_worst(std::vector<object_facts>& worst, const object_facts& one) {
     constexpr std::size_t kept_max = 10;
     if (one.extents < 2) return;
-    const auto place = std::find_if(worst.begin(), worst.end(), [&](const auto& other) { return other.extents < one.extents; });
+    const auto place =
+        std::find_if(worst.begin(), worst.end(), [&](const auto& other) { return other.extents < one.extents; });
     worst.insert(place, one);
     if (worst.size() > kept_max) worst.pop_back();
 }
@@ -45,22 +46,28 @@ result<analysis> analyze(volume& on, std::uint32_t extents_min, std::size_t cell
             seen.fragmented += object.extents >= extents_min ? 1U : 0U;
             seen.extents += object.extents;
             seen.blocks += object.blocks;
-            ++seen.histogram[static_cast<std::size_t>(std::lower_bound(extent_classes.begin(), extent_classes.end(), object.extents) - extent_classes.begin())];
+            ++seen.histogram[static_cast<std::size_t>(
+                std::lower_bound(extent_classes.begin(), extent_classes.end(), object.extents) -
+                extent_classes.begin())];
             keep_worst(seen.worst, object);
             if (cells > 0) {
-                BOOST_OUTCOME_TRY(add_extents(on, object, std::max<std::uint64_t>(1, long_piece_bytes / facts.block_bytes), seen.map));
+                BOOST_OUTCOME_TRY(add_extents(
+                    on, object, std::max<std::uint64_t>(1, long_piece_bytes / facts.block_bytes), seen.map));
             }
         }
-        if (!tick(seen.objects, facts.objects)) return failure{exit_code::interrupted, "interrupted", on.path(), "run the command again"};
+        if (!tick(seen.objects, facts.objects))
+            return failure{exit_code::interrupted, "interrupted", on.path(), "run the command again"};
     }
 }
 
 std::string drawn(const volume_map& map, std::size_t columns, std::uint32_t block_bytes) {
-    const bool        colours = colour_on(STDOUT_FILENO);
-    const std::string letters = map.letters();
-    const std::string edge    = fmt::format("  +{}+\n", std::string(columns, '-'));
-    std::string       text    = edge;
-    const auto colour_of = [](char letter) { return letter == 'x' || letter == 'X' ? "\033[31m" : letter == '.' ? "\033[2m" : "\033[32m"; };
+    const bool        colours   = colour_on(STDOUT_FILENO);
+    const std::string letters   = map.letters();
+    const std::string edge      = fmt::format("  +{}+\n", std::string(columns, '-'));
+    std::string       text      = edge;
+    const auto        colour_of = [](char letter) {
+        return letter == 'x' || letter == 'X' ? "\033[31m" : letter == '.' ? "\033[2m" : "\033[32m";
+    };
     for (std::size_t at = 0; at < letters.size(); at += columns) {
         const auto row = letters.substr(at, columns);
         text += "  |";
@@ -73,8 +80,9 @@ std::string drawn(const volume_map& map, std::size_t columns, std::uint32_t bloc
         text += std::string(columns - row.size(), ' ') + "|\n";
     }
     text += edge;
-    text += fmt::format("  one letter is {}: . no data  - = # whole data, a little to all  x X broken data, up to half and more\n",
-                        human_bytes(map.blocks_per_cell() * block_bytes));
+    text += fmt::format(
+        "  one letter is {}: . no data  - = # whole data, a little to all  x X broken data, up to half and more\n",
+        human_bytes(map.blocks_per_cell() * block_bytes));
     return text;
 }
 

@@ -40,10 +40,10 @@ struct analysis {
     std::uint64_t with_data  = 0;
     std::uint64_t fragmented = 0;  ///< Of those with data: at least `extents_min` extents.
     std::uint64_t extents    = 0;
-    std::uint64_t blocks     = 0;  ///< That hold data.
+    std::uint64_t blocks     = 0;                                  ///< That hold data.
     std::array<std::uint64_t, extent_classes.size()> histogram{};  ///< Objects with data by their extents.
-    std::vector<object_facts> worst{};                             ///< Most extents first, ten at most.
-    volume_map                map{1, 1};
+    std::vector<object_facts>                        worst{};      ///< Most extents first, ten at most.
+    volume_map                                       map{1, 1};
 
     [[nodiscard]] double object_fragmentation() const {
         return with_data == 0 ? 0 : static_cast<double>(fragmented) / static_cast<double>(with_data);

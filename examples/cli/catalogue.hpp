@@ -23,10 +23,10 @@ enum class entry_kind : std::uint8_t { file = 1, folder = 2, symbolic_link = 3 }
 
 /// One name of the tree. The bytes of names and link targets are kept as the file system gave them.
 struct catalogue_entry {
-    std::string       path{};           ///< Relative to the top; the top itself is the empty path.
-    std::string       target{};         ///< Of a symbolic link.
-    entry_kind        kind = entry_kind::file;
-    std::uint16_t     mode = 0;         ///< The twelve permission bits.
+    std::string       path{};    ///< Relative to the top; the top itself is the empty path.
+    std::string       target{};  ///< Of a symbolic link.
+    entry_kind        kind        = entry_kind::file;
+    std::uint16_t     mode        = 0;  ///< The twelve permission bits.
     std::int64_t      modified_s  = 0;  ///< Modification time, seconds of the epoch,
     std::uint32_t     modified_ns = 0;  ///< and nanoseconds.
     ashlar::object_id object{};         ///< Of a file with bytes; none for an empty one. Hard links share it.
@@ -101,7 +101,9 @@ inline void append_bytes(std::vector<std::byte>& to, const void* from, std::size
 [[nodiscard]] inline bool is_sound(const catalogue_entry& entry) {
     if (!is_safe_path(entry.path) || entry.modified_ns >= 1'000'000'000 || entry.mode > 07777) return false;
     switch (entry.kind) {
-        case entry_kind::file: return entry.target.empty() && !entry.path.empty() && (static_cast<bool>(entry.object) == (entry.size != 0));
+        case entry_kind::file:
+            return entry.target.empty() && !entry.path.empty() &&
+                   (static_cast<bool>(entry.object) == (entry.size != 0));
         case entry_kind::folder: return entry.target.empty() && !entry.object && entry.size == 0;
         case entry_kind::symbolic_link:
             return !entry.path.empty() && !entry.target.empty() && entry.target.size() <= path_bytes_max &&
@@ -113,8 +115,8 @@ inline void append_bytes(std::vector<std::byte>& to, const void* from, std::size
 /// Reads one entry at the front of `bytes` and takes it away; empty where it is cut or makes no sense.
 [[nodiscard]] inline std::optional<catalogue_entry> take_entry(std::span<const std::byte>& bytes) {
     if (bytes.size() < sizeof(catalogue_record)) return std::nullopt;
-    const auto record = ashlar::load_struct<catalogue_record>(bytes);
-    bytes             = bytes.subspan(sizeof record);
+    const auto record              = ashlar::load_struct<catalogue_record>(bytes);
+    bytes                          = bytes.subspan(sizeof record);
     const std::uint32_t path_bytes = record.path_bytes, target_bytes = record.target_bytes;
     if (path_bytes > path_bytes_max || target_bytes > path_bytes_max || record.zero != 0) return std::nullopt;
     if (bytes.size() < std::size_t{path_bytes} + target_bytes) return std::nullopt;
@@ -232,8 +234,8 @@ inline constexpr std::uint64_t catalogue_bytes_max = 4ULL << 30U;
 }
 
 [[nodiscard]] inline bool is_sound(const tree_record& record) {
-    return record.magic == tree_magic && record.version == 1 && record.checksum == checksum_of(record) && record.object != 0 &&
-           record.bytes >= sizeof(catalogue_header) && record.bytes <= catalogue_bytes_max;
+    return record.magic == tree_magic && record.version == 1 && record.checksum == checksum_of(record) &&
+           record.object != 0 && record.bytes >= sizeof(catalogue_header) && record.bytes <= catalogue_bytes_max;
 }
 
 }  // namespace cli

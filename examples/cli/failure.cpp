@@ -21,7 +21,8 @@ failure advice_for(int os_code) {
         case EPERM: return {exit_code::failed, "", "", "run as a user who may do this, or change the permissions"};
         case EROFS: return {exit_code::failed, "", "", "the file system is mounted read-only; use another place"};
         case EISDIR: return {exit_code::failed, "", "", "name a file or a block device instead of a folder"};
-        case EIO: return {exit_code::failed, "", "", "the disk fails; look at the kernel log and copy what can be read"};
+        case EIO:
+            return {exit_code::failed, "", "", "the disk fails; look at the kernel log and copy what can be read"};
         default: return {exit_code::failed, "", "", "remove the cause and run the command again"};
     }
 }
@@ -31,11 +32,13 @@ failure advice_for(ashlar::errc code) {
     switch (code) {
         case errc::checksum_differs:
         case errc::damaged:
-            return {exit_code::corrupt, "", "", "run 'ashlar verify' for the extent of the damage; 'ashlar export --keep-going' saves what is whole"};
-        case errc::not_a_volume:
-            return {exit_code::corrupt, "", "", "check the path; 'ashlar format' makes a volume"};
+            return {
+                exit_code::corrupt, "", "",
+                "run 'ashlar verify' for the extent of the damage; 'ashlar export --keep-going' saves what is whole"};
+        case errc::not_a_volume: return {exit_code::corrupt, "", "", "check the path; 'ashlar format' makes a volume"};
         case errc::unclean:
-            return {exit_code::corrupt, "", "", "the volume has no journal and was not closed; restore it from its source"};
+            return {exit_code::corrupt, "", "",
+                    "the volume has no journal and was not closed; restore it from its source"};
         case errc::not_found: return {exit_code::not_found, "", "", "check the name"};
         case errc::busy: return {exit_code::busy, "", "", "wait for the other process or end it"};
         case errc::no_space:
@@ -43,8 +46,10 @@ failure advice_for(ashlar::errc code) {
         case errc::no_contiguous_space:
         case errc::journal_full: return {exit_code::no_space, "", "", "use a larger volume"};
         case errc::unsupported:
-        case errc::policy_differs: return {exit_code::failed, "", "", "use the program or the settings that wrote the volume"};
-        case errc::read_only: return {exit_code::failed, "", "", "writing has ended; run the command again, opening decides what holds"};
+        case errc::policy_differs:
+            return {exit_code::failed, "", "", "use the program or the settings that wrote the volume"};
+        case errc::read_only:
+            return {exit_code::failed, "", "", "writing has ended; run the command again, opening decides what holds"};
         case errc::workspace_too_small: return {exit_code::failed, "", "", "give the process more memory"};
         case errc::cancelled: return {exit_code::interrupted, "", "", "run the command again to go on"};
         case errc::invalid_argument:
@@ -65,7 +70,8 @@ failure system_failure(std::string what, std::string where, int os_code) {
 failure store_failure(std::string what, std::string where, ashlar::error error) {
     if (error.os_code != 0) {
         const bool named = error.where.value != 0;
-        return system_failure(named ? fmt::format("{}, at block {}", what, error.where.value) : what, std::move(where), error.os_code);
+        return system_failure(named ? fmt::format("{}, at block {}", what, error.where.value) : what, std::move(where),
+                              error.os_code);
     }
     failure answer = advice_for(error.code);
     answer.where   = std::move(where);

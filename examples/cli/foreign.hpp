@@ -48,7 +48,9 @@ inline constexpr std::array signatures{
     signature{"a GUID partition table", 512, "EFI PART"sv},
     signature{"a GUID partition table", 4096, "EFI PART"sv},
     signature{"an SQLite database", 0, "SQLite format 3\0"sv},
-    signature{"an ELF program", 0, "\x7F" "ELF"sv},
+    signature{"an ELF program", 0,
+              "\x7F"
+              "ELF"sv},
     signature{"a gzip archive", 0, "\x1F\x8B\x08"sv},
     signature{"a ZIP archive", 0, "PK\x03\x04"sv},
     signature{"a PDF document", 0, "%PDF-"sv},
@@ -64,7 +66,8 @@ inline constexpr std::size_t recognised_bytes = 0x10048;
     for (const auto& known : signatures) {
         if (front.size() < known.offset + known.bytes.size()) continue;
         const auto found = front.subspan(known.offset, known.bytes.size());
-        if (std::equal(found.begin(), found.end(), known.bytes.begin(), [](std::byte a, char b) { return a == static_cast<std::byte>(b); })) {
+        if (std::equal(found.begin(), found.end(), known.bytes.begin(),
+                       [](std::byte a, char b) { return a == static_cast<std::byte>(b); })) {
             return known.name;
         }
     }

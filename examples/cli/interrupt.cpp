@@ -33,8 +33,8 @@ void watch_for_interrupt() {
     action.sa_flags   = SA_RESTART;  // a transfer that is under way completes
     sigaction(SIGINT, &action, nullptr);
     sigaction(SIGTERM, &action, nullptr);
-    std::signal(SIGPIPE, SIG_IGN);   // a closed pager is an error of the output, not the end of a half-done command
-    std::signal(SIGXFSZ, SIG_IGN);   // a file size limit answers with an error instead
+    std::signal(SIGPIPE, SIG_IGN);  // a closed pager is an error of the output, not the end of a half-done command
+    std::signal(SIGXFSZ, SIG_IGN);  // a file size limit answers with an error instead
 }
 
 void end_at_interrupt() {

@@ -7,8 +7,8 @@
 #include <ashlar/config.hpp>
 #include <ashlar/vocabulary/address.hpp>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <cstdlib>
 #include <functional>
@@ -18,8 +18,10 @@
 namespace {
 
 constexpr const char* footer =
-    "Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 corrupt or no ashlar volume, 5 busy, 6 no space, 130 interrupted.\n"
-    "With --json the answer is one document on stdout; progress, remarks and errors go to stderr. NO_COLOR is respected.";
+    "Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 corrupt or no ashlar volume, 5 busy, 6 no space, 130 "
+    "interrupted.\n"
+    "With --json the answer is one document on stdout; progress, remarks and errors go to stderr. NO_COLOR is "
+    "respected.";
 
 using command_function = std::function<cli::result<cli::exit_code>(const cli::context&)>;
 
@@ -40,26 +42,42 @@ struct command_line {
 
 /// A size with a unit; stands where CLI11 would take a plain number.
 CLI::Option* add_size(CLI::App* command, const std::string& name, std::uint64_t& into, const std::string& help) {
-    return command->add_option_function<std::string>(name, [&into, name](const std::string& text) {
-        const auto size = cli::parse_size(text);
-        if (!size || *size == 0) throw CLI::ValidationError(name, fmt::format("'{}' is no size; write a number, such as 512M or 2G", text));
-        into = *size;
-    }, help)->type_name("SIZE");
+    return command
+        ->add_option_function<std::string>(
+            name,
+            [&into, name](const std::string& text) {
+                const auto size = cli::parse_size(text);
+                if (!size || *size == 0)
+                    throw CLI::ValidationError(
+                        name, fmt::format("'{}' is no size; write a number, such as 512M or 2G", text));
+                into = *size;
+            },
+            help)
+        ->type_name("SIZE");
 }
 
 CLI::Option* add_block_size(CLI::App* command, std::uint32_t& into, const std::string& help) {
-    return command->add_option_function<std::string>("--block", [&into](const std::string& text) {
-        const auto size = cli::parse_size(text);
-        if (!size || !ashlar::is_block_size(*size)) {
-            throw CLI::ValidationError("--block", fmt::format("'{}' is no block size; use a power of two from 512 to 64K", text));
-        }
-        into = static_cast<std::uint32_t>(*size);
-    }, help)->type_name("SIZE");
+    return command
+        ->add_option_function<std::string>(
+            "--block",
+            [&into](const std::string& text) {
+                const auto size = cli::parse_size(text);
+                if (!size || !ashlar::is_block_size(*size)) {
+                    throw CLI::ValidationError(
+                        "--block", fmt::format("'{}' is no block size; use a power of two from 512 to 64K", text));
+                }
+                into = static_cast<std::uint32_t>(*size);
+            },
+            help)
+        ->type_name("SIZE");
 }
 
-CLI::App* add_command(CLI::App& app, command_line& line, const std::string& name, const std::string& help, command_function run) {
+CLI::App* add_command(CLI::App& app, command_line& line, const std::string& name, const std::string& help,
+                      command_function run) {
     auto* const command = app.add_subcommand(name, help);
-    command->add_option("volume", line.with.volume, "the volume: a file or a block device")->required()->type_name("VOLUME");
+    command->add_option("volume", line.with.volume, "the volume: a file or a block device")
+        ->required()
+        ->type_name("VOLUME");
     command->add_flag("--json", line.with.out.json, "answer with one JSON document on stdout");
     command->add_flag("-q,--quiet", line.with.out.quiet, "no progress and no remarks");
     command->callback([&line, name, run = std::move(run)] {
@@ -70,16 +88,22 @@ CLI::App* add_command(CLI::App& app, command_line& line, const std::string& name
 }
 
 void add_extents_min(CLI::App* command, std::uint32_t& into) {
-    command->add_option("--extents-min", into, "extents from which an object counts as fragmented")->check(CLI::Range(2U, 1'000'000U))->capture_default_str();
+    command->add_option("--extents-min", into, "extents from which an object counts as fragmented")
+        ->check(CLI::Range(2U, 1'000'000U))
+        ->capture_default_str();
 }
 
 void add_tree_commands(CLI::App& app, command_line& line) {
-    auto* command = add_command(app, line, "format", "make a volume", [&](const cli::context& with) { return run_format(with, line.format); });
+    auto* command = add_command(app, line, "format", "make a volume",
+                                [&](const cli::context& with) { return run_format(with, line.format); });
     add_size(command, "--size", line.format.bytes, "bytes of the volume; the default is all of what exists");
     add_block_size(command, line.format.block_bytes, "bytes of a block: a power of two from 512 to 64K (default 4096)");
     command->add_option("--label", line.format.label, "a name for the volume, 63 bytes at most");
-    command->add_flag("--force", line.format.force, "destroy a foreign file system, a volume, or what is mounted; a volume that another process has open stays refused");
-    command->add_flag("--sparse", line.format.sparse, "do not reserve the space of a new file; its disk may then be full before the volume is");
+    command->add_flag("--force", line.format.force,
+                      "destroy a foreign file system, a volume, or what is mounted; a volume that another process has "
+                      "open stays refused");
+    command->add_flag("--sparse", line.format.sparse,
+                      "do not reserve the space of a new file; its disk may then be full before the volume is");
 
     command = add_command(app, line, "import", "copy a folder into the volume; files of the same name are replaced",
                           [&](const cli::context& with) { return run_import(with, line.import); });
@@ -87,42 +111,65 @@ void add_tree_commands(CLI::App& app, command_line& line) {
 
     command = add_command(app, line, "export", "write the imported tree into a folder",
                           [&](const cli::context& with) { return run_export(with, line.export_to); });
-    command->add_option("folder", line.export_to.folder, "the folder to write to; made where it does not exist")->required()->type_name("DIR");
+    command->add_option("folder", line.export_to.folder, "the folder to write to; made where it does not exist")
+        ->required()
+        ->type_name("DIR");
     command->add_flag("--force", line.export_to.force, "replace files that exist");
     command->add_flag("--keep-going", line.export_to.keep_going, "leave damaged files out and go on");
 
-    command = add_command(app, line, "ls", "list the imported tree", [&](const cli::context& with) { return run_list(with, line.list); });
+    command = add_command(app, line, "ls", "list the imported tree",
+                          [&](const cli::context& with) { return run_list(with, line.list); });
     command->add_option("path", line.list.path, "only this name and what lies below it")->type_name("PATH");
 }
 
 void add_volume_commands(CLI::App& app, command_line& line) {
-    add_command(app, line, "info", "say what the volume is and how full", [](const cli::context& with) { return run_info(with); });
-    add_command(app, line, "verify", "prove the volume: owners, leaks, overlaps, checksums, and the tree", [](const cli::context& with) { return run_verify(with); });
+    add_command(app, line, "info", "say what the volume is and how full",
+                [](const cli::context& with) { return run_info(with); });
+    add_command(app, line, "verify", "prove the volume: owners, leaks, overlaps, checksums, and the tree",
+                [](const cli::context& with) { return run_verify(with); });
 
-    auto* command = add_command(app, line, "dump", "show the bytes of one block", [&](const cli::context& with) { return run_dump(with, line.dump); });
-    command->add_option("block", line.dump.block, "number of the block")->required()->type_name("BLOCK")->check(CLI::NonNegativeNumber);
+    auto* command = add_command(app, line, "dump", "show the bytes of one block",
+                                [&](const cli::context& with) { return run_dump(with, line.dump); });
+    command->add_option("block", line.dump.block, "number of the block")
+        ->required()
+        ->type_name("BLOCK")
+        ->check(CLI::NonNegativeNumber);
     add_block_size(command, line.dump.block_bytes, "bytes of a block, where no superblock is whole");
 
-    command = add_command(app, line, "age", "fragment the volume; what was imported stays what it was", [&](const cli::context& with) { return run_age(with, line.age); });
-    command->add_option("--seed", line.age.seed, "the same seed gives the same ageing")->required()->check(CLI::NonNegativeNumber);
-    command->add_option("--until", line.age.until, "the part of objects to fragment, 0.01 to 1")->required()->type_name("RATIO")->check([](const std::string& text) {
-        const double ratio = std::strtod(text.c_str(), nullptr);  // CLI::Range lets "nan" pass
-        return ratio >= 0.01 && ratio <= 1.0 ? std::string{} : fmt::format("'{}' is not from 0.01 to 1", text);
-    });
+    command = add_command(app, line, "age", "fragment the volume; what was imported stays what it was",
+                          [&](const cli::context& with) { return run_age(with, line.age); });
+    command->add_option("--seed", line.age.seed, "the same seed gives the same ageing")
+        ->required()
+        ->check(CLI::NonNegativeNumber);
+    command->add_option("--until", line.age.until, "the part of objects to fragment, 0.01 to 1")
+        ->required()
+        ->type_name("RATIO")
+        ->check([](const std::string& text) {
+            const double ratio = std::strtod(text.c_str(), nullptr);  // CLI::Range lets "nan" pass
+            return ratio >= 0.01 && ratio <= 1.0 ? std::string{} : fmt::format("'{}' is not from 0.01 to 1", text);
+        });
     add_extents_min(command, line.age.extents_min);
 }
 
 void add_defrag_commands(CLI::App& app, command_line& line) {
-    auto* command = add_command(app, line, "defrag-analyze", "say how fragmented the volume is, what to do about it, and draw it",
-                                [&](const cli::context& with) { return run_defrag_analyze(with, line.analyze); });
+    auto* command =
+        add_command(app, line, "defrag-analyze", "say how fragmented the volume is, what to do about it, and draw it",
+                    [&](const cli::context& with) { return run_defrag_analyze(with, line.analyze); });
     add_extents_min(command, line.analyze.extents_min);
-    command->add_option("--columns", line.analyze.columns, "letters in a line of the map; 0 leaves it out")->check(CLI::Range(0U, 500U))->capture_default_str();
+    command->add_option("--columns", line.analyze.columns, "letters in a line of the map; 0 leaves it out")
+        ->check(CLI::Range(0U, 500U))
+        ->capture_default_str();
 
     command = add_command(app, line, "defrag-start", "defragment in the foreground until nothing is left to gain",
                           [&](const cli::context& with) { return run_defrag_start(with, line.defrag); });
-    static const std::map<std::string, cli::intensity> names{{"low", cli::intensity::low}, {"medium", cli::intensity::medium}, {"high", cli::intensity::high}};
-    command->add_option_function<std::string>("--intensity", [&line](const std::string& name) { line.defrag.settings.strength = names.at(name); },
-                                              "low, medium or high (default medium)")->type_name("NAME")->check(CLI::IsMember({"low", "medium", "high"}));
+    static const std::map<std::string, cli::intensity> names{
+        {"low", cli::intensity::low}, {"medium", cli::intensity::medium}, {"high", cli::intensity::high}};
+    command
+        ->add_option_function<std::string>(
+            "--intensity", [&line](const std::string& name) { line.defrag.settings.strength = names.at(name); },
+            "low, medium or high (default medium)")
+        ->type_name("NAME")
+        ->check(CLI::IsMember({"low", "medium", "high"}));
     add_size(command, "--rate", line.defrag.settings.bytes_per_second, "bytes a second at most; the default is 50M");
     command->add_flag("--dry-run", line.defrag.dry_run, "say what it would cost and gain, and move nothing");
     add_extents_min(command, line.defrag.settings.extents_min);
@@ -136,7 +183,8 @@ int end_of_parse(const CLI::App& app, const CLI::ParseError& error, const comman
     for (int i = 1; i < count; ++i) out.json = out.json || std::string_view{words[i]} == "--json";
     std::string what = error.what();
     for (auto& letter : what) letter = letter == '\n' ? ' ' : letter;
-    out.fail(command, {cli::exit_code::usage, what, "", fmt::format("see 'ashlar {}--help'", command.empty() ? "" : command + ' ')});
+    out.fail(command, {cli::exit_code::usage, what, "",
+                       fmt::format("see 'ashlar {}--help'", command.empty() ? "" : command + ' ')});
     return static_cast<int>(cli::exit_code::usage);
 }
 
@@ -156,7 +204,8 @@ int main(int count, char** words) {
     app.name("ashlar");
     app.footer(footer);
     app.require_subcommand(1);
-    app.set_version_flag("--version", fmt::format("ashlar {}.{}.{}", ASHLAR_VERSION / 10000, ASHLAR_VERSION / 100 % 100, ASHLAR_VERSION % 100));
+    app.set_version_flag("--version", fmt::format("ashlar {}.{}.{}", ASHLAR_VERSION / 10000, ASHLAR_VERSION / 100 % 100,
+                                                  ASHLAR_VERSION % 100));
     add_tree_commands(app, line);
     add_volume_commands(app, line);
     add_defrag_commands(app, line);
@@ -166,7 +215,8 @@ int main(int count, char** words) {
     } catch (const CLI::ParseError& error) {
         return end_of_parse(app, error, line, count, words);
     } catch (const std::bad_alloc&) {
-        line.with.out.fail(line.with.command, {cli::exit_code::failed, "the memory of the machine is used up", line.with.volume, "end other programs and run the command again"});
+        line.with.out.fail(line.with.command, {cli::exit_code::failed, "the memory of the machine is used up",
+                                               line.with.volume, "end other programs and run the command again"});
         return static_cast<int>(cli::exit_code::failed);
     }
 }

@@ -11,8 +11,12 @@ namespace cli {
 [[nodiscard]] inline std::size_t utf8_length(std::string_view text) {
     const auto at = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
     if (text.empty()) return 0;
-    const unsigned lead   = at(0);
-    const std::size_t size = lead < 0x80 ? 1 : lead >= 0xC2 && lead < 0xE0 ? 2 : lead >= 0xE0 && lead < 0xF0 ? 3 : lead >= 0xF0 && lead < 0xF5 ? 4 : 0;
+    const unsigned    lead = at(0);
+    const std::size_t size = lead < 0x80                   ? 1
+                             : lead >= 0xC2 && lead < 0xE0 ? 2
+                             : lead >= 0xE0 && lead < 0xF0 ? 3
+                             : lead >= 0xF0 && lead < 0xF5 ? 4
+                                                           : 0;
     if (size == 0 || size > text.size()) return 0;
     for (std::size_t i = 1; i < size; ++i) {
         if ((at(i) & 0xC0U) != 0x80U) return 0;
@@ -37,7 +41,7 @@ namespace cli {
 /// nothing in a name can move a cursor and every name can be told from every other.
 [[nodiscard]] inline std::string shown(std::string_view name) {
     static constexpr char digits[] = "0123456789abcdef";
-    std::string text;
+    std::string           text;
     text.reserve(name.size());
     while (!name.empty()) {
         const std::size_t size = utf8_length(name);
@@ -61,7 +65,8 @@ inline constexpr std::size_t name_bytes_max = 255;
 inline constexpr std::size_t path_bytes_max = 4095;
 
 /// Whether `path` may stand in a catalogue: relative, no empty part, no "." or "..", no NUL, and not longer than a
-/// file system takes. What passes cannot lead out of the folder that it is exported to. The empty path is the top folder.
+/// file system takes. What passes cannot lead out of the folder that it is exported to. The empty path is the top
+/// folder.
 [[nodiscard]] inline bool is_safe_path(std::string_view path) {
     if (path.size() > path_bytes_max || path.find('\0') != std::string_view::npos) return false;
     if (path.empty()) return true;

@@ -24,7 +24,8 @@ void output::document(std::string_view command, nlohmann::ordered_json fields) c
     nlohmann::ordered_json whole;
     whole["schema"] = fmt::format("ashlar.{}/1", command);
     whole.update(fields);
-    // Names are escaped before they come here; should a byte be left that is no UTF-8, it is replaced and nothing throws.
+    // Names are escaped before they come here; should a byte be left that is no UTF-8, it is replaced and nothing
+    // throws.
     print_line(stdout, whole.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
 }
 
@@ -41,7 +42,7 @@ void output::warn(std::string_view text) const { print_line(stderr, fmt::format(
 void output::fail(std::string_view command, const failure& problem) const {
     const char* const red   = colour_on(STDERR_FILENO) ? "\033[31m" : "";
     const char* const plain = *red != '\0' ? "\033[0m" : "";
-    std::string line = fmt::format("{}ashlar:{} {}", red, plain, problem.what);
+    std::string       line  = fmt::format("{}ashlar:{} {}", red, plain, problem.what);
     if (!problem.where.empty()) line += fmt::format(": {}", problem.where);
     if (!problem.fix.empty()) line += fmt::format(": {}", problem.fix);
     print_line(stderr, line);
@@ -65,10 +66,15 @@ bool colour_on(int descriptor) {
 
 std::string human_bytes(std::uint64_t bytes) {
     static constexpr const char* units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
-    double      value = static_cast<double>(bytes);
-    std::size_t unit  = 0;
+    double                       value   = static_cast<double>(bytes);
+    std::size_t                  unit    = 0;
     for (; value >= 1024 && unit + 1 < std::size(units); ++unit) value /= 1024;
-    return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.{}f} {}", value, value < 10 ? 2 : value < 100 ? 1 : 0, units[unit]);
+    return unit == 0 ? fmt::format("{} B", bytes)
+                     : fmt::format("{:.{}f} {}", value,
+                                   value < 10    ? 2
+                                   : value < 100 ? 1
+                                                 : 0,
+                                   units[unit]);
 }
 
 std::string human_rate(std::uint64_t bytes_per_second) { return human_bytes(bytes_per_second) + "/s"; }

@@ -21,7 +21,8 @@ std::size_t terminal_width() {
 
 std::string drawn_bar(std::uint64_t done, std::uint64_t total) {
     constexpr std::size_t width = 24;
-    const auto part = static_cast<double>(std::min(done, total)) / static_cast<double>(std::max<std::uint64_t>(total, 1));
+    const auto            part =
+        static_cast<double>(std::min(done, total)) / static_cast<double>(std::max<std::uint64_t>(total, 1));
     const auto full = static_cast<std::size_t>(part * width);
     return fmt::format("[{}{}] {:3.0f} %", std::string(full, '#'), std::string(width - full, '.'), part * 100);
 }
@@ -46,12 +47,13 @@ bool progress_bar::due() {
 
 void progress_bar::show(std::uint64_t done, std::uint64_t total, std::string_view remark) {
     if (!due()) return;
-    std::string line = total == 0 ? fmt::format("{} {}", title_, remark) : fmt::format("{} {} {}", title_, drawn_bar(done, total), remark);
+    std::string line = total == 0 ? fmt::format("{} {}", title_, remark)
+                                  : fmt::format("{} {} {}", title_, drawn_bar(done, total), remark);
     if (!terminal_) {
         line += '\n';
     } else {
         if (line.size() >= terminal_width()) line.resize(terminal_width() - 1);
-        line = "\r\033[K" + line;
+        line   = "\r\033[K" + line;
         drawn_ = true;
     }
     std::fwrite(line.data(), 1, line.size(), stderr);
@@ -62,7 +64,8 @@ void progress_bar::show_bytes(std::uint64_t done, std::uint64_t total, std::stri
     const double past = std::max(seconds(), 0.001);
     const auto   rate = static_cast<double>(done) / past;
     std::string  text = human_rate(static_cast<std::uint64_t>(rate));
-    if (total > done && rate > 0) text += fmt::format(", {} left", human_seconds(static_cast<double>(total - done) / rate));
+    if (total > done && rate > 0)
+        text += fmt::format(", {} left", human_seconds(static_cast<double>(total - done) / rate));
     if (!remark.empty()) text += fmt::format(", {}", remark);
     show(done, total, text);
 }

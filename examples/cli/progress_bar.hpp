@@ -8,8 +8,8 @@
 
 namespace cli {
 
-/// On a terminal the line is redrawn up to ten times a second; elsewhere a plain line appears every two seconds, so that
-/// a log stays readable. Silent when told so.
+/// On a terminal the line is redrawn up to ten times a second; elsewhere a plain line appears every two seconds, so
+/// that a log stays readable. Silent when told so.
 class progress_bar {
   public:
     progress_bar(std::string title, bool silent);

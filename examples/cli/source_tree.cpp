@@ -23,7 +23,7 @@ class walker {
     result<> take_folder(descriptor folder, const std::string& path) {
         std::vector<std::string> names;
         {
-            const int               number = folder.number();
+            const int                          number = folder.number();
             std::unique_ptr<DIR, close_folder> stream{::fdopendir(::dup(number))};
             if (!stream) return system_failure("cannot read a folder", shown_path(path), errno);
             errno = 0;
@@ -52,12 +52,17 @@ class walker {
     }
 
   private:
-    [[nodiscard]] std::string shown_path(std::string_view path) const { return path.empty() ? shown(top_) : shown(top_ + '/' + std::string{path}); }
+    [[nodiscard]] std::string shown_path(std::string_view path) const {
+        return path.empty() ? shown(top_) : shown(top_ + '/' + std::string{path});
+    }
 
     result<> take_name(int folder, const std::string& name, const std::string& path) {
-        if (!is_safe_path(path)) return failure{exit_code::failed, "the path is too long for a catalogue", shown_path(path), "import a deeper folder by itself"};
+        if (!is_safe_path(path))
+            return failure{exit_code::failed, "the path is too long for a catalogue", shown_path(path),
+                           "import a deeper folder by itself"};
         struct stat seen {};
-        if (::fstatat(folder, name.c_str(), &seen, AT_SYMLINK_NOFOLLOW) != 0) return system_failure("cannot look at a file", shown_path(path), errno);
+        if (::fstatat(folder, name.c_str(), &seen, AT_SYMLINK_NOFOLLOW) != 0)
+            return system_failure("cannot look at a file", shown_path(path), errno);
         if (S_ISREG(seen.st_mode)) {
             take_entry(path, entry_kind::file, seen);
             into_.bytes += static_cast<std::uint64_t>(seen.st_size);
@@ -79,7 +84,8 @@ class walker {
         const auto  size = ::readlinkat(folder, name.c_str(), target.data(), target.size());
         if (size < 0) return system_failure("cannot read a symbolic link", shown_path(path), errno);
         if (static_cast<std::size_t>(size) > path_bytes_max) {
-            return failure{exit_code::failed, "the target of a symbolic link is too long for a catalogue", shown_path(path), "shorten or remove the link"};
+            return failure{exit_code::failed, "the target of a symbolic link is too long for a catalogue",
+                           shown_path(path), "shorten or remove the link"};
         }
         target.resize(static_cast<std::size_t>(size));
         take_entry(path, entry_kind::symbolic_link, seen);
@@ -97,13 +103,15 @@ result<source_tree> walk(const std::string& folder) {
     source_tree tree;
     tree.folder = descriptor{::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
     struct stat seen {};
-    if (!tree.folder.open() || ::fstat(tree.folder.number(), &seen) != 0) return system_failure("cannot read the folder to import", shown(folder), errno);
+    if (!tree.folder.open() || ::fstat(tree.folder.number(), &seen) != 0)
+        return system_failure("cannot read the folder to import", shown(folder), errno);
 
     walker through{folder, tree};
     through.take_entry("", entry_kind::folder, seen);
     BOOST_OUTCOME_TRY(through.take_folder(descriptor{::dup(tree.folder.number())}, ""));
     // Sorted, so that the same folder gives the same volume whatever order its file system answers in.
-    std::sort(tree.entries.begin(), tree.entries.end(), [](const auto& a, const auto& b) { return a.entry.path < b.entry.path; });
+    std::sort(tree.entries.begin(), tree.entries.end(),
+              [](const auto& a, const auto& b) { return a.entry.path < b.entry.path; });
     return tree;
 }
 

@@ -25,9 +25,11 @@ namespace {
 bool is_part_of(dev_t line_device, dev_t device) {
     if (line_device == device) return true;
     std::error_code ignored;
-    const auto folder = [](dev_t d) { return "/sys/dev/block/" + std::to_string(major(d)) + ":" + std::to_string(minor(d)); };
-    const auto part   = std::filesystem::canonical(folder(line_device), ignored);
-    const auto whole  = std::filesystem::canonical(folder(device), ignored);
+    const auto      folder = [](dev_t d) {
+        return "/sys/dev/block/" + std::to_string(major(d)) + ":" + std::to_string(minor(d));
+    };
+    const auto part  = std::filesystem::canonical(folder(line_device), ignored);
+    const auto whole = std::filesystem::canonical(folder(device), ignored);
     return !whole.empty() && part.parent_path() == whole;
 }
 
@@ -37,7 +39,7 @@ std::string find_use(const char* table, dev_t device, bool swaps) {
     std::ifstream lines{table};
     for (std::string line; std::getline(lines, line);) {
         std::istringstream words{line};
-        std::string name, place;
+        std::string        name, place;
         words >> name >> place;
         struct stat seen {};
         if (name.empty() || name.front() != '/' || ::stat(name.c_str(), &seen) != 0 || !S_ISBLK(seen.st_mode)) continue;
@@ -52,7 +54,8 @@ std::string where_mounted(dev_t device) {
 }
 
 /// Bytes at the front that are looked at: as far as the farthest place where a superblock's mirror may stand.
-constexpr std::size_t front_bytes = ashlar::frame::superblock_mirror * ashlar::block_bytes_max + ashlar::frame_bytes_min;
+constexpr std::size_t front_bytes =
+    ashlar::frame::superblock_mirror * ashlar::block_bytes_max + ashlar::frame_bytes_min;
 static_assert(front_bytes >= recognised_bytes);
 
 /// Finds the volume's superblock, or its mirror: that stands at four frames, and a frame has one of five sizes.
@@ -67,8 +70,10 @@ void find_volume(std::span<const std::byte> front, format_target& target) {
         target.blocks       = super.blocks;
     };
     take(0);
-    for (std::size_t frame = ashlar::frame_bytes_min; frame <= ashlar::block_bytes_max; frame *= 2) take(frame * ashlar::frame::superblock_mirror);
-    if (front.size() >= sizeof ashlar::superblock_magic && std::memcmp(front.data(), ashlar::superblock_magic, sizeof ashlar::superblock_magic) == 0) {
+    for (std::size_t frame = ashlar::frame_bytes_min; frame <= ashlar::block_bytes_max; frame *= 2)
+        take(frame * ashlar::frame::superblock_mirror);
+    if (front.size() >= sizeof ashlar::superblock_magic &&
+        std::memcmp(front.data(), ashlar::superblock_magic, sizeof ashlar::superblock_magic) == 0) {
         target.holds_volume = true;
     }
 }
@@ -77,30 +82,34 @@ void find_volume(std::span<const std::byte> front, format_target& target) {
 
 result<format_target> look_at(const std::string& path) {
     format_target target;
-    struct stat seen {};
+    struct stat   seen {};
     if (::stat(path.c_str(), &seen) != 0) {
         if (errno == ENOENT) return target;
         return system_failure("cannot look at the volume", path, errno);
     }
     target.exists       = true;
     target.block_device = S_ISBLK(seen.st_mode);
-    if (S_ISDIR(seen.st_mode)) return failure{exit_code::failed, "a folder cannot be a volume", path, "name a file or a block device"};
+    if (S_ISDIR(seen.st_mode))
+        return failure{exit_code::failed, "a folder cannot be a volume", path, "name a file or a block device"};
     if (!S_ISREG(seen.st_mode) && !target.block_device) {
-        return failure{exit_code::failed, "this kind of file cannot be a volume", path, "name a regular file or a block device"};
+        return failure{exit_code::failed, "this kind of file cannot be a volume", path,
+                       "name a regular file or a block device"};
     }
 
     const descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
     if (!file.open()) return system_failure("cannot read what stands there", path, errno);
     target.bytes = static_cast<std::uint64_t>(seen.st_size);
     if (target.block_device) {
-        if (::ioctl(file.number(), BLKGETSIZE64, &target.bytes) != 0) return system_failure("cannot read the device's size", path, errno);
+        if (::ioctl(file.number(), BLKGETSIZE64, &target.bytes) != 0)
+            return system_failure("cannot read the device's size", path, errno);
         target.mounted_at = where_mounted(seen.st_rdev);
     }
 
     std::vector<std::byte> front(front_bytes);
     std::size_t            filled = 0;
     while (filled < front.size()) {
-        const auto got = ::pread(file.number(), front.data() + filled, front.size() - filled, static_cast<off_t>(filled));
+        const auto got =
+            ::pread(file.number(), front.data() + filled, front.size() - filled, static_cast<off_t>(filled));
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return system_failure("cannot read what stands there", path, errno);
         if (got == 0) break;
@@ -108,7 +117,9 @@ result<format_target> look_at(const std::string& path) {
     }
     front.resize(filled);
     find_volume(front, target);
-    target.holds = !target.holds_volume ? std::string{recognise(front)} : target.block_bytes != 0 ? "an ashlar volume" : "a damaged ashlar volume";
+    target.holds = !target.holds_volume      ? std::string{recognise(front)}
+                   : target.block_bytes != 0 ? "an ashlar volume"
+                                             : "a damaged ashlar volume";
     return target;
 }
 

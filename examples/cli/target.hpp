@@ -11,9 +11,9 @@ namespace cli {
 struct format_target {
     bool          exists       = false;
     bool          block_device = false;
-    std::uint64_t bytes        = 0;   ///< Of what exists.
-    std::string   mounted_at{};       ///< Where the device, or a partition of it, is mounted; or "swap".
-    std::string   holds{};            ///< What its first bytes belong to; empty for zeros.
+    std::uint64_t bytes        = 0;      ///< Of what exists.
+    std::string   mounted_at{};          ///< Where the device, or a partition of it, is mounted; or "swap".
+    std::string   holds{};               ///< What its first bytes belong to; empty for zeros.
     bool          holds_volume = false;  ///< An ashlar volume, perhaps a damaged one.
     std::uint32_t block_bytes  = 0;      ///< As a whole superblock of that volume says; 0 where none is whole.
     std::uint64_t blocks       = 0;      ///< Likewise.

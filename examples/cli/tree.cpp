@@ -23,8 +23,8 @@ result<std::optional<tree_record>> load_record(volume& on) {
     BOOST_OUTCOME_TRY(const auto got, on.read(on.root(), 0, bytes));
     const auto record = ashlar::load_struct<tree_record>(bytes);
     if (got < sizeof record.magic || record.magic != tree_magic) {
-        return failure{exit_code::failed, "the root object holds something of another program, not a catalogue", on.path(),
-                       "use a volume of this program for import and export"};
+        return failure{exit_code::failed, "the root object holds something of another program, not a catalogue",
+                       on.path(), "use a volume of this program for import and export"};
     }
     if (got != bytes.size() || !is_sound(record)) return damaged_tree(on, "the record of the imported tree is damaged");
     return std::optional<tree_record>{record};
@@ -68,9 +68,7 @@ result<> replace_tree(volume& on, const stored_tree& old, const catalogue& entri
     record.checksum = checksum_of(record);
     BOOST_OUTCOME_TRY(on.write(on.root(), 0, std::as_bytes(std::span{&record, 1})));
     BOOST_OUTCOME_TRY(on.sync());
-    if (old.object) {
-        BOOST_OUTCOME_TRY(on.erase(old.object));
-    }
+    if (old.object) { BOOST_OUTCOME_TRY(on.erase(old.object)); }
     return success();
 }
 
@@ -86,13 +84,12 @@ result<std::uint64_t> erase_leftovers(volume& on, const stored_tree& tree) {
         last = *next;
         if (last == on.root() || named.contains(last.value)) continue;
         BOOST_OUTCOME_TRY(const auto facts, on.object(last));
-        if (facts.tag != object_tag::file && facts.tag != object_tag::index && facts.tag != object_tag::filler) continue;
+        if (facts.tag != object_tag::file && facts.tag != object_tag::index && facts.tag != object_tag::filler)
+            continue;
         BOOST_OUTCOME_TRY(on.erase(last));
         ++erased;
     }
-    if (erased > 0) {
-        BOOST_OUTCOME_TRY(on.sync());
-    }
+    if (erased > 0) { BOOST_OUTCOME_TRY(on.sync()); }
     return erased;
 }
 

@@ -9,7 +9,7 @@ namespace cli {
 /// The catalogue as it stands, and where.
 struct stored_tree {
     catalogue         entries{};
-    ashlar::object_id object{};      ///< Holds the catalogue; none on a volume without an import.
+    ashlar::object_id object{};  ///< Holds the catalogue; none on a volume without an import.
     std::uint32_t     imports = 0;
 };
 

@@ -39,17 +39,17 @@ constexpr std::uint64_t default_rate = 50ULL << 20U;
 /// One pass over everything, as fast as intensity and rate allow, each target read back before its source goes.
 program_store::options options_of(const defrag_settings& settings) {
     program_store::options options;
-    options.limits.cache_blocks           = 4096;
-    options.limits.unsynced_blocks        = 8192;
-    options.limits.unsynced_runs          = 2048;
-    options.throttle.bytes_per_second     = settings.bytes_per_second != 0 ? settings.bytes_per_second : default_rate;
-    options.throttle.bytes_in_flight_max  = 256 * 1024;
-    options.defrag.bytes_per_second       = options.throttle.bytes_per_second;
-    options.defrag.threshold_permille     = 0;   // who asks for a defragmentation gets one
-    options.defrag.cycle_blocks_max       = {};
-    options.defrag.cycle_interval         = {};
-    options.defrag.extents_min            = settings.extents_min;
-    options.defrag.verify_target          = true;
+    options.limits.cache_blocks          = 4096;
+    options.limits.unsynced_blocks       = 8192;
+    options.limits.unsynced_runs         = 2048;
+    options.throttle.bytes_per_second    = settings.bytes_per_second != 0 ? settings.bytes_per_second : default_rate;
+    options.throttle.bytes_in_flight_max = 256 * 1024;
+    options.defrag.bytes_per_second      = options.throttle.bytes_per_second;
+    options.defrag.threshold_permille    = 0;  // who asks for a defragmentation gets one
+    options.defrag.cycle_blocks_max      = {};
+    options.defrag.cycle_interval        = {};
+    options.defrag.extents_min           = settings.extents_min;
+    options.defrag.verify_target         = true;
     switch (settings.strength) {
         case intensity::low: options.defrag.priority = ashlar::defrag_intensity::low; break;
         case intensity::medium: options.defrag.priority = ashlar::defrag_intensity::medium; break;
@@ -62,30 +62,32 @@ program_store::options options_of(const defrag_settings& settings) {
 /// 16 bytes that no other volume has.
 result<ashlar::volume_id> fresh_id() {
     ashlar::volume_id id{};
-    if (::getrandom(id.data(), id.size(), 0) != static_cast<ssize_t>(id.size())) return system_failure("the system gives no random numbers", "", errno);
+    if (::getrandom(id.data(), id.size(), 0) != static_cast<ssize_t>(id.size()))
+        return system_failure("the system gives no random numbers", "", errno);
     return id;
 }
 
 std::uint64_t nanoseconds_of_epoch() {
-    return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count());
+    return static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
+            .count());
 }
 
 failure open_failure(const std::string& path, ashlar::error error) {
     if (error.code == ashlar::errc::busy) {
         const bool system_uses_it = error.os_code == EBUSY;
-        return {exit_code::busy, system_uses_it ? "the system uses the device" : "another process has the volume open", path,
-                system_uses_it ? "unmount it first" : "wait for that process, or end it"};
+        return {exit_code::busy, system_uses_it ? "the system uses the device" : "another process has the volume open",
+                path, system_uses_it ? "unmount it first" : "wait for that process, or end it"};
     }
-    if (error.code == ashlar::errc::not_found) return {exit_code::not_found, "no such volume", path, "check the path; 'ashlar format' makes a volume"};
+    if (error.code == ashlar::errc::not_found)
+        return {exit_code::not_found, "no such volume", path, "check the path; 'ashlar format' makes a volume"};
     return store_failure("cannot open the volume", path, error);
 }
 
 /// Takes the file's space from its disk now, so that a full disk shows here and not in the middle of a write.
 result<> reserve_space(int file, const format_request& request) {
     int failed = 0;
-    do {
-        failed = ::posix_fallocate(file, 0, static_cast<off_t>(request.bytes));
-    } while (failed == EINTR);
+    do { failed = ::posix_fallocate(file, 0, static_cast<off_t>(request.bytes)); } while (failed == EINTR);
     if (failed == 0 || failed == EOPNOTSUPP || failed == EINVAL) return success();
     return system_failure("the disk does not hold the volume", request.path, failed);
 }
@@ -93,21 +95,23 @@ result<> reserve_space(int file, const format_request& request) {
 result<> format_device(const format_request& request) {
     const bool                  grows = request.create;
     ashlar::file_device_options how{.block_bytes = request.block_bytes, .create = grows, .bytes = request.bytes};
-    auto device = ashlar::file_device::open(request.path.c_str(), how);
-    if (!device && device.error().os_code == EBUSY && request.overwrite) {  // mounted, and its user wants it gone all the same
+    auto                        device = ashlar::file_device::open(request.path.c_str(), how);
+    if (!device && device.error().os_code == EBUSY &&
+        request.overwrite) {  // mounted, and its user wants it gone all the same
         how.lock = false;
         device   = ashlar::file_device::open(request.path.c_str(), how);
     }
     if (!device) return open_failure(request.path, device.error());
-    if (grows && !request.sparse) {
-        BOOST_OUTCOME_TRY(reserve_space(device.value().native_handle(), request));
-    }
+    if (grows && !request.sparse) { BOOST_OUTCOME_TRY(reserve_space(device.value().native_handle(), request)); }
     BOOST_OUTCOME_TRY(const auto id, fresh_id());
-    const ashlar::format_options chosen{.volume = id, .label = request.label, .created = nanoseconds_of_epoch(), .overwrite = request.overwrite};
+    const ashlar::format_options chosen{
+        .volume = id, .label = request.label, .created = nanoseconds_of_epoch(), .overwrite = request.overwrite};
     const auto made = program_store::format(device.value(), chosen);
     if (!made && made.error().code == ashlar::errc::out_of_range) {
-        return failure{exit_code::usage, fmt::format("{} bytes are too few for a volume with blocks of {}", request.bytes, request.block_bytes), request.path,
-                       "use a larger --size"};
+        return failure{
+            exit_code::usage,
+            fmt::format("{} bytes are too few for a volume with blocks of {}", request.bytes, request.block_bytes),
+            request.path, "use a larger --size"};
     }
     if (!made) return store_failure("cannot format", request.path, made.error());
     return success();
@@ -116,16 +120,23 @@ result<> format_device(const format_request& request) {
 /// What can be told about a file before a store looks at it, in better words than an error code has.
 result<std::uint32_t> check_volume(const std::string& path) {
     BOOST_OUTCOME_TRY(const auto seen, look_at(path));
-    if (!seen.exists) return failure{exit_code::not_found, "no such volume", path, "check the path; 'ashlar format' makes a volume"};
+    if (!seen.exists)
+        return failure{exit_code::not_found, "no such volume", path, "check the path; 'ashlar format' makes a volume"};
     if (!seen.holds_volume) {
-        const auto what = seen.bytes == 0 ? std::string{"an empty file"} : seen.holds.empty() ? std::string{"nothing but zeros"} : seen.holds;
-        return failure{exit_code::corrupt, fmt::format("no ashlar volume: {} stands here", what), path, "check the path; 'ashlar format' makes a volume"};
+        const auto what = seen.bytes == 0      ? std::string{"an empty file"}
+                          : seen.holds.empty() ? std::string{"nothing but zeros"}
+                                               : seen.holds;
+        return failure{exit_code::corrupt, fmt::format("no ashlar volume: {} stands here", what), path,
+                       "check the path; 'ashlar format' makes a volume"};
     }
     if (seen.block_bytes == 0) {
-        return failure{exit_code::corrupt, "neither the superblock nor its mirror is whole", path, "restore the volume from its source, or format it again"};
+        return failure{exit_code::corrupt, "neither the superblock nor its mirror is whole", path,
+                       "restore the volume from its source, or format it again"};
     }
     if (seen.bytes / seen.block_bytes < seen.blocks) {
-        return failure{exit_code::corrupt, fmt::format("the volume has {} bytes and only {} are here: the file or device shrank", seen.blocks * seen.block_bytes, seen.bytes),
+        return failure{exit_code::corrupt,
+                       fmt::format("the volume has {} bytes and only {} are here: the file or device shrank",
+                                   seen.blocks * seen.block_bytes, seen.bytes),
                        path, "give it its size back, with truncate -s or on the larger device, and verify it"};
     }
     return seen.block_bytes;
@@ -158,12 +169,14 @@ std::array<std::byte, ashlar::attribute_bytes> attributes_of(object_tag tag) {
 }  // namespace
 
 struct volume::core {
-    program_store   store{};
-    std::string     path{};
-    bool            direct = false;
+    program_store        store{};
+    std::string          path{};
+    bool                 direct = false;
     ashlar::steady_clock clock{};
 
-    [[nodiscard]] failure failed(std::string what, ashlar::error error) const { return store_failure(std::move(what), path, error); }
+    [[nodiscard]] failure failed(std::string what, ashlar::error error) const {
+        return store_failure(std::move(what), path, error);
+    }
     [[nodiscard]] failure failed(const char* verb, ashlar::object_id id, ashlar::error error) const {
         return store_failure(fmt::format("cannot {} object {}", verb, id.value), path, error);
     }
@@ -176,14 +189,15 @@ volume::~volume()                            = default;
 
 result<> volume::format(const format_request& request) {
     auto done = format_device(request);
-    if (!done && request.create && done.error().code != exit_code::busy) ::unlink(request.path.c_str());  // half a volume is of no use
+    if (!done && request.create && done.error().code != exit_code::busy)
+        ::unlink(request.path.c_str());  // half a volume is of no use
     return done;
 }
 
 result<volume> volume::open(const std::string& path, access mode, const defrag_settings& settings) {
     BOOST_OUTCOME_TRY(const auto block_bytes, check_volume(path));
     const bool read_only = mode == access::read_only;
-    auto       device    = ashlar::file_device::open(path.c_str(), {.block_bytes = block_bytes, .read_only = read_only});
+    auto       device = ashlar::file_device::open(path.c_str(), {.block_bytes = block_bytes, .read_only = read_only});
     if (!device) return open_failure(path, device.error());
 
     auto inner    = std::make_unique<core>();
@@ -191,7 +205,8 @@ result<volume> volume::open(const std::string& path, access mode, const defrag_s
     inner->direct = device.value().direct() == ashlar::direct_state::in_use;
 
     const auto options = options_of(settings);
-    auto opened = read_only ? program_store::open_read_only(std::move(device.value()), options) : program_store::open(std::move(device.value()), options);
+    auto       opened  = read_only ? program_store::open_read_only(std::move(device.value()), options)
+                                   : program_store::open(std::move(device.value()), options);
     if (!opened) return open_failure(path, opened.error());
     inner->store = std::move(opened.value());
     return volume{std::move(inner)};
@@ -307,7 +322,7 @@ result<space_facts> volume::space() {
 result<verify_facts> volume::verify() {
     constexpr std::size_t told_max = 100;
     verify_facts          facts;
-    const auto report = core_->store.verify([&](const ashlar::verify_finding& finding) {
+    const auto            report = core_->store.verify([&](const ashlar::verify_finding& finding) {
         if (facts.findings.size() < told_max) facts.findings.push_back(text_of(finding));
     });
     if (!report) return core_->failed("cannot verify the volume", report.error());
@@ -321,12 +336,12 @@ result<plan_facts> volume::plan_defrag() {
     const auto plan = core_->store.plan_defragmentation();
     if (!plan) return core_->failed("cannot plan a defragmentation", plan.error());
     const auto part = [](std::uint32_t permille) { return static_cast<double>(permille) / 1000; };
-    return plan_facts{.moves         = plan.value().moves,
-                      .blocks        = plan.value().blocks.value,
-                      .bytes_read    = plan.value().bytes_read,
-                      .bytes_written = plan.value().bytes_written,
-                      .memory        = plan.value().memory_bytes,
-                      .seconds       = static_cast<double>(plan.value().time.nanoseconds) / 1e9,
+    return plan_facts{.moves                       = plan.value().moves,
+                      .blocks                      = plan.value().blocks.value,
+                      .bytes_read                  = plan.value().bytes_read,
+                      .bytes_written               = plan.value().bytes_written,
+                      .memory                      = plan.value().memory_bytes,
+                      .seconds                     = static_cast<double>(plan.value().time.nanoseconds) / 1e9,
                       .object_fragmentation_before = part(plan.value().before.objects_permille),
                       .object_fragmentation_after  = part(plan.value().after.objects_permille),
                       .free_runs_before            = plan.value().free_runs_before,
@@ -334,18 +349,19 @@ result<plan_facts> volume::plan_defrag() {
 }
 
 result<ashlar::progress> volume::step_defrag(std::uint64_t bytes_max) {
-    const auto step = core_->store.maintain({.blocks_max = std::max<std::uint64_t>(1, bytes_max / core_->store.info().block.bytes)});
+    const auto step =
+        core_->store.maintain({.blocks_max = std::max<std::uint64_t>(1, bytes_max / core_->store.info().block.bytes)});
     if (!step) return core_->failed("the defragmentation has ended", step.error());
     return step.value();
 }
 
 defrag_facts volume::defragged() const {
     const auto& done = core_->store.defragmenter().lifetime();
-    return {.objects = done.objects_defragmented,
-            .moves   = done.moves,
-            .blocks  = done.blocks_moved.value,
-            .bytes   = done.bytes_moved,
-            .races   = done.races,
+    return {.objects  = done.objects_defragmented,
+            .moves    = done.moves,
+            .blocks   = done.blocks_moved.value,
+            .bytes    = done.bytes_moved,
+            .races    = done.races,
             .failures = done.errors};
 }
 

@@ -23,11 +23,11 @@ namespace cli {
 /// What an object of this program is for; kept in its attributes, so that what an interrupted command left behind is
 /// known and can go.
 enum class object_tag : std::uint32_t {
-    none      = 0,
-    file      = ashlar::tag_of("FILE"),  ///< Bytes of an imported file.
-    index     = ashlar::tag_of("CATL"),  ///< A catalogue.
-    filler    = ashlar::tag_of("FILL"),  ///< Made by `age`, of no value.
-    workload  = ashlar::tag_of("WORK"),  ///< Belongs to the demonstration's foreground.
+    none     = 0,
+    file     = ashlar::tag_of("FILE"),  ///< Bytes of an imported file.
+    index    = ashlar::tag_of("CATL"),  ///< A catalogue.
+    filler   = ashlar::tag_of("FILL"),  ///< Made by `age`, of no value.
+    workload = ashlar::tag_of("WORK"),  ///< Belongs to the demonstration's foreground.
 };
 
 struct object_facts {
@@ -53,9 +53,9 @@ struct volume_facts {
 };
 
 struct space_facts {
-    std::uint64_t free_blocks = 0;
-    std::uint64_t free_runs   = 0;
-    std::uint64_t largest_run = 0;  ///< Blocks of the largest request that succeeds in one piece.
+    std::uint64_t free_blocks        = 0;
+    std::uint64_t free_runs          = 0;
+    std::uint64_t largest_run        = 0;  ///< Blocks of the largest request that succeeds in one piece.
     double        free_fragmentation = 0;
 };
 
@@ -77,12 +77,12 @@ struct defrag_settings {
 
 /// What a defragmentation would do, before its first byte.
 struct plan_facts {
-    std::uint64_t moves       = 0;
-    std::uint64_t blocks      = 0;
-    std::uint64_t bytes_read  = 0;
-    std::uint64_t bytes_written = 0;
-    std::uint64_t memory      = 0;
-    double        seconds     = 0;  ///< At the given budget; 0 when unknown.
+    std::uint64_t moves                       = 0;
+    std::uint64_t blocks                      = 0;
+    std::uint64_t bytes_read                  = 0;
+    std::uint64_t bytes_written               = 0;
+    std::uint64_t memory                      = 0;
+    double        seconds                     = 0;  ///< At the given budget; 0 when unknown.
     double        object_fragmentation_before = 0, object_fragmentation_after = 0;  ///< Of all objects.
     std::uint64_t free_runs_before = 0, free_runs_after = 0;
 };
@@ -112,8 +112,9 @@ enum class access { read_only, read_write };
 /// One open volume. The process that has it holds its lock. Not safe from several threads.
 class volume {
   public:
-    [[nodiscard]] static result<> format(const format_request& request);
-    [[nodiscard]] static result<volume> open(const std::string& path, access mode, const defrag_settings& settings = {});
+    [[nodiscard]] static result<>       format(const format_request& request);
+    [[nodiscard]] static result<volume> open(const std::string& path, access mode,
+                                             const defrag_settings& settings = {});
 
     volume(volume&&) noexcept;
     volume& operator=(volume&&) noexcept;
@@ -125,32 +126,33 @@ class volume {
     [[nodiscard]] const std::string&             path() const;
     [[nodiscard]] const ashlar::recovery_report& recovered() const;
     /// Whether transfers go past the page cache.
-    [[nodiscard]] bool                           direct() const;
-    [[nodiscard]] volume_facts                   facts() const;
-    [[nodiscard]] result<space_facts>            space();
-    [[nodiscard]] result<verify_facts>           verify();
+    [[nodiscard]] bool                 direct() const;
+    [[nodiscard]] volume_facts         facts() const;
+    [[nodiscard]] result<space_facts>  space();
+    [[nodiscard]] result<verify_facts> verify();
 
     [[nodiscard]] ashlar::object_id         root() const;
     [[nodiscard]] result<ashlar::object_id> create(object_tag tag);
     [[nodiscard]] result<>                  erase(ashlar::object_id id);
     /// Fewer bytes than the span has only at the end of the object.
-    [[nodiscard]] result<std::size_t>   read(ashlar::object_id id, std::uint64_t offset, std::span<std::byte> into);
+    [[nodiscard]] result<std::size_t> read(ashlar::object_id id, std::uint64_t offset, std::span<std::byte> into);
     /// Any number of bytes; each piece of `write_bytes_max()` is atomic.
-    [[nodiscard]] result<>              write(ashlar::object_id id, std::uint64_t offset, std::span<const std::byte> bytes);
-    [[nodiscard]] result<>              truncate(ashlar::object_id id, std::uint64_t size);
-    [[nodiscard]] result<std::uint64_t> size(ashlar::object_id id);
-    [[nodiscard]] std::uint64_t         write_bytes_max() const;
-    [[nodiscard]] result<object_facts>  object(ashlar::object_id id);
+    [[nodiscard]] result<> write(ashlar::object_id id, std::uint64_t offset, std::span<const std::byte> bytes);
+    [[nodiscard]] result<> truncate(ashlar::object_id id, std::uint64_t size);
+    [[nodiscard]] result<std::uint64_t>                        size(ashlar::object_id id);
+    [[nodiscard]] std::uint64_t                                write_bytes_max() const;
+    [[nodiscard]] result<object_facts>                         object(ashlar::object_id id);
     [[nodiscard]] result<std::optional<ashlar::object_id>>     next_object(ashlar::object_id after);
-    [[nodiscard]] result<std::optional<ashlar::mapped_extent>> next_extent(ashlar::object_id id, ashlar::logical_block from);
-    [[nodiscard]] result<> sync();
+    [[nodiscard]] result<std::optional<ashlar::mapped_extent>> next_extent(ashlar::object_id     id,
+                                                                           ashlar::logical_block from);
+    [[nodiscard]] result<>                                     sync();
 
-    [[nodiscard]] result<plan_facts>       plan_defrag();
+    [[nodiscard]] result<plan_facts> plan_defrag();
     /// One step that copies `bytes_max` bytes at most; reasons say what the caller does next.
     [[nodiscard]] result<ashlar::progress> step_defrag(std::uint64_t bytes_max);
     [[nodiscard]] defrag_facts             defragged() const;
     /// Nanoseconds on the clock that `progress::not_before` is told in.
-    [[nodiscard]] ashlar::time_point       now() const;
+    [[nodiscard]] ashlar::time_point now() const;
 
   private:
     struct core;

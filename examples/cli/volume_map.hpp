@@ -11,7 +11,8 @@
 
 namespace cli {
 
-/// Counts the blocks of each stretch of a volume; all stretches have the same number of blocks, the last one perhaps fewer.
+/// Counts the blocks of each stretch of a volume; all stretches have the same number of blocks, the last one perhaps
+/// fewer.
 class volume_map {
   public:
     volume_map(std::uint64_t blocks, std::size_t cells)

@@ -47,9 +47,9 @@ void fill_slot(std::span<std::byte> bytes, std::size_t object, std::uint64_t slo
     }
 }
 
-/// Lines "object INDEX ID"; "issued OBJECT SLOT VERSION" before a write; "acknowledged" after a sync: everything issued so
-/// far is durable; "found OBJECT SLOT VERSION" where a crash took a version that was not acknowledged. The system keeps
-/// the lines when the process is killed.
+/// Lines "object INDEX ID"; "issued OBJECT SLOT VERSION" before a write; "acknowledged" after a sync: everything issued
+/// so far is durable; "found OBJECT SLOT VERSION" where a crash took a version that was not acknowledged. The system
+/// keeps the lines when the process is killed.
 class acknowledged_log {
   public:
     static cli::result<acknowledged_log> open(const std::string& path) {
@@ -80,7 +80,8 @@ class acknowledged_log {
     }
 
     cli::result<> write(const std::string& line) {
-        if (::write(file_.number(), line.data(), line.size()) == static_cast<ssize_t>(line.size())) return cli::success();
+        if (::write(file_.number(), line.data(), line.size()) == static_cast<ssize_t>(line.size()))
+            return cli::success();
         return cli::system_failure("cannot write the log", "", errno);
     }
 
@@ -94,8 +95,8 @@ class foreground {
     foreground(cli::volume& on, acknowledged_log log, foreground_state state, std::uint64_t seed)
         : on_{on}, log_{std::move(log)}, state_{state}, random_{seed} {}
 
-    /// Every slot of every object, against the log. Errors: lost or mixed bytes, with the place. What is found counts as
-    /// acknowledged from here on: recovery has made it durable.
+    /// Every slot of every object, against the log. Errors: lost or mixed bytes, with the place. What is found counts
+    /// as acknowledged from here on: recovery has made it durable.
     cli::result<> check_all() {
         for (std::size_t object = 0; object < object_count; ++object) {
             for (std::uint64_t slot = 0; slot < slot_count; ++slot) {
@@ -116,9 +117,7 @@ class foreground {
             state_.objects[i] = id;
         }
         for (std::uint64_t slot = 0; slot < slot_count; ++slot) {
-            for (std::size_t i = 0; i < object_count; ++i) {
-                BOOST_OUTCOME_TRY(overwrite(i, slot));
-            }
+            for (std::size_t i = 0; i < object_count; ++i) { BOOST_OUTCOME_TRY(overwrite(i, slot)); }
         }
         BOOST_OUTCOME_TRY(acknowledge());
         for (std::size_t i = 0; i < object_count; ++i) {
@@ -160,10 +159,11 @@ class foreground {
         const auto& known = state_.slots[object][slot];
         fill_slot(wanted, object, slot, version);
         if (got != slot_bytes || found != wanted || version < known.acknowledged || version > known.issued) {
-            return cli::failure{cli::exit_code::corrupt,
-                                fmt::format("object {} slot {} holds version {}, acknowledged {}, issued {}{}", object, slot, version, known.acknowledged,
-                                            known.issued, found != wanted ? ", and mixed bytes" : ""),
-                                on_.path(), "keep the volume and report this"};
+            return cli::failure{
+                cli::exit_code::corrupt,
+                fmt::format("object {} slot {} holds version {}, acknowledged {}, issued {}{}", object, slot, version,
+                            known.acknowledged, known.issued, found != wanted ? ", and mixed bytes" : ""),
+                on_.path(), "keep the volume and report this"};
         }
         ++checked;
         return version;
@@ -171,8 +171,8 @@ class foreground {
 
     cli::result<> overwrite(std::size_t object, std::uint64_t slot) {
         std::array<std::byte, slot_bytes> bytes{};
-        auto&      known   = state_.slots[object][slot];
-        const auto version = known.issued = ++known.used;
+        auto&                             known   = state_.slots[object][slot];
+        const auto                        version = known.issued = ++known.used;
         fill_slot(bytes, object, slot, version);
         BOOST_OUTCOME_TRY(log_.write(fmt::format("issued {} {} {}\n", object, slot, version)));
         BOOST_OUTCOME_TRY(on_.write(state_.objects[object], slot * slot_bytes, bytes));
@@ -201,7 +201,8 @@ nlohmann::ordered_json recovery_of(const cli::volume& on, double seconds) {
 }
 
 bool is_over(ashlar::stop_reasons reasons) {
-    return reasons.has(ashlar::stop_reason::finished) || reasons.has(ashlar::stop_reason::nothing_to_gain) || reasons.has(ashlar::stop_reason::cancelled);
+    return reasons.has(ashlar::stop_reason::finished) || reasons.has(ashlar::stop_reason::nothing_to_gain) ||
+           reasons.has(ashlar::stop_reason::cancelled);
 }
 
 /// Steps and turns until the defragmentation is over. While the throttle says wait, the foreground goes on.
@@ -215,7 +216,8 @@ cli::result<> work(cli::volume& on, foreground& front, std::uint32_t block_bytes
         steps.add(one.seconds());
         do {
             BOOST_OUTCOME_TRY(front.turn());
-        } while (step.reasons.has(ashlar::stop_reason::throttled) && on.now() < step.not_before && clock.seconds() < 600);
+        } while (step.reasons.has(ashlar::stop_reason::throttled) && on.now() < step.not_before &&
+                 clock.seconds() < 600);
         const bool over = is_over(step.reasons) || cli::interrupted();
         if (clock.seconds() - told > 0.1 || over) {
             told = clock.seconds();
@@ -260,14 +262,13 @@ cli::result<> churn(const churn_options& options) {
 cli::result<> finish_churn(const churn_options& options) {
     BOOST_OUTCOME_TRY(auto on, cli::volume::open(options.volume, cli::access::read_write));
     const auto known = acknowledged_log::load(options.log);
-    if (!known.made()) return cli::failure{cli::exit_code::not_found, "the log names no objects", options.log, "run 'churn' first"};
+    if (!known.made())
+        return cli::failure{cli::exit_code::not_found, "the log names no objects", options.log, "run 'churn' first"};
     BOOST_OUTCOME_TRY(auto log, acknowledged_log::open(options.log));
     foreground front{on, std::move(log), known, options.seed};
     BOOST_OUTCOME_TRY(front.check_all());
     tell({{"event", "checked"}, {"slots", front.checked}, {"newer_than_acknowledged", front.newer}});
-    for (const auto object : known.objects) {
-        BOOST_OUTCOME_TRY(on.erase(object));
-    }
+    for (const auto object : known.objects) { BOOST_OUTCOME_TRY(on.erase(object)); }
     BOOST_OUTCOME_TRY(on.sync());
     return on.close();
 }

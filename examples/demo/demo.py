@@ -150,8 +150,8 @@ def measure(programs, when):
     return reads
 
 
-def show_progress(event, plan):
-    share = min(1.0, event["bytes_moved"] / max(1, plan))
+def show_progress(event, plan, moved_before):
+    share = min(1.0, (event["bytes_moved"] + moved_before) / max(1, plan))
     line = (f"  {share:4.0%} of the plan, {human(event['bytes_moved'])} moved in {event['seconds']:.1f} s; foreground: {event['slots_checked']} reads checked, "
             f"{event['slots_overwritten']} overwrites, p99 {event['foreground_p99_us']:.0f} us")
     if sys.stdout.isatty():
@@ -159,7 +159,7 @@ def show_progress(event, plan):
     return line
 
 
-def churn(programs, log, plan, kill_at):
+def churn(programs, log, plan, kill_at=None, moved_before=0):
     """Defragments with the foreground beside it; kills it at `kill_at` bytes. Answers its events."""
     line = [str(programs.helper), "churn", programs.volume, str(log), str(EXTENTS_MIN), str(RATE), "1" if kill_at else "2"]
     events, last = [], ""
@@ -173,7 +173,7 @@ def churn(programs, log, plan, kill_at):
             if event["event"] == "checked":
                 print(f"the log's {event['slots']} slots: every acknowledged write is there; {event['newer_than_acknowledged']} hold a newer, unacknowledged one")
             if event["event"] in ("progress", "finished"):
-                last = show_progress(event, plan)
+                last = show_progress(event, plan, moved_before)
             if kill_at and event["event"] == "progress" and event["bytes_moved"] >= kill_at:
                 child.send_signal(signal.SIGKILL)
                 break
@@ -195,7 +195,7 @@ def defragment(programs, work):
     title("reopen after the kill; a log outside of the volume says what was acknowledged")
     state = programs.ask("info")
     print(f"the volume is {'clean' if state['clean'] else 'not closed, as after a crash'}; looking at it wrote nothing")
-    second = churn(programs, log, plan, None)
+    second = churn(programs, log, plan, moved_before=next((e["bytes_moved"] for e in reversed(first) if "bytes_moved" in e), 0))
     finished = programs.work("finish", programs.volume, str(log))[-1]
     return before, first, second, finished
 

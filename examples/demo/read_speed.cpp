@@ -26,7 +26,9 @@ cli::result<whole_reads> read_whole_files(cli::volume& from, const cli::catalogu
         ++seen.files;
         for (std::uint64_t offset = 0; offset < entry.size;) {
             BOOST_OUTCOME_TRY(const auto got, from.read(entry.object, offset, buffer));
-            if (got == 0) return cli::failure{cli::exit_code::corrupt, "a file is shorter than the catalogue says", entry.path, "run 'ashlar verify'"};
+            if (got == 0)
+                return cli::failure{cli::exit_code::corrupt, "a file is shorter than the catalogue says", entry.path,
+                                    "run 'ashlar verify'"};
             offset += got;
         }
         seen.bytes += entry.size;
@@ -43,7 +45,7 @@ struct random_reads {
 
 /// Each read takes 32 KiB, or what there is, from a place chosen evenly over all bytes of the tree.
 cli::result<random_reads> read_at_random(cli::volume& from, const cli::catalogue& entries, double seconds) {
-    constexpr std::uint64_t piece = 32 * 1024;
+    constexpr std::uint64_t                  piece = 32 * 1024;
     std::vector<const cli::catalogue_entry*> files;
     std::vector<std::uint64_t>               ends;
     for (const auto& entry : entries) {
@@ -57,10 +59,10 @@ cli::result<random_reads> read_at_random(cli::volume& from, const cli::catalogue
     random_numbers         random{7};
     const stopwatch        clock;
     while (clock.seconds() < seconds) {
-        const auto  byte  = random.below(ends.back());
-        const auto  index = static_cast<std::size_t>(std::upper_bound(ends.begin(), ends.end(), byte) - ends.begin());
-        const auto  begin = index == 0 ? 0 : ends[index - 1];
-        const auto  start = (byte - begin) / piece * piece;
+        const auto byte  = random.below(ends.back());
+        const auto index = static_cast<std::size_t>(std::upper_bound(ends.begin(), ends.end(), byte) - ends.begin());
+        const auto begin = index == 0 ? 0 : ends[index - 1];
+        const auto start = (byte - begin) / piece * piece;
         const stopwatch one;
         BOOST_OUTCOME_TRY(const auto got, from.read(files[index]->object, start, buffer));
         seen.times.add(one.seconds());

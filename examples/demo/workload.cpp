@@ -1,4 +1,5 @@
-/// The demonstration's helper program: `ashlar_workload reads VOLUME SECONDS`, `... churn VOLUME LOG EXTENTS_MIN RATE SEED`,
+/// The demonstration's helper program: `ashlar_workload reads VOLUME SECONDS`, `... churn VOLUME LOG EXTENTS_MIN RATE
+/// SEED`,
 /// `... finish VOLUME LOG`. It speaks lines of JSON, for demo.py.
 
 #include "workload.hpp"
@@ -35,7 +36,8 @@ cli::result<> run(int count, char** words) {
         options.seed                      = std::strtoull(words[6], nullptr, 10);
         return demo::churn(options);
     }
-    return cli::failure{cli::exit_code::usage, "the command line is wrong", "", "use: reads VOLUME SECONDS | churn VOLUME LOG EXTENTS_MIN RATE SEED | finish VOLUME LOG"};
+    return cli::failure{cli::exit_code::usage, "the command line is wrong", "",
+                        "use: reads VOLUME SECONDS | churn VOLUME LOG EXTENTS_MIN RATE SEED | finish VOLUME LOG"};
 }
 
 }  // namespace

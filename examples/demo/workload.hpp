@@ -19,8 +19,8 @@ class random_numbers {
     explicit random_numbers(std::uint64_t seed) noexcept : state_{seed} {}
     std::uint64_t next() noexcept {
         std::uint64_t z = (state_ += 0x9E3779B97F4A7C15);
-        z = (z ^ (z >> 30U)) * 0xBF58476D1CE4E5B9;
-        z = (z ^ (z >> 27U)) * 0x94D049BB133111EB;
+        z               = (z ^ (z >> 30U)) * 0xBF58476D1CE4E5B9;
+        z               = (z ^ (z >> 27U)) * 0x94D049BB133111EB;
         return z ^ (z >> 31U);
     }
     std::uint64_t below(std::uint64_t bound) noexcept { return next() % bound; }
@@ -31,7 +31,9 @@ class random_numbers {
 
 class stopwatch {
   public:
-    [[nodiscard]] double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - begun_).count(); }
+    [[nodiscard]] double seconds() const {
+        return std::chrono::duration<double>(std::chrono::steady_clock::now() - begun_).count();
+    }
 
   private:
     std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
@@ -40,7 +42,7 @@ class stopwatch {
 /// Times of single operations; tells quantiles.
 class latencies {
   public:
-    void add(double seconds) { seconds_.push_back(seconds); }
+    void                      add(double seconds) { seconds_.push_back(seconds); }
     [[nodiscard]] std::size_t count() const { return seconds_.size(); }
     /// Microseconds that a part `rank` (0 to 1) of the operations did not exceed; 0 without any.
     [[nodiscard]] double microseconds(double rank) {
@@ -56,7 +58,7 @@ class latencies {
 
 struct churn_options {
     std::string          volume{};
-    std::string          log{};      ///< Of acknowledged writes; outside of the volume.
+    std::string          log{};  ///< Of acknowledged writes; outside of the volume.
     cli::defrag_settings settings{};
     std::uint64_t        seed = 1;
 };
@@ -64,8 +66,8 @@ struct churn_options {
 /// Prints a line of JSON on stdout, at once.
 void tell(const nlohmann::ordered_json& event);
 
-/// Reads files of the imported tree whole, in the order of their names, then random pieces of 32 KiB; each for `seconds`
-/// at most. Every byte is checked by the volume's own checksums.
+/// Reads files of the imported tree whole, in the order of their names, then random pieces of 32 KiB; each for
+/// `seconds` at most. Every byte is checked by the volume's own checksums.
 [[nodiscard]] cli::result<> measure_reads(const std::string& volume, double seconds);
 
 /// Opens the volume, checks what the log says, then defragments to the end; between the steps a foreground reads and

@@ -26,8 +26,8 @@ catalogue small_tree() {
 
 /// Puts the header's numbers right again, so that only the planted lie is wrong.
 void mend(std::vector<std::byte>& bytes) {
-    auto header     = ashlar::load_struct<cli::catalogue_header>(bytes);
-    header.bytes    = bytes.size();
+    auto header  = ashlar::load_struct<cli::catalogue_header>(bytes);
+    header.bytes = bytes.size();
     ashlar::store_struct(bytes, header);
     header.checksum = cli::detail::catalogue_checksum(bytes);
     ashlar::store_struct(bytes, header);
@@ -78,11 +78,14 @@ TEST(Catalogue, SamePathTwiceIsRefused) {
 
 TEST(Catalogue, ContradictingFieldsAreRefused) {
     EXPECT_FALSE(decoded_with({.path = "z", .kind = entry_kind::file, .size = 5}).has_value()) << "bytes but no object";
-    EXPECT_FALSE(decoded_with({.path = "z", .kind = entry_kind::file, .object = {9}}).has_value()) << "an object but no bytes";
+    EXPECT_FALSE(decoded_with({.path = "z", .kind = entry_kind::file, .object = {9}}).has_value())
+        << "an object but no bytes";
     EXPECT_FALSE(decoded_with({.path = "z", .kind = entry_kind::folder, .object = {9}, .size = 5}).has_value());
-    EXPECT_FALSE(decoded_with({.path = "z", .kind = entry_kind::symbolic_link}).has_value()) << "a link without a target";
+    EXPECT_FALSE(decoded_with({.path = "z", .kind = entry_kind::symbolic_link}).has_value())
+        << "a link without a target";
     EXPECT_FALSE(decoded_with({.path = "z", .kind = static_cast<entry_kind>(9)}).has_value());
-    EXPECT_FALSE(decoded_with({.path = "z", .kind = entry_kind::file, .object = {7}, .size = 13}).has_value()) << "a hard link of another size";
+    EXPECT_FALSE(decoded_with({.path = "z", .kind = entry_kind::file, .object = {7}, .size = 13}).has_value())
+        << "a hard link of another size";
     EXPECT_FALSE(decoded_with({.path = "z", .kind = entry_kind::file, .modified_ns = 1'000'000'000}).has_value());
 }
 
@@ -111,12 +114,11 @@ TEST(Catalogue, RandomBytesWithARightChecksumNeverLeadOutOfBounds) {
     const auto      whole = cli::encode_catalogue(small_tree());
     for (int round = 0; round < 20'000; ++round) {
         auto bytes = whole;
-        for (int hits = 0; hits < 4; ++hits) bytes[16 + random() % (bytes.size() - 16)] = static_cast<std::byte>(random());
+        for (int hits = 0; hits < 4; ++hits)
+            bytes[16 + random() % (bytes.size() - 16)] = static_cast<std::byte>(random());
         mend(bytes);
         const auto decoded = cli::decode_catalogue(bytes);
-        if (decoded) {
-            EXPECT_TRUE(cli::is_tree(*decoded));
-        }
+        if (decoded) { EXPECT_TRUE(cli::is_tree(*decoded)); }
     }
 }
 

@@ -259,6 +259,18 @@ class Formatting(ProgramTest):
         self.expect(6, "format", self.volume, "--size", "64M", preexec_fn=limit)
         self.assertFalse(self.volume.exists())
 
+    def test_a_disk_that_fills_up_under_a_volume_loses_nothing(self):
+        def limit():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (24 * MEBIBYTE, 24 * MEBIBYTE))
+        self.expect(0, "format", self.volume, "--size", "64M", "--sparse")
+        first, second = self.make_tree("first", files=20), self.make_tree("second", files=3000, seed=4)
+        self.expect(0, "import", self.volume, first)
+        self.assertIn("free space", self.expect(6, "import", self.volume, second, preexec_fn=limit).stderr)
+        self.expect(0, "verify", self.volume)
+        self.export_and_compare(first)
+        shutil.rmtree(second)
+        self.expect(0, "import", self.volume, self.make_tree("third", files=20, seed=6))
+
     def test_each_block_size_works(self):
         top = self.make_tree(files=20)
         for block in (512, 1024, 2048, 4096, 8192, 16384, 32768, 65536):

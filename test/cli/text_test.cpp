@@ -14,8 +14,13 @@ namespace {
 
 TEST(Names, WhatIsNoUtf8IsShownByItsBytes) {
     EXPECT_EQ(cli::shown("plain"), "plain");
-    EXPECT_EQ(cli::shown("gr\xC3\xBC\xC3\x9F" "e"), "gr\xC3\xBC\xC3\x9F" "e");
-    EXPECT_EQ(cli::shown("a\xFF" "b"), "a\\xffb");
+    EXPECT_EQ(cli::shown("gr\xC3\xBC\xC3\x9F"
+                         "e"),
+              "gr\xC3\xBC\xC3\x9F"
+              "e");
+    EXPECT_EQ(cli::shown("a\xFF"
+                         "b"),
+              "a\\xffb");
     EXPECT_EQ(cli::shown("\xC0\xAF"), "\\xc0\\xaf") << "an overlong slash is no slash";
     EXPECT_EQ(cli::shown("\xED\xA0\x80"), "\\xed\\xa0\\x80") << "half of a surrogate pair";
     EXPECT_EQ(cli::shown("\xE2\x82"), "\\xe2\\x82") << "cut";
@@ -37,7 +42,8 @@ TEST(Sizes, UnitsArePowersOf1024) {
 }
 
 TEST(Sizes, WhatIsNoSizeIsRefused) {
-    for (const char* const text : {"", "K", "-4K", "4 K", "4Kx", "4KK", "0x10", "1.5G", "16777216T", "18446744073709551616"}) {
+    for (const char* const text :
+         {"", "K", "-4K", "4 K", "4Kx", "4KK", "0x10", "1.5G", "16777216T", "18446744073709551616"}) {
         EXPECT_FALSE(cli::parse_size(text).has_value()) << text;
     }
 }

@@ -19,8 +19,8 @@ class random_numbers {
     explicit random_numbers(std::uint64_t seed) noexcept : state_{seed} {}
     std::uint64_t below(std::uint64_t bound) noexcept {
         std::uint64_t z = (state_ += 0x9E3779B97F4A7C15);
-        z = (z ^ (z >> 30U)) * 0xBF58476D1CE4E5B9;
-        z = (z ^ (z >> 27U)) * 0x94D049BB133111EB;
+        z               = (z ^ (z >> 30U)) * 0xBF58476D1CE4E5B9;
+        z               = (z ^ (z >> 27U)) * 0x94D049BB133111EB;
         return (z ^ (z >> 31U)) % bound;
     }
 
@@ -32,7 +32,8 @@ class random_numbers {
 /// object's extent; objects are cut in turns, and fillers between the fresh blocks keep those from lying in one run.
 class ager {
   public:
-    ager(volume& on, const age_options& options) : on_{on}, options_{options}, random_{options.seed}, block_bytes_{on.facts().block_bytes} {}
+    ager(volume& on, const age_options& options)
+        : on_{on}, options_{options}, random_{options.seed}, block_bytes_{on.facts().block_bytes} {}
 
     /// Counts the objects and picks those that have enough blocks.
     result<> look() {
@@ -48,43 +49,49 @@ class ager {
             reachable_ += object.blocks >= options_.extents_min ? 1U : 0U;
             if (!already && object.blocks >= options_.extents_min && object.blocks > 1) candidates_.push_back(object);
         }
-        for (std::size_t i = candidates_.size(); i > 1; --i) std::swap(candidates_[i - 1], candidates_[random_.below(i)]);
+        for (std::size_t i = candidates_.size(); i > 1; --i)
+            std::swap(candidates_[i - 1], candidates_[random_.below(i)]);
         return success();
     }
 
-    [[nodiscard]] double ratio() const { return with_data_ == 0 ? 0 : static_cast<double>(fragmented_) / static_cast<double>(with_data_); }
-    [[nodiscard]] double ratio_max() const { return with_data_ == 0 ? 0 : static_cast<double>(reachable_) / static_cast<double>(with_data_); }
+    [[nodiscard]] double ratio() const {
+        return with_data_ == 0 ? 0 : static_cast<double>(fragmented_) / static_cast<double>(with_data_);
+    }
+    [[nodiscard]] double ratio_max() const {
+        return with_data_ == 0 ? 0 : static_cast<double>(reachable_) / static_cast<double>(with_data_);
+    }
     [[nodiscard]] std::uint64_t rewritten() const { return rewritten_; }
 
     /// Cuts objects until the ratio is reached or none is left.
     result<> work(const output& out) {
         progress_bar bar{"age", out.quiet};
         for (std::size_t first = 0; first < candidates_.size() && ratio() < options_.until; first += objects_in_turn) {
-            const auto turn = std::span{candidates_}.subspan(first, std::min(objects_in_turn, candidates_.size() - first));
+            const auto turn =
+                std::span{candidates_}.subspan(first, std::min(objects_in_turn, candidates_.size() - first));
             BOOST_OUTCOME_TRY(cut_in_turns(turn));
             BOOST_OUTCOME_TRY(on_.sync());
             BOOST_OUTCOME_TRY(count(turn));
-            bar.show(static_cast<std::uint64_t>(ratio() * 1000), static_cast<std::uint64_t>(options_.until * 1000), fmt::format("{} fragmented", percent(ratio())));
+            bar.show(static_cast<std::uint64_t>(ratio() * 1000), static_cast<std::uint64_t>(options_.until * 1000),
+                     fmt::format("{} fragmented", percent(ratio())));
         }
         return success();
     }
 
     /// The fillers go; the free space that they leave lies in many runs.
     result<> erase_fillers() {
-        for (const auto filler : fillers_) {
-            BOOST_OUTCOME_TRY(on_.erase(filler));
-        }
+        for (const auto filler : fillers_) { BOOST_OUTCOME_TRY(on_.erase(filler)); }
         fillers_.clear();
         return on_.sync();
     }
 
   private:
-    static constexpr std::size_t   objects_in_turn  = 64;
-    static constexpr std::uint64_t cuts_per_object  = 24;
-    static constexpr std::uint64_t kept_bytes_max   = 64 * 1024;  ///< Objects up to this size are read once, not block by block.
+    static constexpr std::size_t   objects_in_turn = 64;
+    static constexpr std::uint64_t cuts_per_object = 24;
+    static constexpr std::uint64_t kept_bytes_max =
+        64 * 1024;  ///< Objects up to this size are read once, not block by block.
     static constexpr std::uint64_t filler_blocks_max = 4;
-    static constexpr std::uint64_t writes_per_sync  = 512;
-    static constexpr std::size_t   fillers_max      = 64;
+    static constexpr std::uint64_t writes_per_sync   = 512;
+    static constexpr std::size_t   fillers_max       = 64;
 
     struct aged_object {
         object_facts           facts{};
@@ -111,12 +118,11 @@ class ager {
                 if (block >= object.facts.blocks) continue;
                 any = true;
                 BOOST_OUTCOME_TRY(rewrite(object, block));
-                if (random_.below(4) == 0) {
-                    BOOST_OUTCOME_TRY(fill());
-                }
+                if (random_.below(4) == 0) { BOOST_OUTCOME_TRY(fill()); }
                 if (interrupted()) {
-                    return failure{exit_code::interrupted, fmt::format("interrupted at {}; the files are as they were", percent(ratio())), on_.path(),
-                                   "run the same command to go on"};
+                    return failure{exit_code::interrupted,
+                                   fmt::format("interrupted at {}; the files are as they were", percent(ratio())),
+                                   on_.path(), "run the same command to go on"};
                 }
             }
             if (!any) break;
@@ -129,7 +135,8 @@ class ager {
         const auto offset = block * block_bytes_;
         if (!object.bytes.empty()) {
             if (offset >= object.bytes.size()) return std::span<const std::byte>{};
-            return std::span{object.bytes}.subspan(offset).first(std::min<std::size_t>(block_bytes_, object.bytes.size() - offset));
+            return std::span{object.bytes}.subspan(offset).first(
+                std::min<std::size_t>(block_bytes_, object.bytes.size() - offset));
         }
         buffer_.resize(block_bytes_);
         BOOST_OUTCOME_TRY(const auto got, on_.read(object.facts.id, offset, buffer_));
@@ -199,18 +206,18 @@ result<exit_code> run_age(const context& with, const age_options& options) {
     BOOST_OUTCOME_TRY(auto on, volume::open(with.volume, access::read_write));
     const auto tree = load_tree(on);
     if (!tree && tree.error().code == exit_code::corrupt) return tree.error();
-    if (tree) {
-        BOOST_OUTCOME_TRY(erase_leftovers(on, tree.value()));
-    }
+    if (tree) { BOOST_OUTCOME_TRY(erase_leftovers(on, tree.value())); }
     const progress_bar clock{"", true};
     ager               work{on, options};
     BOOST_OUTCOME_TRY(work.look());
     const double before = work.ratio();
     if (work.ratio_max() < options.until) {
-        return failure{exit_code::failed,
-                       fmt::format("at most {} of the objects have {} blocks or more, so {} cannot be reached; nothing was changed", percent(work.ratio_max()),
-                                   options.extents_min, percent(options.until)),
-                       with.volume, "give a smaller --until or --extents-min, or format with smaller blocks"};
+        return failure{
+            exit_code::failed,
+            fmt::format(
+                "at most {} of the objects have {} blocks or more, so {} cannot be reached; nothing was changed",
+                percent(work.ratio_max()), options.extents_min, percent(options.until)),
+            with.volume, "give a smaller --until or --extents-min, or format with smaller blocks"};
     }
     const auto worked = work.work(with.out);
     BOOST_OUTCOME_TRY(work.erase_fillers());
@@ -220,10 +227,12 @@ result<exit_code> run_age(const context& with, const age_options& options) {
 
     const double seconds = clock.seconds();
     const bool   reached = work.ratio() >= options.until;
-    with.out.say(fmt::format("aged {}: {} of the objects are fragmented, {} before; {} rewritten with their own bytes in {}", with.volume, percent(work.ratio()),
-                             percent(before), counted(work.rewritten(), "block"), human_seconds(seconds)));
+    with.out.say(fmt::format(
+        "aged {}: {} of the objects are fragmented, {} before; {} rewritten with their own bytes in {}", with.volume,
+        percent(work.ratio()), percent(before), counted(work.rewritten(), "block"), human_seconds(seconds)));
     if (!reached) {
-        return failure{exit_code::failed, fmt::format("only {} was reached", percent(work.ratio())), with.volume, "give another --seed, or a smaller --until"};
+        return failure{exit_code::failed, fmt::format("only {} was reached", percent(work.ratio())), with.volume,
+                       "give another --seed, or a smaller --until"};
     }
     with.out.document(with.command, {{"volume", with.volume},
                                      {"seed", options.seed},

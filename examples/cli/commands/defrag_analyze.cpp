@@ -35,7 +35,7 @@ std::string histogram_text(const analysis& seen) {
 /// Paths of objects, for the list of the worst; empty where the volume has no catalogue of this program.
 std::unordered_map<std::uint64_t, std::string> paths_of(volume& on) {
     std::unordered_map<std::uint64_t, std::string> paths;
-    const auto tree = load_tree(on);
+    const auto                                     tree = load_tree(on);
     if (!tree) return paths;
     for (const auto& entry : tree.value().entries) {
         if (entry.object) paths.emplace(entry.object.value, shown(entry.path));
@@ -60,11 +60,12 @@ nlohmann::ordered_json as_json(const plan_facts& plan) {
 result<exit_code> run_defrag_analyze(const context& with, const analyze_options& options) {
     BOOST_OUTCOME_TRY(auto on, volume::open(with.volume, access::read_only, {.extents_min = options.extents_min}));
     constexpr std::size_t map_rows = 16;
-    progress_bar bar{"analyze", with.out.quiet};
-    BOOST_OUTCOME_TRY(const auto seen, analyze(on, options.extents_min, map_rows * options.columns, [&](std::uint64_t done, std::uint64_t total) {
-        bar.show(done, total, counted(done, "object"));
-        return !interrupted();
-    }));
+    progress_bar          bar{"analyze", with.out.quiet};
+    BOOST_OUTCOME_TRY(const auto seen, analyze(on, options.extents_min, map_rows * options.columns,
+                                               [&](std::uint64_t done, std::uint64_t total) {
+                                                   bar.show(done, total, counted(done, "object"));
+                                                   return !interrupted();
+                                               }));
     bar.clear();
     BOOST_OUTCOME_TRY(const auto space, on.space());
     BOOST_OUTCOME_TRY(const auto plan, on.plan_defrag());
@@ -73,13 +74,19 @@ result<exit_code> run_defrag_analyze(const context& with, const analyze_options&
     const auto advice = name_of(recommend(ratio));
     const auto paths  = paths_of(on);
 
-    std::string text = fmt::format("objects with data     {}\nfragmented            {} with {} extents or more: {}\nextents               {}, {:.2f} an object\n",
-                                   seen.with_data, seen.fragmented, options.extents_min, percent(ratio), seen.extents,
-                                   seen.with_data == 0 ? 0.0 : static_cast<double>(seen.extents) / static_cast<double>(seen.with_data));
-    text += fmt::format("free space            {} in {}, the largest {}, fragmentation {}\n", human_bytes(space.free_blocks * facts.block_bytes),
-                        counted(space.free_runs, "run"), human_bytes(space.largest_run * facts.block_bytes), percent(space.free_fragmentation));
-    text += fmt::format("a defragmentation     moves {} in {}{}; {} fragmented afterwards\n", human_bytes(plan.bytes_written), counted(plan.moves, "move"),
-                        plan.seconds > 0 ? fmt::format(", about {} at the given rate", human_seconds(plan.seconds)) : "", percent(plan.object_fragmentation_after));
+    std::string text = fmt::format(
+        "objects with data     {}\nfragmented            {} with {} extents or more: {}\nextents               {}, "
+        "{:.2f} an object\n",
+        seen.with_data, seen.fragmented, options.extents_min, percent(ratio), seen.extents,
+        seen.with_data == 0 ? 0.0 : static_cast<double>(seen.extents) / static_cast<double>(seen.with_data));
+    text += fmt::format("free space            {} in {}, the largest {}, fragmentation {}\n",
+                        human_bytes(space.free_blocks * facts.block_bytes), counted(space.free_runs, "run"),
+                        human_bytes(space.largest_run * facts.block_bytes), percent(space.free_fragmentation));
+    text +=
+        fmt::format("a defragmentation     moves {} in {}{}; {} fragmented afterwards\n",
+                    human_bytes(plan.bytes_written), counted(plan.moves, "move"),
+                    plan.seconds > 0 ? fmt::format(", about {} at the given rate", human_seconds(plan.seconds)) : "",
+                    percent(plan.object_fragmentation_after));
     text += fmt::format("recommendation        {}\n\n{}", advice, histogram_text(seen));
     auto worst = nlohmann::ordered_json::array();
     if (!seen.worst.empty()) text += "\n  most extents\n";
@@ -87,29 +94,32 @@ result<exit_code> run_defrag_analyze(const context& with, const analyze_options&
         const auto known = paths.find(object.id.value);
         const auto path  = known == paths.end() ? fmt::format("(object {})", object.id.value) : known->second;
         text += fmt::format("  {:>7} {:>10}  {}\n", object.extents, human_bytes(object.size), path);
-        worst.push_back({{"object", object.id.value}, {"path", path}, {"extents", object.extents}, {"blocks", object.blocks}});
+        worst.push_back(
+            {{"object", object.id.value}, {"path", path}, {"extents", object.extents}, {"blocks", object.blocks}});
     }
     if (options.columns > 0) text += '\n' + drawn(seen.map, options.columns, facts.block_bytes);
     with.out.answer(text);
 
     auto histogram = nlohmann::ordered_json::array();
-    for (std::size_t i = 0; i < seen.histogram.size(); ++i) histogram.push_back({{"extents", class_name(i)}, {"objects", seen.histogram[i]}});
-    with.out.document(with.command, {{"volume", with.volume},
-                                     {"objects", seen.objects},
-                                     {"objects_with_data", seen.with_data},
-                                     {"extents_min", options.extents_min},
-                                     {"fragmented_objects", seen.fragmented},
-                                     {"object_fragmentation", ratio},
-                                     {"extents", seen.extents},
-                                     {"free_fragmentation", space.free_fragmentation},
-                                     {"free_runs", space.free_runs},
-                                     {"largest_free_run", space.largest_run},
-                                     {"recommendation", advice},
-                                     {"histogram", histogram},
-                                     {"worst", worst},
-                                     {"plan", as_json(plan)},
-                                     {"broken_part", seen.map.broken_part()},
-                                     {"map", {{"blocks_per_letter", seen.map.blocks_per_cell()}, {"letters", seen.map.letters()}}}});
+    for (std::size_t i = 0; i < seen.histogram.size(); ++i)
+        histogram.push_back({{"extents", class_name(i)}, {"objects", seen.histogram[i]}});
+    with.out.document(with.command,
+                      {{"volume", with.volume},
+                       {"objects", seen.objects},
+                       {"objects_with_data", seen.with_data},
+                       {"extents_min", options.extents_min},
+                       {"fragmented_objects", seen.fragmented},
+                       {"object_fragmentation", ratio},
+                       {"extents", seen.extents},
+                       {"free_fragmentation", space.free_fragmentation},
+                       {"free_runs", space.free_runs},
+                       {"largest_free_run", space.largest_run},
+                       {"recommendation", advice},
+                       {"histogram", histogram},
+                       {"worst", worst},
+                       {"plan", as_json(plan)},
+                       {"broken_part", seen.map.broken_part()},
+                       {"map", {{"blocks_per_letter", seen.map.blocks_per_cell()}, {"letters", seen.map.letters()}}}});
     return exit_code::ok;
 }
 

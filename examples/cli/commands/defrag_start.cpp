@@ -19,10 +19,14 @@ using ashlar::stop_reason;
 
 std::string reasons_text(ashlar::stop_reasons reasons) {
     static constexpr std::pair<stop_reason, const char*> names[] = {
-        {stop_reason::finished, "finished"},       {stop_reason::throttled, "throttled"},
-        {stop_reason::paused, "paused"},           {stop_reason::cancelled, "cancelled"},
-        {stop_reason::nothing_to_gain, "nothing to gain"}, {stop_reason::no_contiguous_space, "no contiguous space"},
-        {stop_reason::pinned, "pinned"},           {stop_reason::raced, "raced"},
+        {stop_reason::finished, "finished"},
+        {stop_reason::throttled, "throttled"},
+        {stop_reason::paused, "paused"},
+        {stop_reason::cancelled, "cancelled"},
+        {stop_reason::nothing_to_gain, "nothing to gain"},
+        {stop_reason::no_contiguous_space, "no contiguous space"},
+        {stop_reason::pinned, "pinned"},
+        {stop_reason::raced, "raced"},
         {stop_reason::device_error, "device error"}};
     std::string text;
     for (const auto& [reason, name] : names) {
@@ -40,8 +44,8 @@ void wait_until(const volume& on, ashlar::time_point when) {
 }
 
 constexpr std::uint64_t step_bytes = 256 * 1024;  ///< So that Ctrl-C is heard soon.
-constexpr unsigned passes_max = 8;   ///< What one pass frees, the next may use; later passes gain hardly anything.
-constexpr unsigned errors_max = 64;  ///< A device that fails more often than this has other troubles.
+constexpr unsigned      passes_max = 8;   ///< What one pass frees, the next may use; later passes gain hardly anything.
+constexpr unsigned      errors_max = 64;  ///< A device that fails more often than this has other troubles.
 
 /// Whether there is nothing more to do: a pass moved nothing, or enough of them were made.
 bool is_over(ashlar::stop_reasons reasons, unsigned passes) {
@@ -56,26 +60,35 @@ result<ashlar::progress> defragment(volume& on, const output& out, std::uint64_t
         BOOST_OUTCOME_TRY(const auto now, on.step_defrag(step_bytes));
         if (now.reasons.has(stop_reason::device_error)) {
             bar.clear();
-            out.warn(fmt::format("block {}: {}; it stays where it is", now.failure.where.value, ashlar::message(now.failure.code)));
-            if (++errors >= errors_max) return failure{exit_code::failed, "too many blocks could not be read or written", on.path(), "run 'ashlar verify'"};
+            out.warn(fmt::format("block {}: {}; it stays where it is", now.failure.where.value,
+                                 ashlar::message(now.failure.code)));
+            if (++errors >= errors_max)
+                return failure{exit_code::failed, "too many blocks could not be read or written", on.path(),
+                               "run 'ashlar verify'"};
         }
         passes += now.reasons.has(stop_reason::finished) ? 1U : 0U;
         if (is_over(now.reasons, passes) || interrupted()) return now;
         const bool throttled = now.reasons.has(stop_reason::throttled);
-        auto       remark    = fmt::format("{} moved, {}", human_bytes(now.moved.value * block_bytes), human_rate(now.bytes_per_second));
-        if (now.left.nanoseconds > 0) remark += fmt::format(", {} left", human_seconds(static_cast<double>(now.left.nanoseconds) / 1e9));
+        auto       remark =
+            fmt::format("{} moved, {}", human_bytes(now.moved.value * block_bytes), human_rate(now.bytes_per_second));
+        if (now.left.nanoseconds > 0)
+            remark += fmt::format(", {} left", human_seconds(static_cast<double>(now.left.nanoseconds) / 1e9));
         if (throttled) remark += ", throttled to keep the rate";
         bar.show(now.done, now.total, remark);
-        if (throttled && now.not_before > on.now()) wait_until(on, std::min(now.not_before, on.now() + ashlar::milliseconds(100)));
+        if (throttled && now.not_before > on.now())
+            wait_until(on, std::min(now.not_before, on.now() + ashlar::milliseconds(100)));
     }
 }
 
 result<exit_code> dry_run(const context& with, volume& on, double before) {
     BOOST_OUTCOME_TRY(const auto plan, on.plan_defrag());
-    with.out.answer(fmt::format("would make {}: {} read, {} written, {} of memory{}\nobjects fragmented: {} now, about {} afterwards\nnothing was moved",
-                                counted(plan.moves, "move"), human_bytes(plan.bytes_read), human_bytes(plan.bytes_written), human_bytes(plan.memory),
-                                plan.seconds > 0 ? fmt::format(", {} at the given rate", human_seconds(plan.seconds)) : "", percent(before),
-                                percent(plan.object_fragmentation_after)));
+    with.out.answer(
+        fmt::format("would make {}: {} read, {} written, {} of memory{}\nobjects fragmented: {} now, about {} "
+                    "afterwards\nnothing was moved",
+                    counted(plan.moves, "move"), human_bytes(plan.bytes_read), human_bytes(plan.bytes_written),
+                    human_bytes(plan.memory),
+                    plan.seconds > 0 ? fmt::format(", {} at the given rate", human_seconds(plan.seconds)) : "",
+                    percent(before), percent(plan.object_fragmentation_after)));
     with.out.document(with.command, {{"volume", with.volume},
                                      {"dry_run", true},
                                      {"moves", plan.moves},
@@ -107,17 +120,19 @@ result<exit_code> run_defrag_start(const context& with, const defrag_start_optio
     const double seconds = clock.seconds();
     if (interrupted()) {
         BOOST_OUTCOME_TRY(on.close());
-        return failure{exit_code::interrupted, fmt::format("interrupted after {} moved; the volume is consistent", human_bytes(done.bytes)), with.volume,
-                       "run the same command to go on"};
+        return failure{exit_code::interrupted,
+                       fmt::format("interrupted after {} moved; the volume is consistent", human_bytes(done.bytes)),
+                       with.volume, "run the same command to go on"};
     }
     BOOST_OUTCOME_TRY(const auto after, analyze(on, options.settings.extents_min, 0, quietly));
     BOOST_OUTCOME_TRY(const auto space, on.space());
     BOOST_OUTCOME_TRY(on.close());
 
     const auto rate = static_cast<std::uint64_t>(static_cast<double>(done.bytes) / std::max(seconds, 1e-6));
-    with.out.say(fmt::format("defragmented {}: {} -> {} of the objects fragmented, {} -> {}, {} moved in {} ({}); {}", with.volume,
-                             percent(before.object_fragmentation()), percent(after.object_fragmentation()), before.extents, counted(after.extents, "extent"),
-                             human_bytes(done.bytes), human_seconds(seconds), human_rate(rate), reasons_text(last.reasons)));
+    with.out.say(fmt::format("defragmented {}: {} -> {} of the objects fragmented, {} -> {}, {} moved in {} ({}); {}",
+                             with.volume, percent(before.object_fragmentation()), percent(after.object_fragmentation()),
+                             before.extents, counted(after.extents, "extent"), human_bytes(done.bytes),
+                             human_seconds(seconds), human_rate(rate), reasons_text(last.reasons)));
     with.out.document(with.command, {{"volume", with.volume},
                                      {"dry_run", false},
                                      {"objects_moved", done.objects},

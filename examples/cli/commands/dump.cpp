@@ -24,7 +24,8 @@ result<std::vector<std::byte>> read_block(const context& with, std::uint64_t off
     std::vector<std::byte> block(bytes);
     std::size_t            filled = 0;
     while (filled < bytes) {
-        const auto got = ::pread(file.number(), block.data() + filled, bytes - filled, static_cast<off_t>(offset + filled));
+        const auto got =
+            ::pread(file.number(), block.data() + filled, bytes - filled, static_cast<off_t>(offset + filled));
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return system_failure("cannot read the block", with.volume, errno);
         if (got == 0) break;
@@ -36,10 +37,17 @@ result<std::vector<std::byte>> read_block(const context& with, std::uint64_t off
 
 /// The fixed frame that the block lies in, in words.
 std::string frame_name(std::uint64_t block, std::uint32_t block_bytes) {
-    static constexpr const char* names[] = {"superblock", "region pointers", "journal anchor", "reserved", "superblock, mirror",
-                                            "region pointers, mirror", "journal anchor, second copy", "reserved",
-                                            "region directory", "region directory, second copy"};
-    const auto frame = block / ashlar::frame_blocks_of({block_bytes}).value;
+    static constexpr const char* names[] = {"superblock",
+                                            "region pointers",
+                                            "journal anchor",
+                                            "reserved",
+                                            "superblock, mirror",
+                                            "region pointers, mirror",
+                                            "journal anchor, second copy",
+                                            "reserved",
+                                            "region directory",
+                                            "region directory, second copy"};
+    const auto                   frame   = block / ashlar::frame_blocks_of({block_bytes}).value;
     return frame < std::size(names) ? names[frame] : "";
 }
 
@@ -61,16 +69,19 @@ std::string hexdump(std::span<const std::byte> block, std::uint64_t offset) {
     bool        repeated = false;
     for (std::size_t at = 0; at < block.size(); at += 16) {
         const auto line = block.subspan(at, std::min<std::size_t>(16, block.size() - at));
-        if (at >= 16 && at + 16 < block.size() && std::equal(line.begin(), line.end(), block.begin() + static_cast<std::ptrdiff_t>(at - 16))) {
+        if (at >= 16 && at + 16 < block.size() &&
+            std::equal(line.begin(), line.end(), block.begin() + static_cast<std::ptrdiff_t>(at - 16))) {
             if (!repeated) text += "*\n";
             repeated = true;
             continue;
         }
         repeated = false;
         text += fmt::format("{:010x} ", offset + at);
-        for (std::size_t i = 0; i < 16; ++i) text += i < line.size() ? fmt::format(" {:02x}", static_cast<unsigned>(line[i])) : "   ";
+        for (std::size_t i = 0; i < 16; ++i)
+            text += i < line.size() ? fmt::format(" {:02x}", static_cast<unsigned>(line[i])) : "   ";
         text += "  |";
-        for (const auto byte : line) text += byte >= std::byte{0x20} && byte < std::byte{0x7F} ? static_cast<char>(byte) : '.';
+        for (const auto byte : line)
+            text += byte >= std::byte{0x20} && byte < std::byte{0x7F} ? static_cast<char>(byte) : '.';
         text += "|\n";
     }
     return text;
@@ -83,11 +94,13 @@ result<exit_code> run_dump(const context& with, const dump_options& options) {
     if (!target.exists) return failure{exit_code::not_found, "no such volume", with.volume, "check the path"};
     const auto block_bytes = options.block_bytes != 0 ? options.block_bytes : target.block_bytes;
     if (block_bytes == 0) {
-        return failure{exit_code::corrupt, "no whole superblock says how large a block is", with.volume, "give --block, such as --block 4096"};
+        return failure{exit_code::corrupt, "no whole superblock says how large a block is", with.volume,
+                       "give --block, such as --block 4096"};
     }
     const auto blocks = target.bytes / block_bytes;
     if (options.block >= blocks) {
-        return failure{exit_code::usage, fmt::format("block {} does not exist", options.block), with.volume, fmt::format("the last one is {}", blocks == 0 ? 0 : blocks - 1)};
+        return failure{exit_code::usage, fmt::format("block {} does not exist", options.block), with.volume,
+                       fmt::format("the last one is {}", blocks == 0 ? 0 : blocks - 1)};
     }
 
     // A metadata block fills a frame, which spans several small blocks; its tag shows only in the whole frame.
@@ -97,7 +110,8 @@ result<exit_code> run_dump(const context& with, const dump_options& options) {
     const auto place = frame_name(options.block, block_bytes);
     const auto tag   = tag_text(frame);
     const bool zeros = std::all_of(block.begin(), block.end(), [](std::byte b) { return b == std::byte{0}; });
-    with.out.say(fmt::format("block {} at byte {}{}{}{}", options.block, offset, place.empty() ? "" : ": " + place, tag.empty() ? "" : ", tag " + tag, zeros ? ", all zeros" : ""));
+    with.out.say(fmt::format("block {} at byte {}{}{}{}", options.block, offset, place.empty() ? "" : ": " + place,
+                             tag.empty() ? "" : ", tag " + tag, zeros ? ", all zeros" : ""));
     with.out.answer(hexdump(block, offset));
     std::string hexadecimal;
     if (with.out.json) {

@@ -13,17 +13,21 @@ namespace {
 /// Whether formatting may begin. A lock that another process holds is no matter of force: `volume::format` meets it.
 result<> check_target(const context& with, const format_options& options, const format_target& target) {
     if (!target.mounted_at.empty() && !options.force) {
-        const auto what = target.mounted_at == "swap" ? std::string{"the device is in use as swap"} : fmt::format("the device is mounted at {}", target.mounted_at);
-        return failure{exit_code::busy, what, with.volume, "unmount it first, or give --force to destroy what is on it"};
+        const auto what = target.mounted_at == "swap" ? std::string{"the device is in use as swap"}
+                                                      : fmt::format("the device is mounted at {}", target.mounted_at);
+        return failure{exit_code::busy, what, with.volume,
+                       "unmount it first, or give --force to destroy what is on it"};
     }
     if (!target.holds.empty() && !options.force) {
-        return failure{exit_code::failed, fmt::format("{} stands here", target.holds), with.volume, "use another place, or give --force to destroy it"};
+        return failure{exit_code::failed, fmt::format("{} stands here", target.holds), with.volume,
+                       "use another place, or give --force to destroy it"};
     }
     if (!target.exists && options.bytes == 0) {
         return failure{exit_code::usage, "a new volume needs a size", with.volume, "give --size, such as --size 1G"};
     }
     if (target.block_device && options.bytes > target.bytes) {
-        return failure{exit_code::usage, fmt::format("the device has only {}", human_bytes(target.bytes)), with.volume, "leave --size out to use all of it"};
+        return failure{exit_code::usage, fmt::format("the device has only {}", human_bytes(target.bytes)), with.volume,
+                       "leave --size out to use all of it"};
     }
     return success();
 }
@@ -31,9 +35,12 @@ result<> check_target(const context& with, const format_options& options, const 
 /// Bytes of the volume. What is asked for must be whole blocks; of an existing size a part of a block is left unused.
 result<std::uint64_t> volume_bytes(const context& with, const format_options& options, const format_target& target) {
     if (options.bytes % options.block_bytes != 0) {
-        return failure{exit_code::usage, fmt::format("a size of {} bytes is not a multiple of the block size {}", options.bytes, options.block_bytes),
-                       with.volume, fmt::format("use {} or {}", options.bytes / options.block_bytes * options.block_bytes,
-                                                (options.bytes / options.block_bytes + 1) * options.block_bytes)};
+        return failure{exit_code::usage,
+                       fmt::format("a size of {} bytes is not a multiple of the block size {}", options.bytes,
+                                   options.block_bytes),
+                       with.volume,
+                       fmt::format("use {} or {}", options.bytes / options.block_bytes * options.block_bytes,
+                                   (options.bytes / options.block_bytes + 1) * options.block_bytes)};
     }
     return options.bytes != 0 ? options.bytes : target.bytes / options.block_bytes * options.block_bytes;
 }
@@ -56,8 +63,10 @@ result<exit_code> run_format(const context& with, const format_options& options)
     BOOST_OUTCOME_TRY(auto made, volume::open(with.volume, access::read_only));
     const auto facts = made.facts();
     BOOST_OUTCOME_TRY(made.close());
-    with.out.say(fmt::format("formatted {}: {} in {} blocks of {} bytes, {} free, a journal of {}", with.volume, human_bytes(bytes), facts.blocks,
-                             facts.block_bytes, human_bytes(facts.free_blocks * facts.block_bytes), human_bytes(facts.journal_blocks * facts.block_bytes)));
+    with.out.say(fmt::format("formatted {}: {} in {} blocks of {} bytes, {} free, a journal of {}", with.volume,
+                             human_bytes(bytes), facts.blocks, facts.block_bytes,
+                             human_bytes(facts.free_blocks * facts.block_bytes),
+                             human_bytes(facts.journal_blocks * facts.block_bytes)));
     if (!target.holds.empty()) with.out.warn(fmt::format("{} was replaced", target.holds));
     with.out.document(with.command, {{"volume", with.volume},
                                      {"bytes", bytes},

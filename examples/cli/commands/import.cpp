@@ -27,16 +27,15 @@ struct import_totals {
 /// Writes files into new objects. What it wrote is reachable only once the catalogue names it.
 class importer {
   public:
-    importer(volume& to, const source_tree& from, std::string top) : to_{to}, from_{from}, top_{std::move(top)}, buffer_(piece_bytes) {}
+    importer(volume& to, const source_tree& from, std::string top)
+        : to_{to}, from_{from}, top_{std::move(top)}, buffer_(piece_bytes) {}
 
     result<> write_all(catalogue& into, const output& out) {
         progress_bar bar{"import", out.quiet};
         for (const auto& source : from_.entries) {
             BOOST_OUTCOME_TRY(check_interrupt());
             catalogue_entry entry = source.entry;
-            if (entry.kind == entry_kind::file) {
-                BOOST_OUTCOME_TRY(write_file(source, entry));
-            }
+            if (entry.kind == entry_kind::file) { BOOST_OUTCOME_TRY(write_file(source, entry)); }
             count(entry);
             into.push_back(std::move(entry));
             bar.show_bytes(totals.bytes, from_.bytes, counted(totals.files, "file"));
@@ -59,7 +58,8 @@ class importer {
 
     [[nodiscard]] result<> check_interrupt() const {
         if (!interrupted()) return success();
-        return failure{exit_code::interrupted, "interrupted; the volume shows what it showed before", to_.path(), "run the same import again"};
+        return failure{exit_code::interrupted, "interrupted; the volume shows what it showed before", to_.path(),
+                       "run the same import again"};
     }
 
     [[nodiscard]] std::string shown_path(const catalogue_entry& entry) const { return shown(top_ + '/' + entry.path); }
@@ -73,7 +73,8 @@ class importer {
                 return success();
             }
         }
-        const descriptor file{::openat(from_.folder.number(), entry.path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK)};
+        const descriptor file{
+            ::openat(from_.folder.number(), entry.path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK)};
         if (!file.open()) return system_failure("cannot read a file; nothing was imported", shown_path(entry), errno);
         BOOST_OUTCOME_TRY(copy_bytes(file.number(), entry));
         totals.bytes += entry.size;
@@ -97,10 +98,9 @@ class importer {
                 BOOST_OUTCOME_TRY(entry.object, to_.create(object_tag::file));
                 made_.push_back(entry.object);
             }
-            ends_in_hole = bytes.size() == buffer_.size() && std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; });
-            if (!ends_in_hole) {
-                BOOST_OUTCOME_TRY(to_.write(entry.object, entry.size, bytes));
-            }
+            ends_in_hole = bytes.size() == buffer_.size() &&
+                           std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; });
+            if (!ends_in_hole) { BOOST_OUTCOME_TRY(to_.write(entry.object, entry.size, bytes)); }
             entry.size += bytes.size();
         }
         return ends_in_hole ? to_.truncate(entry.object, entry.size) : success();
@@ -131,13 +131,13 @@ class importer {
         std::uint64_t     size = 0;
     };
 
-    volume&                        to_;
-    const source_tree&             from_;
-    std::string                    top_;
-    std::vector<std::byte>         buffer_;
-    std::vector<ashlar::object_id> made_{};
+    volume&                                                        to_;
+    const source_tree&                                             from_;
+    std::string                                                    top_;
+    std::vector<std::byte>                                         buffer_;
+    std::vector<ashlar::object_id>                                 made_{};
     std::map<std::pair<std::uint64_t, std::uint64_t>, linked_file> linked_{};
-    std::uint64_t unsynced_files_ = 0, unsynced_bytes_ = 0;
+    std::uint64_t                                                  unsynced_files_ = 0, unsynced_bytes_ = 0;
 };
 
 /// A file may replace a file and a folder may meet a folder; anything else would lose what lies below a name.
@@ -146,9 +146,11 @@ result<> check_conflicts(const context& with, const stored_tree& old, const sour
     for (const auto& entry : old.entries) kinds.emplace(entry.path, entry.kind);
     for (const auto& source : from.entries) {
         const auto known = kinds.find(source.entry.path);
-        if (known == kinds.end() || (known->second == entry_kind::folder) == (source.entry.kind == entry_kind::folder)) continue;
-        return failure{exit_code::failed, fmt::format("'{}' is a folder on one side and none on the other", shown(source.entry.path)), with.volume,
-                       "rename it, or import into another volume"};
+        if (known == kinds.end() || (known->second == entry_kind::folder) == (source.entry.kind == entry_kind::folder))
+            continue;
+        return failure{exit_code::failed,
+                       fmt::format("'{}' is a folder on one side and none on the other", shown(source.entry.path)),
+                       with.volume, "rename it, or import into another volume"};
     }
     return success();
 }
@@ -185,7 +187,8 @@ result<> check_volume_is_outside(const context& with, const source_tree& from) {
     if (::stat(with.volume.c_str(), &seen) != 0) return success();  // opening says why
     for (const auto& source : from.entries) {
         if (source.identity != std::pair<std::uint64_t, std::uint64_t>{seen.st_dev, seen.st_ino}) continue;
-        return failure{exit_code::failed, "the volume lies in the folder to import", shown(source.entry.path), "move the volume out of it"};
+        return failure{exit_code::failed, "the volume lies in the folder to import", shown(source.entry.path),
+                       "move the volume out of it"};
     }
     return success();
 }
@@ -200,7 +203,8 @@ result<exit_code> run_import(const context& with, const import_options& options)
     BOOST_OUTCOME_TRY(check_conflicts(with, old, from));
     BOOST_OUTCOME_TRY(const auto leftovers, erase_leftovers(to, old));
     if (leftovers > 0) with.out.warn(fmt::format("{} of an interrupted command erased", counted(leftovers, "object")));
-    for (const auto& path : from.skipped) with.out.warn(fmt::format("'{}' is a socket, a pipe or a device file and was left out", shown(path)));
+    for (const auto& path : from.skipped)
+        with.out.warn(fmt::format("'{}' is a socket, a pipe or a device file and was left out", shown(path)));
 
     const progress_bar clock{"", true};
     importer           work{to, from, options.folder};
@@ -217,10 +221,12 @@ result<exit_code> run_import(const context& with, const import_options& options)
 
     const auto&  totals  = work.totals;
     const double seconds = clock.seconds();
-    with.out.say(fmt::format("imported {}: {}, {}, {}, {} in {} ({}){}", shown(options.folder), counted(totals.files, "file"), counted(totals.folders, "folder"),
-                             counted(totals.links, "symbolic link"), human_bytes(totals.bytes), human_seconds(seconds),
-                             human_rate(static_cast<std::uint64_t>(static_cast<double>(totals.bytes) / std::max(seconds, 1e-6))),
-                             totals.replaced > 0 ? fmt::format("; {} replaced", totals.replaced) : ""));
+    with.out.say(
+        fmt::format("imported {}: {}, {}, {}, {} in {} ({}){}", shown(options.folder), counted(totals.files, "file"),
+                    counted(totals.folders, "folder"), counted(totals.links, "symbolic link"),
+                    human_bytes(totals.bytes), human_seconds(seconds),
+                    human_rate(static_cast<std::uint64_t>(static_cast<double>(totals.bytes) / std::max(seconds, 1e-6))),
+                    totals.replaced > 0 ? fmt::format("; {} replaced", totals.replaced) : ""));
     with.out.document(with.command, {{"volume", with.volume},
                                      {"folder", shown(options.folder)},
                                      {"files", totals.files},

@@ -50,8 +50,11 @@ std::string hexadecimal(std::string_view bytes) {
 }
 
 nlohmann::ordered_json as_json(const catalogue_entry& entry) {
-    nlohmann::ordered_json line{{"path", shown(entry.path)}, {"kind", name_of(entry.kind)}, {"mode", fmt::format("{:04o}", entry.mode)},
-                                {"modified_s", entry.modified_s}, {"modified_ns", entry.modified_ns}};
+    nlohmann::ordered_json line{{"path", shown(entry.path)},
+                                {"kind", name_of(entry.kind)},
+                                {"mode", fmt::format("{:04o}", entry.mode)},
+                                {"modified_s", entry.modified_s},
+                                {"modified_ns", entry.modified_ns}};
     if (!is_utf8(entry.path)) line["path_hex"] = hexadecimal(entry.path);
     if (entry.kind == entry_kind::file) {
         line["size"]   = entry.size;
@@ -66,7 +69,8 @@ nlohmann::ordered_json as_json(const catalogue_entry& entry) {
 
 std::string as_text(const catalogue_entry& entry) {
     const auto name = entry.path.empty() ? std::string{"."} : shown(entry.path);
-    auto       line = fmt::format("{} {:>12} {} {}", permissions(entry), entry.kind == entry_kind::file ? std::to_string(entry.size) : "-", modified(entry), name);
+    auto       line = fmt::format("{} {:>12} {} {}", permissions(entry),
+                            entry.kind == entry_kind::file ? std::to_string(entry.size) : "-", modified(entry), name);
     if (entry.kind == entry_kind::symbolic_link) line += " -> " + shown(entry.target);
     return line + '\n';
 }
@@ -87,13 +91,19 @@ result<exit_code> run_list(const context& with, const list_options& options) {
         ++found;
         files += entry.kind == entry_kind::file ? 1U : 0U;
         bytes += entry.size;
-        if (with.out.json) lines.push_back(as_json(entry));
-        else text += as_text(entry);
+        if (with.out.json)
+            lines.push_back(as_json(entry));
+        else
+            text += as_text(entry);
     }
-    if (found == 0 && !top.empty()) return failure{exit_code::not_found, fmt::format("no '{}' in the imported tree", shown(top)), with.volume, "run 'ashlar ls' without a path"};
+    if (found == 0 && !top.empty())
+        return failure{exit_code::not_found, fmt::format("no '{}' in the imported tree", shown(top)), with.volume,
+                       "run 'ashlar ls' without a path"};
     with.out.answer(text);
     if (tree.imports == 0) with.out.say("nothing was imported yet");
-    with.out.document(with.command, {{"volume", with.volume}, {"imports", tree.imports}, {"files", files}, {"bytes", bytes}, {"entries", lines}});
+    with.out.document(
+        with.command,
+        {{"volume", with.volume}, {"imports", tree.imports}, {"files", files}, {"bytes", bytes}, {"entries", lines}});
     return exit_code::ok;
 }
 

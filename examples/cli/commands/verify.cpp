@@ -27,8 +27,11 @@ result<std::uint64_t> check_tree(volume& on, std::vector<std::string>& findings)
         if (!entry.object) continue;
         const auto size = on.size(entry.object);
         if (!size && size.error().code != exit_code::not_found) return size.error();
-        if (!size) findings.push_back(fmt::format("'{}' has lost its object {}", shown(entry.path), entry.object.value));
-        else if (size.value() != entry.size) findings.push_back(fmt::format("'{}' has {} bytes instead of {}", shown(entry.path), size.value(), entry.size));
+        if (!size)
+            findings.push_back(fmt::format("'{}' has lost its object {}", shown(entry.path), entry.object.value));
+        else if (size.value() != entry.size)
+            findings.push_back(
+                fmt::format("'{}' has {} bytes instead of {}", shown(entry.path), size.value(), entry.size));
     }
     return files;
 }
@@ -37,8 +40,8 @@ result<std::uint64_t> check_tree(volume& on, std::vector<std::string>& findings)
 
 result<exit_code> run_verify(const context& with) {
     BOOST_OUTCOME_TRY(auto of, volume::open(with.volume, access::read_only));
-    const auto   recovery = of.recovered();
-    const auto   facts    = of.facts();
+    const auto         recovery = of.recovered();
+    const auto         facts    = of.facts();
     const progress_bar clock{"", true};
     end_at_interrupt();  // nothing is written, so there is nothing to bring to an end
     BOOST_OUTCOME_TRY(auto seen, of.verify());
@@ -52,8 +55,10 @@ result<exit_code> run_verify(const context& with) {
     if (problems > seen.findings.size()) with.out.answer(fmt::format("and {} more", problems - seen.findings.size()));
     const auto what = fmt::format("{}, {}, {} checked in {}", counted(files, "file"), counted(seen.objects, "object"),
                                   human_bytes(seen.blocks_checked * facts.block_bytes), human_seconds(seconds));
-    if (problems == 0) with.out.say(fmt::format("{} is whole: {}", with.volume, what));
-    else with.out.answer(fmt::format("{} is damaged: {} found; {}", with.volume, counted(problems, "problem"), what));
+    if (problems == 0)
+        with.out.say(fmt::format("{} is whole: {}", with.volume, what));
+    else
+        with.out.answer(fmt::format("{} is damaged: {} found; {}", with.volume, counted(problems, "problem"), what));
     with.out.document(with.command, {{"volume", with.volume},
                                      {"whole", problems == 0},
                                      {"clean", recovery.was_clean},
