@@ -21,7 +21,7 @@ from pathlib import Path
 BLOCK = 1024          # small blocks: headers are small files, and a file in one block cannot be fragmented
 EXTENTS_MIN = 3       # from so many pieces on a file counts as fragmented
 WANTED_RATIO = 0.52   # of the files; beyond one half the advice is "urgent"
-READ_SECONDS = 5
+READ_SECONDS = 4
 RATE = 1 << 30        # the demonstration is to end soon: the disk is the limit
 STARTED = time.monotonic()
 
