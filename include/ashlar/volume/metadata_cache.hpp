@@ -297,14 +297,17 @@ class metadata_cache {
         unpin(slot);
     }
 
-    /// Copies what the shadow changed into its slot.
+    /// Copies what the shadow changed into its slot, and into the copies that other transactions have of it: what they did
+    /// not change themselves must not grow old. Precondition: no two shadows of a slot change the same bytes.
     void merge(std::uint32_t shadow) noexcept {
         const auto slot   = shadow_[shadow].slot;
         const auto source = shadow_bytes(shadow);
-        const auto target = bytes(slot);
         shadow_changes(shadow).for_each_run([&](std::size_t offset, std::size_t length) {
-            std::memcpy(target.data() + offset, source.data() + offset, length);
+            std::memcpy(bytes(slot).data() + offset, source.data() + offset, length);
             change(slot, offset, length);
+            for (auto other = slots_[slot].first_shadow; other != no_slot; other = shadow_[other].next) {
+                if (other != shadow) std::memcpy(shadow_bytes(other).data() + offset, source.data() + offset, length);
+            }
         });
     }
 
