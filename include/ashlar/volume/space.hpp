@@ -350,5 +350,3 @@ class space {
 };
 
 }  // namespace ashlar::inline v0
-
-#include <ashlar/volume/space_join.hpp>

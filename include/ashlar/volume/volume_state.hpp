@@ -6,7 +6,7 @@
 #include <ashlar/concepts/journal.hpp>
 #include <ashlar/concepts/relocation_host.hpp>
 #include <ashlar/concepts/threading.hpp>
-#include <ashlar/volume/space.hpp>
+#include <ashlar/volume/space_join.hpp>
 
 namespace ashlar::inline v0 {
 
