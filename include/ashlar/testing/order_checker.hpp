@@ -140,6 +140,8 @@ class order_checker {
         const bool metadata = history_.find(block) != nullptr && history_.is_in_use(inner_, block);
         if (metadata || history_.in_engine_region(block) || is_node(bytes)) {
             if (!holds(block, bytes)) report(text(block) + " is metadata and was written with bytes that no durable batch carries");
+        } else {
+            history_.forget(block);
         }
     }
 
