@@ -124,7 +124,7 @@ std::string examine_on(D& device, const history& log, std::size_t after, std::ui
     if (!opened) return "open: " + said(opened);
     auto& live = opened.value();
 
-    const auto found = digest_of(live);
+    const auto found = digest_on(live);
     if (!found) return "read: " + said(found);
     if (!log.allows(after, found.value())) {
         std::string which = "an operation that it never was at";
@@ -148,7 +148,7 @@ std::string examine_on(D& device, const history& log, std::size_t after, std::ui
         static_cast<void>(live.abandon());
         return {};
     }
-    const auto expected = digest_of(live);
+    const auto expected = digest_on(live);
     if (number % 8 == 0) {
         if (auto done = live.close(); !done) return "close afterwards: " + said(done);
     } else {
@@ -156,7 +156,7 @@ std::string examine_on(D& device, const history& log, std::size_t after, std::ui
     }
     auto again = test_store::open(any_device{device}, with());
     if (!again) return "open again: " + said(again);
-    const auto read = digest_of(again.value());
+    const auto read = digest_on(again.value());
     if (!read || !expected || read.value() != expected.value()) return "the second open shows something else";
     auto problems = findings_of(again.value());
     static_cast<void>(again.value().abandon());

@@ -69,7 +69,7 @@ void survive(std::uint64_t seed, std::uint64_t operations, const volume_shape& s
             ASSERT_FALSE(cut.powered()) << "open: " << said(opened) << " in operation " << i << " of seed " << seed;
             if (opened) static_cast<void>(opened.value().abandon());
         }
-        const auto found = digest_of(live);
+        const auto found = digest_on(live);
         ASHLAR_ASSERT_OK(found);
         const auto* const state = known.find(found.value());
         ASSERT_NE(state, nullptr) << "a hole: operation " << i << " of seed " << seed << " (" << done.what << ")";
@@ -159,7 +159,7 @@ bool run_with(const fault& planned, const volume_shape& shape, std::span<const s
             EXPECT_EQ(code_of(live.begin()), errc::read_only) << where();
             EXPECT_NE(live.info().failure.code, errc::none) << where();
         }
-        const auto seen = digest_of(live);
+        const auto seen = digest_on(live);
         EXPECT_TRUE(seen) << "reads go on: " << said(seen) << where();
         if (seen) { EXPECT_NE(known.find(seen.value()), nullptr) << where(); }
         const errc ended = live.read_only() ? errc::read_only : errc::none;
@@ -171,7 +171,7 @@ bool run_with(const fault& planned, const volume_shape& shape, std::span<const s
     }
     device.fail(planned.kind, 0);
     auto live = opened_on(memory);
-    const auto found = digest_of(live);
+    const auto found = digest_on(live);
     EXPECT_TRUE(found) << said(found) << where();
     if (found) { EXPECT_NE(known.find(found.value()), nullptr) << "something acknowledged is lost" << where(); }
     EXPECT_EQ(findings_of(live), "") << where();

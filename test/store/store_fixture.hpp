@@ -127,6 +127,19 @@ typename Store::options with(volume_limits limits = small_limits()) {
     return chosen;
 }
 
+/// A defragmenter that goes on as long as there is something to gain.
+inline defrag_options eager_defragmenter() {
+    defrag_options options;
+    options.threshold_permille = 0;
+    options.cycle_blocks_max   = {0};
+    options.cycle_interval     = {};
+    options.priority           = defrag_intensity::unpaced;
+    options.window             = {32};
+    options.pieces_max         = 40;
+    options.chunk_bytes        = 8192;
+    return options;
+}
+
 /// What a call answered, for the messages of a failed test.
 template <class T>
 std::string said(const result<T>& answer) {
@@ -192,7 +205,7 @@ inline std::uint64_t digest_of(const model_state& state) {
 
 /// The same number for what an open store answers. Errors: those of the store.
 template <class Store>
-result<std::uint64_t> digest_of(Store& opened) {
+result<std::uint64_t> digest_on(Store& opened) {
     std::uint64_t sum = 0;
     byte_vector   bytes;
     for (object_id at{};;) {

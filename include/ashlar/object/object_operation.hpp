@@ -28,25 +28,34 @@ template <class Volume>
     return grant < 40 ? grant : 40;
 }
 
-/// Metadata blocks that a transaction changes at most, those of space and checksums included.
+/// Metadata blocks that a transaction changes at most, those of space and checksums included. Runs that follow each other
+/// share their blocks, as the parts of a moved range do.
 template <class Volume>
 [[nodiscard]] std::size_t blocks_changed(const Volume& volume, const transaction_state& state) noexcept {
     const block_size    size   = volume.geometry.block;
     const std::uint64_t groups = volume.geometry.groups;
+    const std::uint64_t each   = checksum_blocks_per_group(size);
     std::uint64_t       parts  = 0;  // of runs, each in one group
     std::uint64_t       sums   = 0;
+    std::uint64_t       last   = ~std::uint64_t{0};  // checksum block that the run before ended in
+    const auto sums_of = [&](block_index block) noexcept {
+        const auto place = place_of(block, size);
+        return place.group * each + place.offset / sums_per_block(size);
+    };
     const auto count = [&](extent run) noexcept { return place_of(run.end() - block_count{1}, size).group - place_of(run.first, size).group + 1; };
     for (const auto& run : state.taken.all()) {
         parts += count(run.blocks);
-        if (run.data && Volume::checksum_type::enabled) sums += (run.blocks.count.value >> (size.shift() - 4U)) + 2 * count(run.blocks);
+        if (!run.data || !Volume::checksum_type::enabled) continue;
+        const auto first = sums_of(run.blocks.first);
+        const bool again = first == last;
+        last = sums_of(run.blocks.end() - block_count{1});
+        sums += last - first + (again ? 0U : 1U);
     }
     for (const auto& run : state.given.all()) parts += count(run.blocks);
     const auto bounded = [](std::uint64_t n, std::uint64_t most) noexcept { return static_cast<std::size_t>(n < most ? n : most); };
     return state.shadows.size() + 1 + bounded(parts, group_table_blocks(groups, size).value) + 2 * bounded(parts, groups) +
-           bounded(sums, groups * checksum_blocks_per_group(size));
+           bounded(sums, groups * each);
 }
-
-inline constexpr std::size_t slots_for_readers = 6;  ///< A lookup, its checksums and its group at the same time.
 
 /// Joins the open batch, when it fits the ring together with what is there. Errors: journal_full; those of join.
 template <class Volume>
