@@ -191,6 +191,16 @@ result<> index_replay(Volume& volume) noexcept {
     return success();
 }
 
+/// Checks what the totals say against the tables. Error: damaged, where more records were in use than the object table has.
+template <class Volume>
+result<> check_totals(const Volume& volume) noexcept {
+    const std::uint64_t per_block = (volume.geometry.block.bytes - static_cast<std::uint32_t>(trailer_bytes)) / volume.record_bytes;
+    std::uint64_t       records   = 0;
+    for (const auto& part : volume.regions.object_parts()) records += (part.count.value - 1) * per_block;  // as record_capacity counts
+    if (volume.space.totals().records_high_water > records) return error{errc::damaged, volume.regions.group_table(block_count{0}).home};
+    return success();
+}
+
 /// Reads the directory and the totals. Errors: damaged, checksum_differs, with the block.
 template <class Volume>
 result<> read_tables(Volume& volume) noexcept {
@@ -282,6 +292,7 @@ result<> open_volume(Volume& volume, std::uint32_t object_map_format, bool read_
         }
     }
     BOOST_OUTCOME_TRY(volume.space.open(volume.metadata()));
+    BOOST_OUTCOME_TRY(check_totals(volume));
     if constexpr (Volume::journal_type::durable) {
         if (!volume.recovered.was_clean && !read_only) {
             BOOST_OUTCOME_TRY(volume.journal.anchor(volume.device, volume.journal.next(), {volume.space.totals().free, volume.now}));
