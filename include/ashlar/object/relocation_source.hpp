@@ -45,10 +45,12 @@ class relocation_source {
         return view;
     }
 
+    /// Near the goal means right there: behind what the range continues. Elsewhere no place is better for reading than
+    /// another, so the smallest hole from the volume's beginning on is taken, and free space stays together.
     result<extent> reserve_target(target_request target) noexcept {
-        const auto goal = target.where == placement::near_goal ? target.goal : block_index{};
+        BOOST_OUTCOME_TRY(const bool there, target.where == placement::near_goal ? is_free_at(target.goal, target.blocks) : result<bool>{false});
         return volume_.space.reserve(volume_.metadata(), volume_.allocator,
-                                     {.blocks = target.blocks, .least = target.blocks, .goal = goal, .use = space_use::relocation});
+                                     {.blocks = target.blocks, .least = target.blocks, .goal = there ? target.goal : block_index{}, .use = space_use::relocation});
     }
     void release_target(extent blocks) noexcept { volume_.space.release(blocks, volume_.geometry.block); }
 
@@ -159,6 +161,15 @@ class relocation_source {
             return std::optional{found};
         }
         return std::optional{defrag_candidate{}};
+    }
+
+    /// Whether so many blocks from the goal on can be allocated.
+    result<bool> is_free_at(block_index goal, block_count blocks) noexcept {
+        const auto place = place_of(goal, volume_.geometry.block);
+        if (goal.value == 0 || place.group >= volume_.geometry.groups) return false;
+        BOOST_OUTCOME_TRY(const auto window, volume_.space.window(volume_.metadata(), place.group));
+        if (blocks.value > window.blocks - place.offset) return false;
+        return all_clear(window.busy, {place.offset, static_cast<std::uint32_t>(blocks.value)});
     }
 
     /// Whether the blocks before and behind the extent can be allocated. Runs end where groups end.

@@ -81,7 +81,9 @@ class space {
         if (request.least.value > in_group) return error{errc::no_contiguous_space};
         if (request.blocks.value > in_group) request.blocks = block_count{in_group};
 
-        const std::uint64_t start = request.goal.value != 0 ? place_of(request.goal, at.geometry.block).group : last_group_;
+        // Without a goal data goes on where the last went, and what is moved goes to the volume's beginning.
+        const std::uint64_t anywhere = request.use == space_use::relocation ? 0 : last_group_;
+        const std::uint64_t start    = request.goal.value != 0 ? place_of(request.goal, at.geometry.block).group : anywhere;
         BOOST_OUTCOME_TRY(auto found, search(at, allocator, request, start, request.blocks, near_groups));
         if (found.empty() && request.least < request.blocks) {
             BOOST_OUTCOME_TRY(const auto group, roomiest(at, start));
