@@ -2,14 +2,12 @@
 //
 // usage: crash_probe SCENARIO [SEED [LIVES]]   or without arguments: every scenario, briefly
 
-#include "probe.hpp"
+#include "targets.hpp"
 
 #include <ashlar/testing/order_checker.hpp>
 
 namespace probe {
 namespace {
-
-using crash_store = store<crash_blueprint>;
 
 /// How a life may end.
 struct endings {
@@ -18,6 +16,38 @@ struct endings {
     std::uint64_t rot_percent      = 0;   ///< A data block of the newest acknowledged batch changes afterwards.
     std::uint64_t writes_max       = 60;  ///< Of a life, until it ends.
     bool          ordered          = false;  ///< The order of the writes is watched.
+    bool          moves            = false;  ///< Extents move between the operations.
+};
+
+/// Moves that go on between other operations, a block or two at a time.
+class mover {
+  public:
+    using host_type = relocation_source<volume_of<crash_blueprint>>;
+
+    explicit mover(std::uint32_t block_bytes) : chunk_(block_bytes), pieces_(32), move_{{}, {chunk_, pieces_}} {}
+
+    void forget() { move_ = relocation{{}, {chunk_, pieces_}}; }
+
+    /// Begins a move, or goes on with one. Errors: those of the move, but for races and want of room.
+    result<> step(crash_store& opened, object_id owner, random_bits& random) {
+        host_type host{opened.volume()};
+        no_throttle throttle;
+        if (!move_.active()) {
+            const move_request wanted{.owner = owner, .first = {random.below(8)}, .blocks = {1 + random.below(12)}, .window = {16}};
+            return judged(move_.begin(host, wanted));
+        }
+        return judged(move_.advance(host, throttle, no_clock{}, block_count{1 + random.below(2)}));
+    }
+
+  private:
+    static result<> judged(const move_answer& answer) {
+        if (answer.verdict == move_verdict::failed) return answer.failure;
+        return success();
+    }
+
+    byte_vector                chunk_;
+    std::vector<mapped_extent> pieces_;
+    relocation                 move_;
 };
 
 /// One volume through many lives.
@@ -25,7 +55,7 @@ class lives {
   public:
     lives(const shape& s, const endings& how, std::uint64_t seed)
         : shape_{s}, how_{how}, memory_{make(s)}, cut_{memory_}, checker_{cut_}, checked_{checker_}, bare_{cut_},
-          watch_{how.ordered ? static_cast<calls&>(checked_) : bare_}, random_{seed} {
+          watch_{how.ordered ? static_cast<calls&>(checked_) : bare_}, random_{seed}, mover_{s.block_bytes} {
         watched device{&watch_};
         check(crash_store::format(device, format_of(s)), "format");
         open("the first time");
@@ -66,11 +96,13 @@ class lives {
     void live() {
         watch_.die_after(1 + random_.below(how_.writes_max));
         before_acknowledged_ = newest_acknowledged_ = 0;
+        mover_.forget();
         for (int i = 0; i < 200; ++i) {
+            if (how_.moves) move();
             const auto batches = watch_.batches();
             const bool done    = operations_->step(opened_);
             if (!done && !watch_.dead()) {
-                check(is_full(operations_->why.code), std::string{operations_->what} + ": " + message(operations_->why.code));
+                if (!is_full(operations_->why.code)) check(result<>{operations_->why}, operations_->what);
                 continue;
             }
             if (watch_.batches() != batches) {
@@ -80,6 +112,15 @@ class lives {
             states_.push_back(operations_->after);
             if (!done) return;
             if (operations_->durable) promised_ = states_.size() - 1;
+        }
+    }
+    void move() {
+        const auto& now = operations_->now;
+        auto        at  = now.begin();
+        std::advance(at, static_cast<std::ptrdiff_t>(random_.below(now.size())));
+        for (auto steps = random_.below(4); steps > 0; --steps) {
+            const auto done = mover_.step(opened_, object_id{at->first}, random_);
+            if (!done && !watch_.dead() && !is_full(done.error().code)) check(done, "move");
         }
     }
     static bool is_full(errc code) {
@@ -159,6 +200,7 @@ class lives {
     calls_of<power_cut_device<memory_device>> bare_;
     watch                               watch_;
     random_bits                         random_;
+    mover                               mover_;
     crash_store                         opened_;
     std::optional<operations<crash_store>> operations_;
     std::vector<state>                  states_;          ///< Since the last that was judged.
@@ -184,11 +226,20 @@ struct scenario {
 
 const scenario scenarios[] = {
     {"cut", 300, [](std::uint64_t seed, std::uint64_t n) { run_lives({}, {}, seed, n); }},
-    {"small_cache", 200, [](std::uint64_t seed, std::uint64_t n) { run_lives({.cache_blocks = 24}, {}, seed, n); }},
+    {"small_cache", 200, [](std::uint64_t seed, std::uint64_t n) { run_lives({.blocks = 2400, .cache_blocks = 18}, {}, seed, n); }},
     {"large_blocks", 100, [](std::uint64_t seed, std::uint64_t n) { run_lives({.block_bytes = 4096, .blocks = 400, .journal_blocks = 48}, {}, seed, n); }},
     {"kill", 300, [](std::uint64_t seed, std::uint64_t n) { run_lives({}, {.kill_percent = 50, .recovery_percent = 60}, seed, n); }},
     {"rot", 300, [](std::uint64_t seed, std::uint64_t n) { run_lives({}, {.recovery_percent = 60, .rot_percent = 100}, seed, n); }},
     {"order", 100, [](std::uint64_t seed, std::uint64_t n) { run_lives({}, {.writes_max = 300, .ordered = true}, seed, n); }},
+    {"moves", 200, [](std::uint64_t seed, std::uint64_t n) { run_lives({}, {.moves = true}, seed, n); }},
+    {"old_epoch", 1, [](std::uint64_t seed, std::uint64_t) { old_epoch(seed); }},
+    {"damage", 1, [](std::uint64_t seed, std::uint64_t) { damage(seed); }},
+    {"long_batch", 1, [](std::uint64_t seed, std::uint64_t) { long_batch(seed); }},
+    {"torn_header", 1, [](std::uint64_t seed, std::uint64_t) { torn_header(seed); }},
+    {"dropped", 1, [](std::uint64_t seed, std::uint64_t) { dropped(seed); }},
+    {"failed_sync", 1, [](std::uint64_t seed, std::uint64_t) { failed_sync(seed); }},
+    {"lost_write", 1, [](std::uint64_t seed, std::uint64_t) { lost_write(seed); }},
+    {"pinned", 1, [](std::uint64_t seed, std::uint64_t) { pinned(seed); }},
 };
 
 }  // namespace

@@ -145,6 +145,8 @@ struct crash_blueprint : blueprint {
     using threading = single_threaded;
 };
 
+using crash_store = store<crash_blueprint>;
+
 /// A small volume: its ring is lapped after some batches, its cache is small.
 struct shape {
     std::uint32_t block_bytes    = 512;
