@@ -28,38 +28,63 @@ struct blueprint {
 
 /// `device` is named and is a block device.
 template <class B>
-concept NamesDevice = requires { typename B::device; } && BlockDevice<typename B::device>;
+concept NamesDevice = requires {
+    typename B::device;
+}
+&&BlockDevice<typename B::device>;
 
 /// `journal` is named and works on the device.
 template <class B>
-concept JournalFitsDevice = requires { typename B::journal; } && JournalOn<typename B::journal, typename B::device>;
+concept JournalFitsDevice = requires {
+    typename B::journal;
+}
+&&JournalOn<typename B::journal, typename B::device>;
 
 /// `threading` is named, and says how threads exclude each other.
 template <class B>
-concept NamesThreading = requires { typename B::threading; } && Threading<typename B::threading>;
+concept NamesThreading = requires {
+    typename B::threading;
+}
+&&Threading<typename B::threading>;
 
 template <class B>
-concept NamesAllocator = requires { typename B::allocator; } && Allocator<typename B::allocator>;
+concept NamesAllocator = requires {
+    typename B::allocator;
+}
+&&Allocator<typename B::allocator>;
 
 template <class B>
-concept NamesChecksum = requires { typename B::checksum; } && Checksum<typename B::checksum>;
+concept NamesChecksum = requires {
+    typename B::checksum;
+}
+&&Checksum<typename B::checksum>;
 
 /// `object_map` is named: the extents of an object in a tree, or in its record alone.
 template <class B>
 concept NamesObjectMap = requires(std::uint32_t height, std::uint64_t extents, block_size size) {
     { B::object_map::format_id } -> std::convertible_to<std::uint32_t>;
     { B::object_map::has_tree } -> std::convertible_to<bool>;
-    { B::object_map::nodes_changed_max(height, extents, size) } noexcept -> std::same_as<std::uint32_t>;
+    { B::object_map::nodes_changed_max(height, extents, size) }
+    noexcept->std::same_as<std::uint32_t>;
 };
 
 template <class B>
-concept NamesDefragPolicy = requires { typename B::defrag; } && DefragPolicy<typename B::defrag>;
+concept NamesDefragPolicy = requires {
+    typename B::defrag;
+}
+&&DefragPolicy<typename B::defrag>;
 
 template <class B>
-concept NamesThrottle = requires { typename B::throttle; } && IoThrottle<typename B::throttle>;
+concept NamesThrottle = requires {
+    typename B::throttle;
+}
+&&IoThrottle<typename B::throttle>;
 
 template <class B>
-concept NamesClock = requires { typename B::clock; } && Clock<typename B::clock>;
+concept NamesClock = requires {
+    typename B::clock;
+}
+&&Clock<typename B::clock>;
 
 /// A throttle that counts time needs a clock that ticks: beside `no_clock` it would grant once and never again.
 template <class B>
@@ -67,15 +92,8 @@ concept ThrottleHasClock = !B::throttle::needs_clock || B::clock::ticks;
 
 /// What a store can be made of.
 template <class B>
-concept Blueprint = NamesDevice<B> &&
-                    JournalFitsDevice<B> &&
-                    NamesThreading<B> &&
-                    NamesAllocator<B> &&
-                    NamesChecksum<B> &&
-                    NamesObjectMap<B> &&
-                    NamesDefragPolicy<B> &&
-                    NamesThrottle<B> &&
-                    NamesClock<B> &&
-                    ThrottleHasClock<B>;
+concept Blueprint =
+    NamesDevice<B> && JournalFitsDevice<B> && NamesThreading<B> && NamesAllocator<B> && NamesChecksum<B> &&
+    NamesObjectMap<B> && NamesDefragPolicy<B> && NamesThrottle<B> && NamesClock<B> && ThrottleHasClock<B>;
 
 }  // namespace ashlar::inline v0

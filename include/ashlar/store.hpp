@@ -1,6 +1,6 @@
 #pragma once
-/// The store: objects on a device, composed from the policies of a blueprint. Longer than most headers, so that every verb of
-/// the facade stands in one place with its promise.
+/// The store: objects on a device, composed from the policies of a blueprint. Longer than most headers, so that every
+/// verb of the facade stands in one place with its promise.
 
 #include <ashlar/maintenance/fragmentation_report.hpp>
 #include <ashlar/maintenance/trimmer.hpp>
@@ -16,8 +16,8 @@ namespace ashlar::inline v0 {
 /// Objects that grow, on a device that may lose power at any time. A handle of one pointer; moving it is cheap.
 ///
 /// Promises: `write`, `append`, `truncate`, `punch`, `reserve`, `pin`, `unpin` and `erase` are atomic and visible when
-/// they return, and durable at the next `sync`. A transaction is visible and durable at `commit`. Reads may see work that
-/// is not durable yet. After a failed sync the store only reads, says `read_only`, and opening it again decides.
+/// they return, and durable at the next `sync`. A transaction is visible and durable at `commit`. Reads may see work
+/// that is not durable yet. After a failed sync the store only reads, says `read_only`, and opening it again decides.
 /// Safe from: one thread at a time, unless the blueprint's threading says more.
 template <Blueprint B>
 class store {
@@ -52,16 +52,19 @@ class store {
         arena counted;
         static_cast<void>(counted.take_bytes(sizeof(core), alignof(core)));
         volume_type::lay_out(counted, block, chosen.limits, nullptr);
-        static_cast<void>(counted.take_bytes(store_maintenance<B>::memory_bytes(chosen.defrag, block), metadata_cache::io_alignment(block)));
+        static_cast<void>(counted.take_bytes(store_maintenance<B>::memory_bytes(chosen.defrag, block),
+                                             metadata_cache::io_alignment(block)));
         return counted.used();
     }
 
     /// Makes an empty volume of the whole device. Errors and cost: format_volume.
     [[nodiscard]] static result<> format(device_type& device, const format_options& chosen = {}) noexcept {
-        BOOST_OUTCOME_TRY(auto scratch, aligned_buffer::allocate(format_scratch_bytes<volume_type>(device.geometry().size)));
+        BOOST_OUTCOME_TRY(auto scratch,
+                          aligned_buffer::allocate(format_scratch_bytes<volume_type>(device.geometry().size)));
         return format(device, chosen, scratch.bytes());
     }
-    [[nodiscard]] static result<> format(device_type& device, const format_options& chosen, std::span<std::byte> scratch) noexcept {
+    [[nodiscard]] static result<> format(device_type& device, const format_options& chosen,
+                                         std::span<std::byte> scratch) noexcept {
         return format_volume<volume_type>(device, chosen, B::object_map::format_id, scratch);
     }
 
@@ -71,7 +74,8 @@ class store {
         return open_on_heap(std::move(device), std::move(chosen), false);
     }
     /// The same in lent memory, which must outlive the store.
-    [[nodiscard]] static result<store> open(device_type device, options chosen, std::span<std::byte> workspace) noexcept {
+    [[nodiscard]] static result<store> open(device_type device, options chosen,
+                                            std::span<std::byte> workspace) noexcept {
         return open_in(std::move(device), std::move(chosen), aligned_buffer::lend(workspace), false);
     }
     /// Opens without writing a byte; works on a volume whose journal refuses to be opened for writing.
@@ -80,8 +84,8 @@ class store {
     }
 
     /// Makes everything durable, brings it home and empties the journal. The handle is empty afterwards, also on error.
-    /// The destructor does the same, but nobody hears what fails. Errors: read_only where writing has ended before: what
-    /// was not acknowledged may be lost.
+    /// The destructor does the same, but nobody hears what fails. Errors: read_only where writing has ended before:
+    /// what was not acknowledged may be lost.
     result<> close() noexcept {
         ASHLAR_ASSERT(core_ != nullptr);
         auto done = close_volume(volume());
@@ -108,15 +112,16 @@ class store {
         return create_one(volume());
     }
 
-    /// The object is gone at once; its blocks are freed in steps, some now, the rest by `maintain` or when space is short.
+    /// The object is gone at once; its blocks are freed in steps, some now, the rest by `maintain` or when space is
+    /// short.
     result<> erase(object_id id) noexcept {
         const auto guard = enter();
         if (id == root()) return errc::invalid_argument;
         return erase_one(volume(), id);
     }
 
-    /// Reads from `offset` on; fewer bytes at the end of the object. Errors: not_found; checksum_differs with the block.
-    /// Cost: one transfer an extent; the checksum blocks that are not cached.
+    /// Reads from `offset` on; fewer bytes at the end of the object. Errors: not_found; checksum_differs with the
+    /// block. Cost: one transfer an extent; the checksum blocks that are not cached.
     result<std::size_t> read(object_id id, std::uint64_t offset, std::span<std::byte> into) noexcept {
         const auto guard = enter();
         BOOST_OUTCOME_TRY(auto object, load_object(volume(), no_transaction, id));
@@ -127,7 +132,8 @@ class store {
     }
 
     /// Reads consecutive bytes into several pieces of memory.
-    result<std::size_t> read(object_id id, std::uint64_t offset, std::span<const std::span<std::byte>> pieces) noexcept {
+    result<std::size_t> read(object_id id, std::uint64_t offset,
+                             std::span<const std::span<std::byte>> pieces) noexcept {
         std::size_t sum = 0;
         for (const auto& piece : pieces) {
             BOOST_OUTCOME_TRY(const auto bytes, read(id, offset + sum, piece));
@@ -138,13 +144,15 @@ class store {
     }
 
     /// Writes bytes; past the end the object grows, and what is skipped reads as zeros.
-    /// Errors: too_large beyond write_bytes_max; pinned; busy; not_found; those of space and device. Nothing is half done.
+    /// Errors: too_large beyond write_bytes_max; pinned; busy; not_found; those of space and device. Nothing is half
+    /// done.
     result<> write(object_id id, std::uint64_t offset, std::span<const std::byte> bytes) noexcept {
         const auto guard = enter();
         return write_here(id, offset, bytes);
     }
 
-    /// Writes behind the end and answers where. More than write_bytes_max is cut: then the parts are atomic, not the whole.
+    /// Writes behind the end and answers where. More than write_bytes_max is cut: then the parts are atomic, not the
+    /// whole.
     result<std::uint64_t> append(object_id id, std::span<const std::byte> bytes) noexcept {
         const auto guard = enter();
         BOOST_OUTCOME_TRY(const auto object, load_object(volume(), no_transaction, id));
@@ -173,25 +181,35 @@ class store {
     /// Sets the size; bytes past the end are zero. Errors: pinned; out_of_range; those of write.
     result<> truncate(object_id id, std::uint64_t size) noexcept {
         const auto guard = enter();
-        return change_object(volume(), id, [&](std::uint32_t tx, object_state& object) noexcept { return truncate_object(volume(), tx, object, size); });
+        return change_object(volume(), id, [&](std::uint32_t tx, object_state& object) noexcept {
+            return truncate_object(volume(), tx, object, size);
+        });
     }
 
     /// Makes a hole, which reads as zeros; whole blocks become free. Errors: pinned; too_large; those of write.
     result<> punch(object_id id, std::uint64_t offset, std::uint64_t length) noexcept {
         const auto guard = enter();
-        return change_object(volume(), id, [&](std::uint32_t tx, object_state& object) noexcept { return punch_object(volume(), tx, object, offset, length); });
+        return change_object(volume(), id, [&](std::uint32_t tx, object_state& object) noexcept {
+            return punch_object(volume(), tx, object, offset, length);
+        });
     }
 
     /// Gives the holes of a range blocks, which later writes fill in place. The size stays.
     result<> reserve(object_id id, std::uint64_t offset, std::uint64_t length) noexcept {
         const auto guard = enter();
         BOOST_OUTCOME_TRY(leave_list(volume(), id));
-        return change_object(volume(), id, [&](std::uint32_t tx, object_state& object) noexcept { return reserve_object(volume(), tx, object, offset, length); });
+        return change_object(volume(), id, [&](std::uint32_t tx, object_state& object) noexcept {
+            return reserve_object(volume(), tx, object, offset, length);
+        });
     }
 
     /// Keeps the extents of a range where they are: they are never moved, and overwriting them is refused.
-    result<> pin(object_id id, std::uint64_t offset, std::uint64_t length) noexcept { return set_pinned(id, offset, length, true); }
-    result<> unpin(object_id id, std::uint64_t offset, std::uint64_t length) noexcept { return set_pinned(id, offset, length, false); }
+    result<> pin(object_id id, std::uint64_t offset, std::uint64_t length) noexcept {
+        return set_pinned(id, offset, length, true);
+    }
+    result<> unpin(object_id id, std::uint64_t offset, std::uint64_t length) noexcept {
+        return set_pinned(id, offset, length, false);
+    }
 
     result<std::uint64_t> size(object_id id) noexcept {
         const auto guard = enter();
@@ -202,7 +220,8 @@ class store {
     result<object_info> info(object_id id) noexcept {
         const auto guard = enter();
         BOOST_OUTCOME_TRY(const auto object, load_object(volume(), no_transaction, id));
-        return object_info{object.id, object.size, object.map.blocks, object.map.extents, object.generation, object.map.height, object.attributes};
+        return object_info{object.id,         object.size,       object.map.blocks, object.map.extents,
+                           object.generation, object.map.height, object.attributes};
     }
 
     result<> set_attributes(object_id id, std::span<const std::byte, attribute_bytes> attributes) noexcept {
@@ -226,8 +245,8 @@ class store {
         return map_of(volume(), no_transaction, object, space_use::data).find(from);
     }
 
-    /// All objects, in the order of their ids, as an input range: range-v3 and `for` take it. Each step reads the next id;
-    /// an error ends the range, and `failure()` of it says so.
+    /// All objects, in the order of their ids, as an input range: range-v3 and `for` take it. Each step reads the next
+    /// id; an error ends the range, and `failure()` of it says so.
     [[nodiscard]] auto objects() noexcept {
         return stepping_range{[this, last = object_id{}]() mutable noexcept -> result<std::optional<object_id>> {
             BOOST_OUTCOME_TRY(const auto id, next_object(last));
@@ -238,11 +257,12 @@ class store {
 
     /// The extents of an object, in their logical order, likewise.
     [[nodiscard]] auto extents(object_id id) noexcept {
-        return stepping_range{[this, id, from = logical_block{}]() mutable noexcept -> result<std::optional<mapped_extent>> {
-            BOOST_OUTCOME_TRY(const auto piece, next_extent(id, from));
-            if (piece) from = piece->logical + piece->physical.count;
-            return piece;
-        }};
+        return stepping_range{
+            [this, id, from = logical_block{}]() mutable noexcept -> result<std::optional<mapped_extent>> {
+                BOOST_OUTCOME_TRY(const auto piece, next_extent(id, from));
+                if (piece) from = piece->logical + piece->physical.count;
+                return piece;
+            }};
     }
 
     /// The free runs of the volume, in order; runs end where groups end. What waits for its batch counts as in use.
@@ -277,9 +297,9 @@ class store {
         return transaction::begin(volume());
     }
 
-    /// One bounded step of what the store does for itself: what was erased is freed, scattered objects and free space are
-    /// put together where the blueprint names a policy, and an idle store confirms its last batches. No thread runs hidden:
-    /// call it when there is time. `not_before` of the answer says when it is of use again.
+    /// One bounded step of what the store does for itself: what was erased is freed, scattered objects and free space
+    /// are put together where the blueprint names a policy, and an idle store confirms its last batches. No thread runs
+    /// hidden: call it when there is time. `not_before` of the answer says when it is of use again.
     result<progress> maintain(step_budget budget = {}) noexcept {
         const auto guard = enter();
         BOOST_OUTCOME_TRY(volume().writable());
@@ -299,26 +319,21 @@ class store {
     }
 
     /// A step of the defragmenter alone.
-    [[nodiscard]] progress defragment(step_budget budget = {}) noexcept
-        requires B::defrag::enabled
-    {
+    [[nodiscard]] progress defragment(step_budget budget = {}) noexcept requires B::defrag::enabled {
         const auto guard = enter();
         return core_->maintenance.step(volume(), budget);
     }
 
     /// What a defragmentation would do; moves nothing. Errors: those of reading metadata.
-    result<defrag_plan> plan_defragmentation(std::optional<std::uint64_t> group = {}) noexcept
-        requires B::defrag::enabled
-    {
-        const auto guard = enter();
+    result<defrag_plan> plan_defragmentation(
+        std::optional<std::uint64_t> group = {}) noexcept requires B::defrag::enabled {
+        const auto                     guard = enter();
         relocation_source<volume_type> host{volume()};
         return core_->maintenance.defragmenter().plan(host, group);
     }
 
     /// To start, pause, resume and cancel it, and to ask what it did; each takes effect at its next step.
-    [[nodiscard]] auto& defragmenter() noexcept
-        requires B::defrag::enabled
-    {
+    [[nodiscard]] auto& defragmenter() noexcept requires B::defrag::enabled {
         return core_->maintenance.defragmenter();
     }
 
@@ -356,8 +371,7 @@ class store {
   private:
     /// Lies at the head of the workspace, so that the handle can move while the rest stays.
     struct core {
-        core(device_type&& device, const options& chosen) noexcept
-            : volume{std::move(device)}, clock{chosen.clock} {}
+        core(device_type&& device, const options& chosen) noexcept : volume{std::move(device)}, clock{chosen.clock} {}
 
         volume_type                                volume;
         [[no_unique_address]] typename B::clock    clock;
@@ -370,17 +384,19 @@ class store {
         return open_in(std::move(device), std::move(chosen), std::move(memory), read_only);
     }
 
-    [[nodiscard]] static result<store> open_in(device_type&& device, options&& chosen, aligned_buffer memory, bool read_only) noexcept {
+    [[nodiscard]] static result<store> open_in(device_type&& device, options&& chosen, aligned_buffer memory,
+                                               bool read_only) noexcept {
         const auto size = device.geometry().size;
         if (!is_block_size(size.bytes) || !are_possible(chosen.limits)) return errc::invalid_argument;
         if (memory.bytes().size() < workspace_bytes(size, chosen)) return errc::workspace_too_small;
         arena      from{memory.bytes()};
-        const auto head   = from.take_bytes(sizeof(core), alignof(core));
+        const auto head = from.take_bytes(sizeof(core), alignof(core));
         store      made;
         made.core_         = ::new (static_cast<void*>(head.data())) core{std::move(device), chosen};
         made.core_->memory = std::move(memory);
         volume_type::lay_out(from, size, chosen.limits, &made.core_->volume);
-        const auto background = from.take_bytes(store_maintenance<B>::memory_bytes(chosen.defrag, size), metadata_cache::io_alignment(size));
+        const auto background = from.take_bytes(store_maintenance<B>::memory_bytes(chosen.defrag, size),
+                                                metadata_cache::io_alignment(size));
         if (auto opened = made.core_->maintenance.open(chosen, size, background); opened.has_error()) {
             made.release();
             return opened.error();

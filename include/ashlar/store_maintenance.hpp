@@ -9,7 +9,8 @@ namespace ashlar::inline v0 {
 
 /// The defragmenter of a blueprint's store.
 template <Blueprint B>
-using defragmenter_of = defragmenter<relocation_source<volume_of<B>>, typename B::defrag, typename B::throttle, typename B::clock>;
+using defragmenter_of =
+    defragmenter<relocation_source<volume_of<B>>, typename B::defrag, typename B::throttle, typename B::clock>;
 
 /// The defragmenter and its memory, or nothing at all.
 template <Blueprint B, bool Enabled = B::defrag::enabled>
@@ -17,7 +18,9 @@ class store_maintenance {
   public:
     [[nodiscard]] static constexpr std::size_t memory_bytes(const defrag_options&, block_size) noexcept { return 0; }
     template <class Options>
-    result<> open(const Options&, block_size, std::span<std::byte>) noexcept { return success(); }
+    result<> open(const Options&, block_size, std::span<std::byte>) noexcept {
+        return success();
+    }
     [[nodiscard]] progress step(volume_of<B>&, step_budget) noexcept {
         progress said;
         said.reasons = stop_reason::finished;
@@ -34,7 +37,8 @@ class store_maintenance<B, true> {
 
     template <class Options>
     result<> open(const Options& chosen, block_size block, std::span<std::byte> memory) noexcept {
-        BOOST_OUTCOME_TRY(auto made, defragmenter_of<B>::create(chosen.defrag, block, memory, chosen.policy, typename B::throttle{chosen.throttle}, chosen.clock));
+        BOOST_OUTCOME_TRY(auto made, defragmenter_of<B>::create(chosen.defrag, block, memory, chosen.policy,
+                                                                typename B::throttle{chosen.throttle}, chosen.clock));
         defragmenter_.emplace(std::move(made));
         return success();
     }

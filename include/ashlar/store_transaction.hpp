@@ -8,12 +8,13 @@
 namespace ashlar::inline v0 {
 
 /// An open transaction: move only; dropped, nothing of it happened. It locks the objects that it changes, and a second
-/// writer of one gets `busy`. Nobody else sees its changes before `commit`. After an error of a change only dropping it is
-/// left. Precondition: it does not outlive its store.
+/// writer of one gets `busy`. Nobody else sees its changes before `commit`. After an error of a change only dropping it
+/// is left. Precondition: it does not outlive its store.
 template <class Volume>
 class [[nodiscard]] store_transaction {
   public:
-    store_transaction(store_transaction&& other) noexcept : volume_{std::exchange(other.volume_, nullptr)}, tx_{other.tx_}, broken_{other.broken_} {}
+    store_transaction(store_transaction&& other) noexcept
+        : volume_{std::exchange(other.volume_, nullptr)}, tx_{other.tx_}, broken_{other.broken_} {}
     store_transaction& operator=(store_transaction&& other) noexcept {
         if (this != &other) {
             abort();
@@ -45,10 +46,13 @@ class [[nodiscard]] store_transaction {
     result<> erase(object_id id) noexcept {
         BOOST_OUTCOME_TRY(usable());
         if (id == volume_->root) return errc::invalid_argument;
-        return change(id, [&](object_state& object) noexcept { return erase_object(*volume_, tx_, object); }, true);
+        return change(
+            id, [&](object_state& object) noexcept { return erase_object(*volume_, tx_, object); }, true);
     }
     result<> write(object_id id, std::uint64_t offset, std::span<const std::byte> bytes) noexcept {
-        return change(id, [&](object_state& object) noexcept { return write_object(*volume_, tx_, object, offset, bytes, space_use::data); });
+        return change(id, [&](object_state& object) noexcept {
+            return write_object(*volume_, tx_, object, offset, bytes, space_use::data);
+        });
     }
     result<std::uint64_t> append(object_id id, std::span<const std::byte> bytes) noexcept {
         std::uint64_t at = 0;
@@ -62,7 +66,8 @@ class [[nodiscard]] store_transaction {
         return change(id, [&](object_state& object) noexcept { return truncate_object(*volume_, tx_, object, size); });
     }
     result<> punch(object_id id, std::uint64_t offset, std::uint64_t length) noexcept {
-        return change(id, [&](object_state& object) noexcept { return punch_object(*volume_, tx_, object, offset, length); });
+        return change(
+            id, [&](object_state& object) noexcept { return punch_object(*volume_, tx_, object, offset, length); });
     }
     result<> set_attributes(object_id id, std::span<const std::byte, attribute_bytes> attributes) noexcept {
         return change(id, [&](object_state& object) noexcept -> result<> {
@@ -76,12 +81,13 @@ class [[nodiscard]] store_transaction {
     result<> commit() noexcept {
         BOOST_OUTCOME_TRY(usable());
         const guard_type guard{volume_->mutex};
-        auto joined = join_if_it_fits(*volume_, tx_);
+        auto             joined = join_if_it_fits(*volume_, tx_);
         if (joined.has_error() && may_be_relieved(*volume_, joined.error().code)) {
             if (auto room = ashlar::checkpoint(*volume_); room.has_error()) return fail(room.error());
             joined = join_if_it_fits(*volume_, tx_);
         }
-        if (joined.has_error()) return fail(joined.error().code == errc::journal_full ? error{errc::too_large} : joined.error());
+        if (joined.has_error())
+            return fail(joined.error().code == errc::journal_full ? error{errc::too_large} : joined.error());
         Volume& volume = *std::exchange(volume_, nullptr);
         return flush(volume);
     }
@@ -118,7 +124,8 @@ class [[nodiscard]] store_transaction {
             if (auto room = prepare_records(); room.has_error()) return fail(room.error());
         }
         BOOST_OUTCOME_TRY(prepare(id));
-        auto done = change_in(*volume_, tx_, id, [&](std::uint32_t, object_state& object) noexcept { return change(object); });
+        auto done =
+            change_in(*volume_, tx_, id, [&](std::uint32_t, object_state& object) noexcept { return change(object); });
         if (done.has_error()) return fail(done.error());
         return success();
     }

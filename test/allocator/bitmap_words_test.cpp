@@ -35,7 +35,10 @@ TEST(BitmapWords, AgreeWithAModelThatAsksBitByBit) {
             const std::uint32_t first = below(random, blocks);
             const std::uint32_t count = below(random, blocks - first + 1);
             const bool          set   = random() % 2 != 0;
-            if (set) set_bits(words, {first, count}); else clear_bits(words, {first, count});
+            if (set)
+                set_bits(words, {first, count});
+            else
+                clear_bits(words, {first, count});
             for (std::uint32_t i = first; i < first + count; ++i) model.bits[i] = set;
 
             const std::uint32_t from = below(random, blocks);
@@ -43,7 +46,8 @@ TEST(BitmapWords, AgreeWithAModelThatAsksBitByBit) {
             ASSERT_EQ(next_set(words, from, end), model.next(from, end, true));
             ASSERT_EQ(next_clear(words, from, end), model.next(from, end, false));
             ASSERT_EQ(clear_before(words, end), model.begin_of_clear(end));
-            const auto ones = static_cast<std::uint32_t>(std::count(model.bits.begin() + from, model.bits.begin() + end, true));
+            const auto ones =
+                static_cast<std::uint32_t>(std::count(model.bits.begin() + from, model.bits.begin() + end, true));
             ASSERT_EQ(count_set(words, {from, end - from}), ones);
             ASSERT_EQ(all_clear(words, {from, end - from}), ones == 0);
             ASSERT_EQ(all_set(words, {from, end - from}), ones == end - from);
@@ -61,7 +65,7 @@ TEST(BitmapWords, ClearRunsComeInOrderAndLongOnesAreNeverLeftOut) {
             const std::uint32_t first = below(random, blocks);
             clear_bits(words, {first, below(random, std::min(blocks - first, 400U) + 1)});
         }
-        const std::uint32_t    from = below(random, blocks);
+        const std::uint32_t    from     = below(random, blocks);
         const std::uint32_t    at_least = 1 + below(random, 300);
         std::vector<group_run> expected;
         std::uint32_t          longest = 0;
@@ -71,7 +75,7 @@ TEST(BitmapWords, ClearRunsComeInOrderAndLongOnesAreNeverLeftOut) {
             while (end < blocks && !is_set(words, end)) ++end;
             if (end - at >= at_least) expected.push_back({at, end - at});
             longest = std::max(longest, end - at);
-            at = end;
+            at      = end;
         }
         std::vector<group_run> seen;
         for_each_clear_run(words, from, blocks, at_least, [&](group_run run) {

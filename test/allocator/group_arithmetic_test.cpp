@@ -36,10 +36,10 @@ TEST(GroupArithmetic, TakingAndGivingRunsKeepsTheSummaryExact) {
         clear_bits(words, {0, blocks});
         group_summary summary = empty_group(blocks);
         for (int step = 0; step < 1500; ++step) {
-            const auto at    = static_cast<std::uint32_t>(random() % blocks);
-            const bool taken = is_set(words, at);
-            const auto end   = taken ? next_clear(words, at, blocks) : next_set(words, at, blocks);
-            const auto most  = std::min<std::uint64_t>(end - at, 1U << (random() % 10));
+            const auto      at    = static_cast<std::uint32_t>(random() % blocks);
+            const bool      taken = is_set(words, at);
+            const auto      end   = taken ? next_clear(words, at, blocks) : next_set(words, at, blocks);
+            const auto      most  = std::min<std::uint64_t>(end - at, 1U << (random() % 10));
             const group_run run{at, static_cast<std::uint32_t>(1 + random() % most)};
             if (taken) {
                 give_run(summary, {words, blocks}, run);

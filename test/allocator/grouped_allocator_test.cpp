@@ -12,7 +12,8 @@ using namespace ashlar;
 /// A group of 400 blocks with clear runs of 40, 10, 20 and 100 blocks at 20, 100, 200 and 250.
 std::vector<bitmap_word> four_runs() {
     std::vector<bitmap_word> words(words_for(400), ~bitmap_word{0});
-    for (const auto run : {group_run{20, 40}, group_run{100, 10}, group_run{200, 20}, group_run{250, 100}}) clear_bits(words, run);
+    for (const auto run : {group_run{20, 40}, group_run{100, 10}, group_run{200, 20}, group_run{250, 100}})
+        clear_bits(words, run);
     return words;
 }
 
@@ -22,7 +23,8 @@ group_run ask(group_request request) {
 }
 
 TEST(GroupedAllocator, KeepsThePromisesOfTheConcept) {
-    for (std::uint64_t seed = 1; seed <= 4; ++seed) EXPECT_EQ(allocator_conformance(grouped_allocator{}, seed, 400), "");
+    for (std::uint64_t seed = 1; seed <= 4; ++seed)
+        EXPECT_EQ(allocator_conformance(grouped_allocator{}, seed, 400), "");
 }
 
 TEST(GroupedAllocator, TakesTheSmallestRunThatHoldsTheRequest) {
@@ -46,9 +48,9 @@ TEST(GroupedAllocator, GoesToTheFirstFitBehindTheGoalAndThenWraps) {
 TEST(GroupedAllocator, IsShortOnlyWhereNoRunHoldsAll) {
     std::mt19937_64 random{11};
     for (int round = 0; round < 500; ++round) {
-        const auto blocks = static_cast<std::uint32_t>(1 + random() % 3000);
-        const auto words  = allocator_check::random_bitmap(random, blocks);
-        const auto wanted = static_cast<std::uint32_t>(1 + random() % 600);
+        const auto blocks  = static_cast<std::uint32_t>(1 + random() % 3000);
+        const auto words   = allocator_check::random_bitmap(random, blocks);
+        const auto wanted  = static_cast<std::uint32_t>(1 + random() % 600);
         const auto longest = allocator_check::longest_free({words, blocks});
         const auto run     = grouped_allocator{}.find({words, blocks}, {.count = wanted, .count_min = 1});
         ASSERT_EQ(run.count, std::min(wanted, longest));
@@ -71,9 +73,9 @@ TEST(GroupedAllocator, AnswersTheLongestRunWhenNoneHoldsAll) {
 /// Answers a run that is one block too long: the conformance kit must see it.
 struct greedy_allocator {
     static constexpr std::uint32_t format_id = 99;
-    group_run find(const group_view& group, group_request request) const noexcept {
-        auto run = grouped_allocator{}.find(group, request);
-        if (run.count != 0) ++run.count;
+    group_run                      find(const group_view& group, group_request request) const noexcept {
+                             auto run = grouped_allocator{}.find(group, request);
+                             if (run.count != 0) ++run.count;
         return run;
     }
 };
@@ -81,9 +83,9 @@ struct greedy_allocator {
 /// Never goes to the goal.
 struct aimless_allocator {
     static constexpr std::uint32_t format_id = 98;
-    group_run find(const group_view& group, group_request request) const noexcept {
-        request.near_goal = false;
-        return grouped_allocator{}.find(group, request);
+    group_run                      find(const group_view& group, group_request request) const noexcept {
+                             request.near_goal = false;
+                             return grouped_allocator{}.find(group, request);
     }
 };
 

@@ -16,15 +16,16 @@ using recorded_memory = recording_device<checked_memory>;
 /// What happened on a device, and what a store held after each operation.
 struct history {
     volume_shape               shape{};
-    byte_vector                base;             ///< The device before the first call.
+    byte_vector                base;  ///< The device before the first call.
     std::vector<recorded_call> calls;
-    std::vector<std::uint64_t> digests;          ///< [i]: of what the store held after i operations.
-    std::vector<std::size_t>   ended;            ///< [i]: recorded calls when operation i had returned.
-    std::vector<bool>          durable;          ///< [i]: that return promised everything up to here.
+    std::vector<std::uint64_t> digests;  ///< [i]: of what the store held after i operations.
+    std::vector<std::size_t>   ended;    ///< [i]: recorded calls when operation i had returned.
+    std::vector<bool>          durable;  ///< [i]: that return promised everything up to here.
     std::vector<const char*>   names;
     std::uint64_t              device_writes = 0;
 
-    /// The operations whose state a cut after so many calls may show: all that was promised, nothing that had not begun.
+    /// The operations whose state a cut after so many calls may show: all that was promised, nothing that had not
+    /// begun.
     struct range {
         std::size_t first = 0;
         std::size_t last  = 0;
@@ -60,7 +61,8 @@ struct history {
 /// A formatted volume whose calls are recorded from here on.
 class recorded_volume {
   public:
-    explicit recorded_volume(const volume_shape& shape) : memory_{make_memory(shape)}, checked_{memory_}, device_{checked_} {
+    explicit recorded_volume(const volume_shape& shape)
+        : memory_{make_memory(shape)}, checked_{memory_}, device_{checked_} {
         log_.shape = shape;
         format_on(device_, shape);
     }
@@ -72,7 +74,9 @@ class recorded_volume {
         log_.note(digest, 0, true, "base");
     }
     test_store open(volume_limits limits = small_limits()) { return opened_on(device_, limits); }
-    void note(std::uint64_t digest, bool promised, const char* name) { log_.note(digest, device_.calls().size(), promised, name); }
+    void       note(std::uint64_t digest, bool promised, const char* name) {
+              log_.note(digest, device_.calls().size(), promised, name);
+    }
     history finish() {
         log_.finish(device_);
         expect_order(checked_);
@@ -89,14 +93,16 @@ class recorded_volume {
 };
 
 /// Runs a random scenario with the calls recorded; every `reopen` operations the store is closed and opened again.
-inline history record_scenario(const volume_shape& shape, std::uint64_t seed, std::uint64_t operations, mixture mix = {}, std::uint64_t reopen = 0) {
-    recorded_volume volume{shape};
-    auto            opened = volume.open();
+inline history record_scenario(const volume_shape& shape, std::uint64_t seed, std::uint64_t operations,
+                               mixture mix = {}, std::uint64_t reopen = 0) {
+    recorded_volume      volume{shape};
+    auto                 opened = volume.open();
     scenario<test_store> runs{seed, opened.root(), mix};
     volume.begin(digest_of(runs.state()));
     for (std::uint64_t i = 1; i <= operations; ++i) {
         const auto done = runs.step(opened);
-        EXPECT_EQ(done.why.code, errc::none) << done.what << ": " << message(done.why.code) << " in operation " << i << " of seed " << seed;
+        EXPECT_EQ(done.why.code, errc::none)
+            << done.what << ": " << message(done.why.code) << " in operation " << i << " of seed " << seed;
         volume.note(digest_of(runs.state()), done.durable, done.what);
         if (reopen != 0 && i % reopen == 0) {
             ASHLAR_EXPECT_OK(opened.close());
@@ -112,8 +118,10 @@ inline history record_scenario(const volume_shape& shape, std::uint64_t seed, st
 }
 
 inline std::string name_of(const crash_choice& choice) {
-    static const char* const names[] = {"none", "all", "drop_one", "keep_one", "tear_last", "tear_last_tail", "some_writes", "some_sectors"};
-    return std::string{names[static_cast<std::size_t>(choice.keep)]} + " at " + std::to_string(choice.at) + " seed " + std::to_string(choice.seed);
+    static const char* const names[] = {"none",           "all",         "drop_one",    "keep_one", "tear_last",
+                                        "tear_last_tail", "some_writes", "some_sectors"};
+    return std::string{names[static_cast<std::size_t>(choice.keep)]} + " at " + std::to_string(choice.at) + " seed " +
+           std::to_string(choice.seed);
 }
 
 /// Opens what a cut left, compares, verifies, goes on writing, verifies again. Empty when all is well.
@@ -129,10 +137,12 @@ std::string examine_on(D& device, const history& log, std::size_t after, std::ui
     if (!log.allows(after, found.value())) {
         std::string which = "an operation that it never was at";
         for (std::size_t i = 0; i < log.digests.size(); ++i) {
-            if (log.digests[i] == found.value()) which = "the state of operation " + std::to_string(i) + " (" + log.names[i] + ")";
+            if (log.digests[i] == found.value())
+                which = "the state of operation " + std::to_string(i) + " (" + log.names[i] + ")";
         }
         const auto [first, last] = log.allowed(after);
-        return "holds " + which + "; allowed are " + std::to_string(first) + " to " + std::to_string(last) + " (" + log.names[last] + ")";
+        return "holds " + which + "; allowed are " + std::to_string(first) + " to " + std::to_string(last) + " (" +
+               log.names[last] + ")";
     }
     if (auto problems = findings_of(live); !problems.empty()) return problems;
 
@@ -173,29 +183,32 @@ inline std::string examine(std::span<std::byte> image, const history& log, std::
     return problem.empty() && !broken.empty() ? broken.front() : problem;
 }
 
-/// Cuts a history after each of its writes, in every way; answers how many states were examined. Ends at the third failure.
+/// Cuts a history after each of its writes, in every way; answers how many states were examined. Ends at the third
+/// failure.
 inline std::uint64_t cut_everywhere(const history& log, crash_effort effort) {
     int           failures = 0;
     std::uint64_t number   = 0;
-    return crash_states(log.calls, log.base, {log.shape.block_bytes}, effort, [&](const crash_point& at, std::span<std::byte> image) {
-        const auto problem = examine(image, log, at.calls, ++number);
-        if (problem.empty()) return true;
-        const auto range = log.allowed(at.calls);
-        ADD_FAILURE() << problem << "\n  cut after call " << at.calls << " of " << log.calls.size() << ", in operation " << range.last << " ("
-                      << log.names[range.last] << "), keeping " << name_of(at.choice);
-        return ++failures < 3;
-    });
+    return crash_states(log.calls, log.base, {log.shape.block_bytes}, effort,
+                        [&](const crash_point& at, std::span<std::byte> image) {
+                            const auto problem = examine(image, log, at.calls, ++number);
+                            if (problem.empty()) return true;
+                            const auto range = log.allowed(at.calls);
+                            ADD_FAILURE() << problem << "\n  cut after call " << at.calls << " of " << log.calls.size()
+                                          << ", in operation " << range.last << " (" << log.names[range.last]
+                                          << "), keeping " << name_of(at.choice);
+                            return ++failures < 3;
+                        });
 }
 
-/// Cuts the recovery of states of a history at each of its writes; the next recovery must come to a state that the first
-/// cut allows. Every `stride`th state is taken. Answers how many states were examined.
+/// Cuts the recovery of states of a history at each of its writes; the next recovery must come to a state that the
+/// first cut allows. Every `stride`th state is taken. Answers how many states were examined.
 inline std::uint64_t cut_recovery_everywhere(const history& log, crash_effort effort, std::uint64_t stride) {
-    const block_size       size{log.shape.block_bytes};
-    auto                   memory = make_memory(log.shape);
-    power_cut_device       device{memory};
-    byte_vector            image(log.base.size());
-    int                    failures = 0;
-    std::uint64_t          number = 0, states = 0;
+    const block_size size{log.shape.block_bytes};
+    auto             memory = make_memory(log.shape);
+    power_cut_device device{memory};
+    byte_vector      image(log.base.size());
+    int              failures = 0;
+    std::uint64_t    number = 0, states = 0;
     crash_states(log.calls, log.base, size, effort, [&](const crash_point& at, std::span<std::byte> first_image) {
         if (++number % stride != 0) return true;
         device.set_base(first_image);
@@ -205,13 +218,15 @@ inline std::uint64_t cut_recovery_everywhere(const history& log, crash_effort ef
             auto       opened = test_store::open(any_device{device}, with());
             const bool whole  = device.powered();
             if (opened) static_cast<void>(opened.value().abandon());
-            for (const auto choice : crash_choices(device, {.random_max = 1, .single_max = 2, .tears_max = 2, .seed = write})) {
+            for (const auto choice :
+                 crash_choices(device, {.random_max = 1, .single_max = 2, .tears_max = 2, .seed = write})) {
                 device.crash_image(choice, image);
                 ++states;
                 const auto problem = examine(image, log, at.calls, states);
                 if (problem.empty()) continue;
-                ADD_FAILURE() << problem << "\n  recovery cut after its write " << write << ", keeping " << name_of(choice) << ", of the cut after call "
-                              << at.calls << " keeping " << name_of(at.choice);
+                ADD_FAILURE() << problem << "\n  recovery cut after its write " << write << ", keeping "
+                              << name_of(choice) << ", of the cut after call " << at.calls << " keeping "
+                              << name_of(at.choice);
                 if (++failures == 3) return false;
             }
             if (whole) return true;

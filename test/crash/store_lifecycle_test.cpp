@@ -7,47 +7,57 @@ namespace {
 
 constexpr crash_effort thorough{.random_max = 2, .single_max = 8, .tears_max = 16, .seed = 9};
 
-void print(const char* what, std::uint64_t states) { std::printf("%s: %llu states\n", what, static_cast<unsigned long long>(states)); }
+void print(const char* what, std::uint64_t states) {
+    std::printf("%s: %llu states\n", what, static_cast<unsigned long long>(states));
+}
 
-// C1: format. -----------------------------------------------------------------------------------------------------------
+// C1: format.
+// -----------------------------------------------------------------------------------------------------------
 
 /// Cuts a format of `memory` everywhere. `old` is what the volume held before, if it was one.
 void cut_format(memory_device& memory, const volume_shape& shape, const std::optional<model_state>& old) {
-    const byte_vector             base(memory.bytes().begin(), memory.bytes().end());
-    recording_device              device{memory};
-    any_device                    ref{device};
-    auto                          options = shape.format(2);
-    options.overwrite                     = true;
+    const byte_vector base(memory.bytes().begin(), memory.bytes().end());
+    recording_device  device{memory};
+    any_device        ref{device};
+    auto              options = shape.format(2);
+    options.overwrite         = true;
     ASHLAR_ASSERT_OK(test_store::format(ref, options));
-    int           failures = 0;
+    int           failures   = 0;
     std::uint64_t opened_old = 0, opened_new = 0, refused = 0;
-    const auto    states = crash_states(device.calls(), base, {shape.block_bytes}, thorough, [&](const crash_point& at, std::span<std::byte> image) {
-        auto        lent = memory_device::lend(image, {shape.block_bytes});
-        any_device  half{lent.value()};
-        std::string problem;
-        auto        opened = test_store::open(half, with());
-        if (opened) {
-            auto&      live   = opened.value();
-            const bool is_new = live.info().volume == options.volume;
-            if (is_new) problem = difference(live, {{live.root().value, {}}});
-            else if (!old) problem = "a volume from nowhere";
-            else problem = difference(live, *old);
-            if (problem.empty()) problem = findings_of(live);
-            (is_new ? opened_new : opened_old) += 1;
-            static_cast<void>(live.abandon());
-        } else {
-            ++refused;
-            if (at.calls == device.calls().size() && at.choice.keep == unsynced::all) problem = "a finished format does not open: " + said(opened);
-        }
-        if (problem.empty()) {
-            if (const auto again = test_store::format(half, options); !again) problem = "format again: " + said(again);
-            auto fresh = test_store::open(half, with());
-            if (!fresh) problem = "open after formatting again: " + said(fresh);
-        }
-        if (problem.empty()) return true;
-        ADD_FAILURE() << problem << "; cut after call " << at.calls << " of " << device.calls().size() << " keeping " << name_of(at.choice);
-        return ++failures < 3;
-    });
+    const auto    states = crash_states(device.calls(), base, {shape.block_bytes}, thorough,
+                                        [&](const crash_point& at, std::span<std::byte> image) {
+                                         auto        lent = memory_device::lend(image, {shape.block_bytes});
+                                         any_device  half{lent.value()};
+                                         std::string problem;
+                                         auto        opened = test_store::open(half, with());
+                                         if (opened) {
+                                             auto&      live   = opened.value();
+                                             const bool is_new = live.info().volume == options.volume;
+                                             if (is_new)
+                                                 problem = difference(live, {{live.root().value, {}}});
+                                             else if (!old)
+                                                 problem = "a volume from nowhere";
+                                             else
+                                                 problem = difference(live, *old);
+                                             if (problem.empty()) problem = findings_of(live);
+                                             (is_new ? opened_new : opened_old) += 1;
+                                             static_cast<void>(live.abandon());
+                                         } else {
+                                             ++refused;
+                                             if (at.calls == device.calls().size() && at.choice.keep == unsynced::all)
+                                                 problem = "a finished format does not open: " + said(opened);
+                                         }
+                                         if (problem.empty()) {
+                                             if (const auto again = test_store::format(half, options); !again)
+                                                 problem = "format again: " + said(again);
+                                             auto fresh = test_store::open(half, with());
+                                             if (!fresh) problem = "open after formatting again: " + said(fresh);
+                                         }
+                                         if (problem.empty()) return true;
+                                         ADD_FAILURE() << problem << "; cut after call " << at.calls << " of "
+                                                       << device.calls().size() << " keeping " << name_of(at.choice);
+                                         return ++failures < 3;
+                                     });
     EXPECT_GT(refused, 0U);
     EXPECT_GT(opened_new, 0U);
     EXPECT_EQ(opened_old > 0, old.has_value());
@@ -57,7 +67,7 @@ void cut_format(memory_device& memory, const volume_shape& shape, const std::opt
 TEST(StoreLifecycle, C1FormatLeavesAVolumeOrNone) {
     for (const std::uint32_t block : {512U, 4096U}) {
         const volume_shape shape{.block_bytes = block, .blocks = 700, .journal_blocks = 64};
-        auto memory = make_memory(shape);
+        auto               memory = make_memory(shape);
         cut_format(memory, shape, std::nullopt);
         random_bits{4}.fill(memory.bytes());
         cut_format(memory, shape, std::nullopt);
@@ -66,9 +76,9 @@ TEST(StoreLifecycle, C1FormatLeavesAVolumeOrNone) {
 
 TEST(StoreLifecycle, C1FormatOverAVolumeLeavesTheOldOneANewOneOrNone) {
     const volume_shape shape{.blocks = 1200, .journal_blocks = 64};
-    auto memory = make_memory(shape);
+    auto               memory = make_memory(shape);
     format_on(memory, shape);
-    auto live = opened_on(memory);
+    auto                 live = opened_on(memory);
     scenario<test_store> runs{3, live.root()};
     for (int i = 0; i < 60; ++i) ASSERT_EQ(runs.step(live).why.code, errc::none);
     ASHLAR_ASSERT_OK(live.sync());
@@ -76,7 +86,8 @@ TEST(StoreLifecycle, C1FormatOverAVolumeLeavesTheOldOneANewOneOrNone) {
     cut_format(memory, shape, runs.state());
 }
 
-// C6: erase and truncate in steps. --------------------------------------------------------------------------------------
+// C6: erase and truncate in steps.
+// --------------------------------------------------------------------------------------
 
 /// An object whose extents need many steps to free.
 void scatter(test_store& live, object_id id, model_state& state, std::uint64_t extents, std::uint64_t seed) {
@@ -131,7 +142,8 @@ TEST(StoreLifecycle, C6EraseAndTruncateInStepsResumeAfterACut) {
     static_cast<void>(live.abandon());
     const auto log = volume.finish();
     print("erase", cut_everywhere(log, thorough));
-    print("erase, recovery cut", cut_recovery_everywhere(log, {.random_max = 1, .single_max = 2, .tears_max = 2, .seed = 5}, 37));
+    print("erase, recovery cut",
+          cut_recovery_everywhere(log, {.random_max = 1, .single_max = 2, .tears_max = 2, .seed = 5}, 37));
 }
 
 TEST(StoreLifecycle, C2TheObjectTableGrowsWholeOrNotAtAll) {
@@ -155,7 +167,8 @@ TEST(StoreLifecycle, C2TheObjectTableGrowsWholeOrNotAtAll) {
     print("growing table", cut_everywhere(volume.finish(), thorough));
 }
 
-// C8: move. -------------------------------------------------------------------------------------------------------------
+// C8: move.
+// -------------------------------------------------------------------------------------------------------------
 
 struct compacting : test_blueprint<> {
     using defrag = best_gain;
@@ -164,12 +177,12 @@ using compacting_store = store<compacting>;
 
 TEST(StoreLifecycle, C8EachExtentOfAMoveIsReadableAtItsOldOrItsNewPlace) {
     recorded_volume volume{{.blocks = 2400, .journal_blocks = 96}};
-    auto chosen   = with<compacting_store>();
-    chosen.defrag = eager_defragmenter();
-    auto opened   = compacting_store::open(any_device{volume.device()}, chosen);
+    auto            chosen = with<compacting_store>();
+    chosen.defrag          = eager_defragmenter();
+    auto opened            = compacting_store::open(any_device{volume.device()}, chosen);
     ASHLAR_ASSERT_OK(opened);
-    auto&       live = opened.value();
-    model_state state{{live.root().value, {}}};
+    auto&                  live = opened.value();
+    model_state            state{{live.root().value, {}}};
     std::vector<object_id> ids;
     for (int k = 0; k < 6; ++k) ids.push_back(live.create().value());
     for (std::uint64_t i = 0; i < 60; ++i) {  // interleaved, so that each object lies in many pieces
@@ -203,7 +216,8 @@ TEST(StoreLifecycle, C8EachExtentOfAMoveIsReadableAtItsOldOrItsNewPlace) {
     static_cast<void>(live.abandon());
     const auto log = volume.finish();
     print("move", cut_everywhere(log, thorough));
-    print("move, recovery cut", cut_recovery_everywhere(log, {.random_max = 1, .single_max = 2, .tears_max = 2, .seed = 6}, 41));
+    print("move, recovery cut",
+          cut_recovery_everywhere(log, {.random_max = 1, .single_max = 2, .tears_max = 2, .seed = 6}, 41));
 }
 
 }  // namespace

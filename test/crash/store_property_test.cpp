@@ -19,18 +19,29 @@ struct operation {
 };
 
 std::ostream& operator<<(std::ostream& out, const operation& o) {
-    static const char* const names[] = {"write", "append", "truncate", "punch", "create", "erase", "sync", "checkpoint", "reopen", "cut"};
+    static const char* const names[] = {"write", "append", "truncate",   "punch",  "create",
+                                        "erase", "sync",   "checkpoint", "reopen", "cut"};
     return out << names[static_cast<int>(o.what)] << '(' << o.object << ", " << o.a << ", " << o.b << ')';
 }
 
 rc::Gen<operation> any_operation() {
-    const auto what = rc::gen::weightedElement<verb>({{8, verb::write}, {5, verb::append}, {3, verb::truncate}, {3, verb::punch}, {3, verb::create},
-                                                      {2, verb::erase}, {4, verb::sync}, {1, verb::checkpoint}, {1, verb::reopen}, {2, verb::cut}});
-    return rc::gen::build<operation>(rc::gen::set(&operation::what, what), rc::gen::set(&operation::object, rc::gen::inRange(0U, 8U)),
-                                     rc::gen::set(&operation::a, rc::gen::inRange(0U, 9000U)), rc::gen::set(&operation::b, rc::gen::inRange(1U, 3000U)));
+    const auto what = rc::gen::weightedElement<verb>({{8, verb::write},
+                                                      {5, verb::append},
+                                                      {3, verb::truncate},
+                                                      {3, verb::punch},
+                                                      {3, verb::create},
+                                                      {2, verb::erase},
+                                                      {4, verb::sync},
+                                                      {1, verb::checkpoint},
+                                                      {1, verb::reopen},
+                                                      {2, verb::cut}});
+    return rc::gen::build<operation>(rc::gen::set(&operation::what, what),
+                                     rc::gen::set(&operation::object, rc::gen::inRange(0U, 8U)),
+                                     rc::gen::set(&operation::a, rc::gen::inRange(0U, 9000U)),
+                                     rc::gen::set(&operation::b, rc::gen::inRange(1U, 3000U)));
 }
 
-using cut_memory = power_cut_device<memory_device>;
+using cut_memory  = power_cut_device<memory_device>;
 using checked_cut = order_checker<cut_memory>;
 
 /// A store, its device, and every state that a cut may show: the last that was promised and what came after it.
@@ -57,7 +68,9 @@ class rig {
             case verb::append: {
                 const auto text = pattern(o.b, o.a + 1);
                 const auto at   = o.what == verb::append ? bytes.size() : o.a;
-                if (o.what == verb::append ? store_.append(id, text).has_value() : store_.write(id, at, text).has_value()) model_write(bytes, at, text);
+                if (o.what == verb::append ? store_.append(id, text).has_value()
+                                           : store_.write(id, at, text).has_value())
+                    model_write(bytes, at, text);
                 break;
             }
             case verb::truncate:

@@ -13,9 +13,7 @@ class candidates {
         states_.clear();
         possible(state);
     }
-    void possible(const model_state& state) {
-        states_.emplace_back(digest_of(state), state);
-    }
+    void possible(const model_state& state) { states_.emplace_back(digest_of(state), state); }
     [[nodiscard]] const model_state* find(std::uint64_t digest) const {
         for (const auto& [known, state] : states_) {
             if (known == digest) return &state;
@@ -29,25 +27,28 @@ class candidates {
 
 /// Runs random operations on one volume while its power fails again and again, recovery included.
 /// Counts the cuts.
-void survive(std::uint64_t seed, std::uint64_t operations, const volume_shape& shape, trim_leaves trimmed, std::uint64_t& cuts, mixture mix = {}) {
-    random_bits      random{seed * 977};
-    auto             memory = make_memory(shape);
+void survive(std::uint64_t seed, std::uint64_t operations, const volume_shape& shape, trim_leaves trimmed,
+             std::uint64_t& cuts, mixture mix = {}) {
+    random_bits random{seed * 977};
+    auto        memory = make_memory(shape);
     format_on(memory, shape);
-    power_cut_device cut{memory, trimmed};
-    order_checker    checked{cut};
-    auto             live = opened_on(checked);
+    power_cut_device     cut{memory, trimmed};
+    order_checker        checked{cut};
+    auto                 live = opened_on(checked);
     scenario<test_store> runs{seed, live.root(), mix};
-    candidates       known{runs.state()};
+    candidates           known{runs.state()};
 
     for (std::uint64_t i = 0; i < operations; ++i) {
         if (random.below(12) == 0) cut.cut_after(1 + random.below(14));
         const auto done = runs.step(live);
-        ASSERT_TRUE(checked.violations().empty()) << checked.violations().front() << ", in operation " << i << " (" << done.what << ") of seed " << seed;
+        ASSERT_TRUE(checked.violations().empty())
+            << checked.violations().front() << ", in operation " << i << " (" << done.what << ") of seed " << seed;
         if (done.why.code == errc::none) {
             done.durable ? known.promised(runs.state()) : known.possible(runs.state());
             if (cut.powered()) continue;
         } else if (cut.powered()) {
-            ASSERT_TRUE(done.why.code == errc::too_large || done.why.code == errc::no_space || done.why.code == errc::reserve_only)
+            ASSERT_TRUE(done.why.code == errc::too_large || done.why.code == errc::no_space ||
+                        done.why.code == errc::reserve_only)
                 << done.what << ": " << message(done.why.code) << " in operation " << i << " of seed " << seed;
             continue;
         }
@@ -56,7 +57,8 @@ void survive(std::uint64_t seed, std::uint64_t operations, const volume_shape& s
         static_cast<void>(live.abandon());
         ++cuts;
         for (;;) {
-            const auto choices = crash_choices(cut, {.random_max = 4, .single_max = 4, .tears_max = 4, .seed = random.next()});
+            const auto choices =
+                crash_choices(cut, {.random_max = 4, .single_max = 4, .tears_max = 4, .seed = random.next()});
             cut.restart(choices[random.below(choices.size())]);
             checked.restarted();
             if (random.below(3) == 0) cut.cut_after(1 + random.below(12));
@@ -106,31 +108,37 @@ TEST(StoreRandom, C7PowerFailsAgainAndAgainOnBlocksOf4096) {
 TEST(StoreRandom, C7PowerFailsAgainAndAgainOnAFullVolume) {
     std::uint64_t cuts = 0;
     for (std::uint64_t seed = 1; seed <= scaled(100) && !testing::Test::HasFailure(); ++seed) {
-        survive(seed, 300, {.block_bytes = 512, .blocks = 460, .journal_blocks = 96}, trim_leaves::garbage, cuts, {.append = 40, .size_max = 60'000});
+        survive(seed, 300, {.block_bytes = 512, .blocks = 460, .journal_blocks = 96}, trim_leaves::garbage, cuts,
+                {.append = 40, .size_max = 60'000});
     }
     EXPECT_GT(cuts, 4 * scaled(100));
     std::printf("%llu cuts\n", static_cast<unsigned long long>(cuts));
 }
 
-// Errors of the device. -------------------------------------------------------------------------------------------------
+// Errors of the device.
+// -------------------------------------------------------------------------------------------------
 
 struct fault {
-    transfer_kind kind  = transfer_kind::read;
-    std::uint64_t nth   = 1;
-    fault_lasts   lasts = fault_lasts::once;
+    transfer_kind kind   = transfer_kind::read;
+    std::uint64_t nth    = 1;
+    fault_lasts   lasts  = fault_lasts::once;
     failed_write  leaves = failed_write::left_nothing;
 };
 
 /// Runs the same operations on a copy of `base` with one fault. Answers whether the fault was met.
-bool run_with(const fault& planned, const volume_shape& shape, std::span<const std::byte> base, const model_state& before, std::uint64_t operations) {
+bool run_with(const fault& planned, const volume_shape& shape, std::span<const std::byte> base,
+              const model_state& before, std::uint64_t operations) {
     auto memory = make_memory(shape);
     std::memcpy(memory.bytes().data(), base.data(), base.size());
     faulty_device device{memory};
     device.failing_writes(planned.leaves);
     device.fail(planned.kind, planned.nth, planned.lasts);
-    bool       met    = false;
+    bool       met = false;
     candidates known{before};
-    const auto where = [&] { return " with call " + std::to_string(planned.nth) + " of kind " + std::to_string(static_cast<int>(planned.kind)) + " failing"; };
+    const auto where = [&] {
+        return " with call " + std::to_string(planned.nth) + " of kind " +
+               std::to_string(static_cast<int>(planned.kind)) + " failing";
+    };
 
     auto opened = test_store::open(any_device{device}, with());
     if (!opened) {
@@ -170,7 +178,7 @@ bool run_with(const fault& planned, const volume_shape& shape, std::span<const s
         }
     }
     device.fail(planned.kind, 0);
-    auto live = opened_on(memory);
+    auto       live  = opened_on(memory);
     const auto found = digest_on(live);
     EXPECT_TRUE(found) << said(found) << where();
     if (found) { EXPECT_NE(known.find(found.value()), nullptr) << "something acknowledged is lost" << where(); }
@@ -188,7 +196,7 @@ struct used_volume {
     used_volume() {
         auto memory = make_memory(shape);
         format_on(memory, shape);
-        auto live = opened_on(memory);
+        auto                 live = opened_on(memory);
         scenario<test_store> runs{5, live.root()};
         for (int i = 0; i < 60; ++i) EXPECT_EQ(runs.step(live).why.code, errc::none);
         ASHLAR_EXPECT_OK(live.sync());

@@ -14,8 +14,8 @@ static_assert(!DefragPolicy<int>);
 /// Says yes to everything, which would move for ever.
 struct restless_policy {
     static constexpr bool enabled = true;
-    bool          worth_moving(const defrag_candidate&) const noexcept { return true; }
-    std::uint64_t rank(const defrag_candidate&) const noexcept { return 0; }
+    bool                  worth_moving(const defrag_candidate&) const noexcept { return true; }
+    std::uint64_t         rank(const defrag_candidate&) const noexcept { return 0; }
 };
 static_assert(DefragPolicy<restless_policy>);
 
@@ -38,14 +38,17 @@ TEST(ThresholdPolicy, TakesTheRangeWithTheMostPiecesToLoseFirst) {
 }
 
 TEST(BestGain, LeavesLongExtentsAloneHoweverManyTheyAre) {
-    EXPECT_FALSE(best_gain{}.worth_moving({.extents = 1000, .owner_extents = 1000, .reads_before = 1000, .reads_after = 1000}));
-    EXPECT_TRUE(best_gain{}.worth_moving({.extents = 1000, .owner_extents = 1000, .reads_before = 1000, .reads_after = 999}));
-    EXPECT_FALSE(best_gain{.reads_saved_min = 2}.worth_moving({.extents = 3, .reads_before = 1000, .reads_after = 999}));
+    EXPECT_FALSE(
+        best_gain{}.worth_moving({.extents = 1000, .owner_extents = 1000, .reads_before = 1000, .reads_after = 1000}));
+    EXPECT_TRUE(
+        best_gain{}.worth_moving({.extents = 1000, .owner_extents = 1000, .reads_before = 1000, .reads_after = 999}));
+    EXPECT_FALSE(
+        best_gain{.reads_saved_min = 2}.worth_moving({.extents = 3, .reads_before = 1000, .reads_after = 999}));
 }
 
 TEST(BestGain, OrdersByReadsSavedPerByte) {
     const best_gain policy;
-    const auto rank = [&](std::uint64_t saved, std::uint64_t bytes) {
+    const auto      rank = [&](std::uint64_t saved, std::uint64_t bytes) {
         return policy.rank({.extents = saved + 1, .reads_before = saved + 1, .reads_after = 1, .bytes = bytes});
     };
     for (std::uint64_t bytes = 512; bytes < (std::uint64_t{1} << 32U); bytes *= 4) {

@@ -18,10 +18,10 @@ static_assert(!std::is_copy_constructible_v<memory_queue>);
 /// A device with a queue of its own, to see which one `queue_of` picks.
 struct queued_archetype {
     struct queue {
-        std::size_t           depth() const noexcept { return 1; }
-        std::size_t           in_flight() const noexcept { return 0; }
-        void                  submit(transfer&) noexcept {}
-        result<std::size_t>   complete(std::span<transfer*>, std::size_t) noexcept { return std::size_t{0}; }
+        std::size_t         depth() const noexcept { return 1; }
+        std::size_t         in_flight() const noexcept { return 0; }
+        void                submit(transfer&) noexcept {}
+        result<std::size_t> complete(std::span<transfer*>, std::size_t) noexcept { return std::size_t{0}; }
     };
     device_geometry geometry() const noexcept { return {}; }
     result<>        read(extent, std::span<std::byte>) noexcept { return success(); }

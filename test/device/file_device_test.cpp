@@ -37,7 +37,9 @@ struct test_file {
         if (options.bytes == 0) options.bytes = 1U << 20U;
         return file_device::open(path.c_str(), options);
     }
-    result<file_device> open(file_device_options options = {}) const { return file_device::open(path.c_str(), options); }
+    result<file_device> open(file_device_options options = {}) const {
+        return file_device::open(path.c_str(), options);
+    }
     std::string path;
 };
 
@@ -48,9 +50,9 @@ void moves_bytes_of_any_alignment(file_device& device) {
         for (const std::uint64_t blocks : {1U, 3U, 40U}) {
             const auto             bytes = static_cast<std::size_t>(bytes_of({blocks}, size));
             std::vector<std::byte> space(bytes + 8192);
-            auto* const            base = space.data() + (4096 - reinterpret_cast<std::uintptr_t>(space.data()) % 4096) % 4096;
-            const auto             memory = std::span{base + shift, bytes};
-            const auto             wanted = pattern(bytes, static_cast<unsigned>(shift + blocks));
+            auto* const base   = space.data() + (4096 - reinterpret_cast<std::uintptr_t>(space.data()) % 4096) % 4096;
+            const auto  memory = std::span{base + shift, bytes};
+            const auto  wanted = pattern(bytes, static_cast<unsigned>(shift + blocks));
             std::copy(wanted.begin(), wanted.end(), memory.begin());
             ASSERT_TRUE(device.write({{2}, {blocks}}, memory));
             std::fill(memory.begin(), memory.end(), std::byte{0});
@@ -85,15 +87,18 @@ TEST(FileDevice, WorksOnAMemoryFileSystemWhateverItsDirectTransfersAre) {
 }
 
 TEST(FileDevice, FallsBackWhereTheFileSystemHasNoDirectTransfersAndSaysSo) {
-    const char* const path = "/sys/kernel/mm/transparent_hugepage/enabled";  // a page long for stat, some bytes for read
+    const char* const path =
+        "/sys/kernel/mm/transparent_hugepage/enabled";  // a page long for stat, some bytes for read
     if (::access(path, R_OK) != 0) GTEST_SKIP() << "no " << path;
     auto device = file_device::open(path, {.block_bytes = 512, .read_only = true, .lock = false});
     ASSERT_TRUE(device);
     EXPECT_EQ(device.value().direct(), direct_state::not_supported);
-    const auto forced = file_device::open(path, {.block_bytes = 512, .read_only = true, .direct = direct_io::on, .lock = false});
+    const auto forced =
+        file_device::open(path, {.block_bytes = 512, .read_only = true, .direct = direct_io::on, .lock = false});
     EXPECT_EQ(forced.error().code, errc::invalid_argument);
     std::vector<std::byte> block(512);
-    EXPECT_EQ(device.value().read({{0}, {1}}, block).error().code, errc::device_failed) << "no part of a block is an answer";
+    EXPECT_EQ(device.value().read({{0}, {1}}, block).error().code, errc::device_failed)
+        << "no part of a block is an answer";
 }
 
 TEST(FileDevice, CreateGivesWholeBlocksAndKeepsAFileThatHasBytes) {
@@ -213,7 +218,8 @@ TEST(FileDevice, SeveralThreadsMayUseItWithMemoryThatNeedsTheBuffer) {
     for (auto& thread : threads) thread.join();
 }
 
-/// The system's calls, spoiled by plan: each step is a number of bytes to allow, or a negative errno. Then all is well again.
+/// The system's calls, spoiled by plan: each step is a number of bytes to allow, or a negative errno. Then all is well
+/// again.
 struct spoiled_calls {
     static inline std::vector<long> plan;
     static inline long              repeat = 0;  // an errno for every call behind the plan
@@ -262,7 +268,8 @@ struct SpoiledFileDevice : testing::TestWithParam<direct_io> {
 
     spoiled_device open() {
         spoiled_calls::set({});
-        return spoiled_device::open(file.path.c_str(), {.direct = GetParam(), .create = true, .bytes = 4096 * 16}).value();
+        return spoiled_device::open(file.path.c_str(), {.direct = GetParam(), .create = true, .bytes = 4096 * 16})
+            .value();
     }
 };
 INSTANTIATE_TEST_SUITE_P(Direct, SpoiledFileDevice, testing::Values(direct_io::off, direct_io::automatic));
@@ -284,7 +291,8 @@ TEST_P(SpoiledFileDevice, GoesOnAfterInterruptionsAndShortTransfers) {
 TEST_P(SpoiledFileDevice, GivesUpWhenInterruptionsNeverEnd) {
     for (const long code : {-EINTR, -EAGAIN}) {
         spoiled_calls::set({}, code);
-        EXPECT_EQ(device.read({{1}, {4}}, seen).error(), (error{errc::device_failed, {1}, static_cast<std::int32_t>(-code)}));
+        EXPECT_EQ(device.read({{1}, {4}}, seen).error(),
+                  (error{errc::device_failed, {1}, static_cast<std::int32_t>(-code)}));
     }
     spoiled_calls::set({}, -EINTR);
     EXPECT_EQ(device.sync().error().os_code, EINTR);
@@ -301,7 +309,8 @@ TEST_P(SpoiledFileDevice, CarriesTheSystemsCodeAndTheBlock) {
     spoiled_calls::set({-EIO});
     EXPECT_EQ(device.trim({{5}, {1}}).error(), (error{errc::device_failed, {5}, EIO}));
     spoiled_calls::set({0});
-    EXPECT_EQ(device.write({{6}, {4}}, wanted).error(), (error{errc::device_failed, {6}, EIO})) << "a write that moves nothing";
+    EXPECT_EQ(device.write({{6}, {4}}, wanted).error(), (error{errc::device_failed, {6}, EIO}))
+        << "a write that moves nothing";
 }
 
 TEST_P(SpoiledFileDevice, ATrimThatTheSystemLacksDoesNothing) {
@@ -315,14 +324,17 @@ TEST_P(SpoiledFileDevice, ATrimThatTheSystemLacksDoesNothing) {
 /// A loop device over a file, where the test may make one.
 struct loop_device {
     explicit loop_device(const std::string& backing, const char* sector) {
-        const auto  command = "losetup --sector-size " + std::string{sector} + " --find --show " + backing + " 2>/dev/null";
-        FILE* const output  = ::popen(command.c_str(), "r");
+        const auto command =
+            "losetup --sector-size " + std::string{sector} + " --find --show " + backing + " 2>/dev/null";
+        FILE* const output = ::popen(command.c_str(), "r");
         char        line[64]{};
-        if (output != nullptr && std::fgets(line, sizeof line, output) != nullptr) path = std::string{line, std::strcspn(line, "\n")};
+        if (output != nullptr && std::fgets(line, sizeof line, output) != nullptr)
+            path = std::string{line, std::strcspn(line, "\n")};
         if (output != nullptr) ::pclose(output);
     }
     ~loop_device() {
-        if (!path.empty() && std::system(("losetup --detach " + path).c_str()) != 0) ADD_FAILURE() << "left behind: " << path;
+        if (!path.empty() && std::system(("losetup --detach " + path).c_str()) != 0)
+            ADD_FAILURE() << "left behind: " << path;
     }
     std::string path;
 };
@@ -364,7 +376,8 @@ TEST(FileDevice, BlocksBelowTheSectorOfTheMediumUseThePageCache) {
 }
 
 TEST(FileDevice, SaysInWordsWhatBecameOfDirectTransfers) {
-    for (const auto state : {direct_state::in_use, direct_state::not_asked, direct_state::not_supported, direct_state::block_too_small}) {
+    for (const auto state :
+         {direct_state::in_use, direct_state::not_asked, direct_state::not_supported, direct_state::block_too_small}) {
         EXPECT_GT(std::strlen(message(state)), 10U);
     }
 }

@@ -53,7 +53,7 @@ TEST(MemoryDevice, TrimKeepsTheBytes) {
 
 TEST(MemoryDevice, LentBytesAreUsedInPlaceAndAPartOfABlockIsLeftOut) {
     alignas(8) std::array<std::byte, 512 * 3 + 100> bytes{};
-    auto device = memory_device::lend(bytes, {512}).value();
+    auto                                            device = memory_device::lend(bytes, {512}).value();
     EXPECT_EQ(device.geometry().blocks.value, 3U);
     ASSERT_TRUE(device.write({{2}, {1}}, pattern(512, 7)));
     EXPECT_EQ(bytes[1024], std::byte{7});

@@ -13,11 +13,11 @@ namespace {
 using namespace ashlar;
 
 struct TransferBatch : testing::Test {
-    memory_device                 memory = memory_device::create({512}, {64}).value();
-    faulty_device<memory_device>  device{memory};
-    queue_of<decltype(device)>    queue = open_queue_of(device, {.depth = 4}).value();
-    std::array<transfer, 6>       slots{};
-    std::vector<std::byte>        bytes = std::vector<std::byte>(64 * 512);
+    memory_device                memory = memory_device::create({512}, {64}).value();
+    faulty_device<memory_device> device{memory};
+    queue_of<decltype(device)>   queue = open_queue_of(device, {.depth = 4}).value();
+    std::array<transfer, 6>      slots{};
+    std::vector<std::byte>       bytes = std::vector<std::byte>(64 * 512);
 
     TransferBatch() {
         for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(i / 512 + 1);
@@ -79,7 +79,9 @@ struct broken_queue {
     std::size_t         depth() const noexcept { return 2; }
     std::size_t         in_flight() const noexcept { return waiting; }
     void                submit(transfer&) noexcept { ++waiting; }
-    result<std::size_t> complete(std::span<transfer*>, std::size_t) noexcept { return error{errc::device_failed, {}, EBADF}; }
+    result<std::size_t> complete(std::span<transfer*>, std::size_t) noexcept {
+        return error{errc::device_failed, {}, EBADF};
+    }
 };
 static_assert(TransferQueue<broken_queue>);
 

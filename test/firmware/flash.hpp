@@ -25,16 +25,19 @@ struct flash_device {
         if (!ashlar::transfer_fits(geometry(), e, in.size())) return ashlar::error{ashlar::errc::out_of_range, e.first};
         for (std::uint32_t i = 0; i < e.count.value; ++i) {
             const auto sector = static_cast<std::uint32_t>(e.first.value) + i;
-            if (!flash_read(sector, in.data() + i * sector_bytes)) return ashlar::error{ashlar::errc::device_failed, {sector}};
+            if (!flash_read(sector, in.data() + i * sector_bytes))
+                return ashlar::error{ashlar::errc::device_failed, {sector}};
         }
         return ashlar::success();
     }
 
     [[nodiscard]] ashlar::result<> write(ashlar::extent e, std::span<const std::byte> out) noexcept {
-        if (!ashlar::transfer_fits(geometry(), e, out.size())) return ashlar::error{ashlar::errc::out_of_range, e.first};
+        if (!ashlar::transfer_fits(geometry(), e, out.size()))
+            return ashlar::error{ashlar::errc::out_of_range, e.first};
         for (std::uint32_t i = 0; i < e.count.value; ++i) {
             const auto sector = static_cast<std::uint32_t>(e.first.value) + i;
-            if (!flash_program(sector, out.data() + i * sector_bytes)) return ashlar::error{ashlar::errc::device_failed, {sector}};
+            if (!flash_program(sector, out.data() + i * sector_bytes))
+                return ashlar::error{ashlar::errc::device_failed, {sector}};
         }
         return ashlar::success();
     }

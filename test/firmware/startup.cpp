@@ -11,9 +11,7 @@ extern std::uint32_t data_begin, data_end, data_image, bss_begin, bss_end, stack
 int main();
 
 [[noreturn]] void halt() {
-    for (;;) {
-        __asm volatile("wfi");
-    }
+    for (;;) { __asm volatile("wfi"); }
 }
 
 [[noreturn]] void reset_handler() {

@@ -41,7 +41,8 @@ TEST(Anchor, ItsBytesStandWhereTheFormatSays) {
     EXPECT_EQ(u32(4), 0U);
     const std::uint64_t fields[] = {7, 3, 20, 25, 22, 9, 0x1122'3344'5566'7788, 100, 10, 1234, 5678, 21};
     for (std::size_t i = 0; i < std::size(fields); ++i) EXPECT_EQ(u64(8 + 8 * i), fields[i]) << i;
-    EXPECT_TRUE(std::all_of(frame.begin() + 104, frame.begin() + 4080, [](std::byte one) { return one == std::byte{0}; }));
+    EXPECT_TRUE(
+        std::all_of(frame.begin() + 104, frame.begin() + 4080, [](std::byte one) { return one == std::byte{0}; }));
     EXPECT_EQ(std::string(reinterpret_cast<const char*>(frame.data()) + 4080, 4), "ANCH");
     EXPECT_EQ(u32(4084), 7U);
     EXPECT_EQ(u64(4088), xxh64(std::span{frame}.first(4088), identity_seed(volume(), {tag::anchor, 0, 2})));

@@ -68,17 +68,17 @@ TEST(GroupRecord, RecordsOfTheTableFollowTheTotalsAndNeverReachTheTrailer) {
 }
 
 TEST(GroupRecord, ComesBackAsItWas) {
-    group_summary summary      = empty_group(1000);
-    summary.free               = 700;
-    summary.runs               = {1, 0, 0, 0, 0, 0, 0, 2, 1};
-    summary.largest            = 443;
-    summary.tail               = 128;
-    summary.head               = 1;
-    summary.trimmed            = 699;
-    summary.bitmap_written     = true;
-    summary.trimmed_written    = true;
-    summary.checksums_written  = 0x8000'0000'0000'0001;
-    const auto decoded = decode_group(encode_group(summary), 1000);
+    group_summary summary     = empty_group(1000);
+    summary.free              = 700;
+    summary.runs              = {1, 0, 0, 0, 0, 0, 0, 2, 1};
+    summary.largest           = 443;
+    summary.tail              = 128;
+    summary.head              = 1;
+    summary.trimmed           = 699;
+    summary.bitmap_written    = true;
+    summary.trimmed_written   = true;
+    summary.checksums_written = 0x8000'0000'0000'0001;
+    const auto decoded        = decode_group(encode_group(summary), 1000);
     ASSERT_TRUE(decoded.has_value());
     EXPECT_EQ(*decoded, summary);
     EXPECT_TRUE(decode_group(encode_group(empty_group(32'640)), 32'640).has_value());
@@ -87,7 +87,7 @@ TEST(GroupRecord, ComesBackAsItWas) {
 TEST(GroupRecord, ThatContradictsItselfIsRefused) {
     const auto good    = empty_group(1000);
     const auto refused = [&](auto change) {
-        group_summary bad = good;
+        group_summary bad  = good;
         bad.bitmap_written = true;
         change(bad);
         return !decode_group(encode_group(bad), 1000).has_value();
@@ -102,7 +102,10 @@ TEST(GroupRecord, ThatContradictsItselfIsRefused) {
     EXPECT_TRUE(refused([](group_summary& s) { s.trimmed = 1001; }));
     EXPECT_TRUE(refused([](group_summary& s) { s.runs[0] = 1000; }));
     EXPECT_TRUE(refused([](group_summary& s) { s.runs = {}; }));
-    EXPECT_TRUE(refused([](group_summary& s) { s = {}; s.bitmap_written = false; }));
+    EXPECT_TRUE(refused([](group_summary& s) {
+        s                = {};
+        s.bitmap_written = false;
+    }));
     auto record  = encode_group(good);
     record.flags = 4;
     EXPECT_FALSE(decode_group(record, 1000).has_value());
@@ -111,7 +114,8 @@ TEST(GroupRecord, ThatContradictsItselfIsRefused) {
 
 TEST(VolumeTotals, ComeBackAsTheyWereAndImpossibleOnesAreRefused) {
     volume_totals totals;
-    totals.free = 5, totals.objects = 3, totals.records_high_water = 4, totals.dying_head = 9, totals.generation_counter = 77;
+    totals.free = 5, totals.objects = 3, totals.records_high_water = 4, totals.dying_head = 9,
+    totals.generation_counter = 77;
     totals.allocated_extents = 6, totals.objects_with_data = 2, totals.trimmed = 4;
     totals.runs[3] = 0xFFFF'FFFF, totals.extents[10] = 8;
     const auto decoded = decode_totals(encode_totals(totals), {100});
@@ -129,9 +133,9 @@ TEST(GroupBitmap, WordsAndBytesAgreeAndBitsPastTheEndAreSetInMemoryOnly) {
         std::vector<bitmap_word> words(62);
         std::vector<bool>        model(blocks);
         for (int step = 0; step < 40; ++step) {
-            const auto first = static_cast<std::uint32_t>(random() % blocks);
-            const auto count = static_cast<std::uint32_t>(1 + random() % (blocks - first));
-            const bool set   = random() % 2 != 0;
+            const auto first   = static_cast<std::uint32_t>(random() % blocks);
+            const auto count   = static_cast<std::uint32_t>(1 + random() % (blocks - first));
+            const bool set     = random() % 2 != 0;
             const auto touched = bytes_of_run({first, count});
             write_run(std::span{bytes}.subspan(touched.offset, touched.length), {first, count}, set);
             for (std::uint32_t i = first; i < first + count; ++i) model[i] = set;

@@ -78,7 +78,7 @@ TEST(ObjectRecord, LeavesBytesOfFeaturesAlone) {
 
 TEST(ObjectRecord, ThatIsNotInUseIsAnEmptyObject) {
     const std::vector<std::byte> record(object_record_bytes, std::byte{0});
-    const auto decoded = decode_object(record, 2).value();
+    const auto                   decoded = decode_object(record, 2).value();
     EXPECT_FALSE(decoded.in_use);
     EXPECT_FALSE(static_cast<bool>(decoded.id));
 }
@@ -96,10 +96,21 @@ TEST(ObjectRecord, ThatContradictsItselfIsRefused) {
     EXPECT_EQ(with([](object_state& o) { o.next_dying = {1}; }), errc::damaged);
     EXPECT_EQ(with([](object_state& o) { o.map.height = tree_height_max + 1; }), errc::damaged);
     EXPECT_EQ(with([](object_state& o) { o.map.height = 1; }), errc::damaged) << "a tree without a root";
-    EXPECT_EQ(with([](object_state& o) { store_entry(o.map.entries.data(), {6, 100, 2, 0}); }), errc::damaged) << "out of order";
-    EXPECT_EQ(with([](object_state& o) { store_entry(o.map.entries.data(), {4, 100, 2, 0}); }), errc::damaged) << "overlap";
+    EXPECT_EQ(with([](object_state& o) {
+                  store_entry(o.map.entries.data(), {6, 100, 2, 0});
+              }),
+              errc::damaged)
+        << "out of order";
+    EXPECT_EQ(with([](object_state& o) {
+                  store_entry(o.map.entries.data(), {4, 100, 2, 0});
+              }),
+              errc::damaged)
+        << "overlap";
     EXPECT_EQ(with([](object_state& o) { store_entry(o.map.entries.data(), {0, ~0ULL, 2, 0}); }), errc::damaged);
-    EXPECT_EQ(with([](object_state& o) { store_entry(o.map.entries.data(), {0, 100, 2, extent_flag::shared}); }), errc::unsupported);
+    EXPECT_EQ(with([](object_state& o) {
+                  store_entry(o.map.entries.data(), {0, 100, 2, extent_flag::shared});
+              }),
+              errc::unsupported);
     auto record = encoded(small_object());
     store_little<std::uint64_t>(record.data() + 24, 3);
     EXPECT_EQ(refusal(record), errc::damaged) << "more extents than fit";
@@ -112,7 +123,8 @@ TEST(ObjectRecord, OfAnyBytesGivesAResultOrAnError) {
     std::mt19937_64 random{51};
     for (int i = 0; i < 20'000; ++i) {
         auto record = encoded(small_object());
-        for (auto flips = 1 + random() % 4; flips > 0; --flips) record[random() % record.size()] = static_cast<std::byte>(random());
+        for (auto flips = 1 + random() % 4; flips > 0; --flips)
+            record[random() % record.size()] = static_cast<std::byte>(random());
         const auto decoded = decode_object(record, 2);
         if (!decoded.has_value() || !decoded.value().in_use) continue;
         ASSERT_LE(decoded.value().map.height, tree_height_max);

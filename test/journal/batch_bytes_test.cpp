@@ -18,10 +18,11 @@ TEST(BatchBytes, TheyStandWhereTheFormatSays) {
     batch.entries.push_back({0, 0xABCD, 12, pattern(5, 4)});
     ASSERT_TRUE(commit(device, journal.journal, batch));
 
-    const auto bytes = std::span<const std::byte>{device.bytes()}.subspan(byte_offset(shape.place().ring.first, shape.size()) + 512, 512);
-    const auto u16   = [&](std::size_t at) { return load_little<std::uint16_t>(bytes.data() + at); };
-    const auto u32   = [&](std::size_t at) { return load_little<std::uint32_t>(bytes.data() + at); };
-    const auto u64   = [&](std::size_t at) { return load_little<std::uint64_t>(bytes.data() + at); };
+    const auto bytes = std::span<const std::byte>{device.bytes()}.subspan(
+        byte_offset(shape.place().ring.first, shape.size()) + 512, 512);
+    const auto             u16 = [&](std::size_t at) { return load_little<std::uint16_t>(bytes.data() + at); };
+    const auto             u32 = [&](std::size_t at) { return load_little<std::uint32_t>(bytes.data() + at); };
+    const auto             u64 = [&](std::size_t at) { return load_little<std::uint64_t>(bytes.data() + at); };
     std::vector<std::byte> text(32);
     std::copy_n(shape.place().volume.begin(), 16, text.begin());
     text[16]        = std::byte{1};  // epoch

@@ -17,13 +17,16 @@ TEST(JournalConformance, TheRingJournalKeepsEveryPromiseAtEveryBlockSize) {
 /// Loses the tail that it is asked to keep.
 struct forgetful_journal : ring_journal {
     template <BlockDevice D>
-    result<> anchor(D& device, sequence, anchor_totals totals) noexcept { return ring_journal::anchor(device, next(), totals); }
+    result<> anchor(D& device, sequence, anchor_totals totals) noexcept {
+        return ring_journal::anchor(device, next(), totals);
+    }
 };
 /// Hands out entries that are not whole.
 struct clipping_journal : ring_journal {
     template <BlockDevice D, class Sink>
     result<> replay(D& device, Sink& sink) noexcept {
-        auto clipped = [&](sequence s, block_index target, std::uint32_t offset, std::span<const std::byte> bytes) noexcept {
+        auto clipped = [&](sequence s, block_index target, std::uint32_t offset,
+                           std::span<const std::byte> bytes) noexcept {
             return sink(s, target, offset, bytes.first(bytes.size() - 1));
         };
         return ring_journal::replay(device, clipped);
@@ -32,7 +35,9 @@ struct clipping_journal : ring_journal {
 /// Writes although it was told not to.
 struct eager_journal : ring_journal {
     template <BlockDevice D, class Data>
-    result<recovery_report> recover(D& device, Data& data, bool) noexcept { return ring_journal::recover(device, data, false); }
+    result<recovery_report> recover(D& device, Data& data, bool) noexcept {
+        return ring_journal::recover(device, data, false);
+    }
 };
 /// Never looks at the data.
 struct trusting_journal : ring_journal {

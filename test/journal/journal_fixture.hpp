@@ -25,18 +25,21 @@ struct journal_shape {
     std::uint64_t data_blocks = 16;
     std::size_t   memory      = 0;  ///< 0: the least.
 
-    [[nodiscard]] block_size size() const { return {block_bytes}; }
+    [[nodiscard]] block_size    size() const { return {block_bytes}; }
     [[nodiscard]] std::uint32_t frame() const { return block_bytes < 4096 ? 4096 : block_bytes; }
     [[nodiscard]] std::uint64_t frame_blocks() const { return frame() / block_bytes; }
-    [[nodiscard]] block_index data_first() const { return {10 * frame_blocks() + ring_blocks}; }
-    [[nodiscard]] block_count blocks() const { return {data_first().value + data_blocks}; }
+    [[nodiscard]] block_index   data_first() const { return {10 * frame_blocks() + ring_blocks}; }
+    [[nodiscard]] block_count   blocks() const { return {data_first().value + data_blocks}; }
     [[nodiscard]] journal_place place() const {
-        return {{{10 * frame_blocks()}, {ring_blocks}}, {2 * frame_blocks()}, {6 * frame_blocks()}, frame(), test_volume()};
+        return {
+            {{10 * frame_blocks()}, {ring_blocks}}, {2 * frame_blocks()}, {6 * frame_blocks()}, frame(), test_volume()};
     }
     [[nodiscard]] std::size_t staging() const { return memory != 0 ? memory : ring_journal::staging_bytes(size()); }
 };
 
-inline memory_device make_device(const journal_shape& shape) { return memory_device::create(shape.size(), shape.blocks()).value(); }
+inline memory_device make_device(const journal_shape& shape) {
+    return memory_device::create(shape.size(), shape.blocks()).value();
+}
 
 /// A journal with memory of its own.
 struct attached_journal {
@@ -52,7 +55,7 @@ struct attached_journal {
 using block_bytes = std::vector<std::byte>;
 
 inline block_bytes pattern(std::size_t bytes, std::uint64_t seed) {
-    block_bytes made(bytes);
+    block_bytes   made(bytes);
     std::uint64_t x = seed * 0x9E37'79B9'7F4A'7C15U + 1;
     for (auto& one : made) {
         x ^= x << 13U;
@@ -74,9 +77,10 @@ struct logged_entry {
 /// Collects what replay hands out.
 struct entry_log {
     std::vector<logged_entry> entries;
-    result<> operator()(sequence s, block_index target, std::uint32_t offset, std::span<const std::byte> bytes) noexcept {
-        entries.push_back({s.value, target.value, offset, {bytes.begin(), bytes.end()}});
-        return success();
+    result<>                  operator()(sequence s, block_index target, std::uint32_t offset,
+                        std::span<const std::byte> bytes) noexcept {
+                         entries.push_back({s.value, target.value, offset, {bytes.begin(), bytes.end()}});
+                         return success();
     }
 };
 
@@ -103,7 +107,7 @@ struct data_on {
 
 /// One batch as a test means it.
 struct planned_batch {
-    std::vector<logged_entry> entries;  ///< Their sequence is filled in by `write_batch`.
+    std::vector<logged_entry>                          entries;  ///< Their sequence is filled in by `write_batch`.
     std::vector<std::pair<std::uint64_t, block_bytes>> data;
 
     [[nodiscard]] batch_shape shape() const {
@@ -116,7 +120,9 @@ struct planned_batch {
 };
 
 inline planned_batch small_batch(std::uint64_t seed, std::size_t bytes = 100) {
-    return {{{0, 1000 + seed, bytes > 4000 ? 0U : 16U, pattern(bytes, seed)}, {0, 1000 + seed, 496, pattern(16, seed + 1)}}, {}};
+    return {
+        {{0, 1000 + seed, bytes > 4000 ? 0U : 16U, pattern(bytes, seed)}, {0, 1000 + seed, 496, pattern(16, seed + 1)}},
+        {}};
 }
 
 /// Data, then the batch; neither synced nor acknowledged.
@@ -125,7 +131,9 @@ result<sequence> write_batch(D& device, ring_journal& journal, const planned_bat
     for (const auto& [block, bytes] : batch.data) { BOOST_OUTCOME_TRY(device.write({{block}, {1}}, bytes)); }
     BOOST_OUTCOME_TRY(journal.begin(device, batch.shape()));
     for (const auto& [block, bytes] : batch.data) { BOOST_OUTCOME_TRY(journal.data(device, {block}, xxh64(bytes, 0))); }
-    for (const auto& one : batch.entries) { BOOST_OUTCOME_TRY(journal.entry(device, {one.target}, one.offset, one.bytes)); }
+    for (const auto& one : batch.entries) {
+        BOOST_OUTCOME_TRY(journal.entry(device, {one.target}, one.offset, one.bytes));
+    }
     return journal.seal(device);
 }
 

@@ -14,7 +14,7 @@ using cut_device = power_cut_device<memory_device>;
 
 /// What a run did until the power went: all that recovery may and must find.
 struct world {
-    std::vector<planned_batch> issued;            // Batch n is number n - 1.
+    std::vector<planned_batch> issued;  // Batch n is number n - 1.
     std::uint64_t              acknowledged = 0;
     std::uint64_t              tail_wanted  = 1;  // Of the last anchor that was tried.
     std::uint64_t              anchors      = 0;
@@ -23,10 +23,11 @@ struct world {
 
 planned_batch random_batch(random_bits& random, const journal_shape& shape, std::uint64_t number) {
     planned_batch batch;
-    const auto entries = 1 + random.next() % 4;
+    const auto    entries = 1 + random.next() % 4;
     for (std::uint64_t i = 0; i < entries; ++i) {
         const auto bytes = random.next() % 5 == 0 ? 600 : random.next() % 120;
-        batch.entries.push_back({0, random.next() % 5000, static_cast<std::uint32_t>(random.next() % 400), pattern(bytes, number * 100 + i)});
+        batch.entries.push_back({0, random.next() % 5000, static_cast<std::uint32_t>(random.next() % 400),
+                                 pattern(bytes, number * 100 + i)});
     }
     // A data block comes back only after eight batches: the one that used it before is confirmed by then.
     for (std::uint64_t i = 0; i < random.next() % 3; ++i) {
@@ -38,7 +39,8 @@ planned_batch random_batch(random_bits& random, const journal_shape& shape, std:
 
 /// Commits random batches and anchors whenever the ring is short, as a store does; ends early when the device fails.
 template <BlockDevice D>
-result<> run_scenario(D& device, ring_journal& journal, const journal_shape& shape, std::uint64_t batches, world& seen) {
+result<> run_scenario(D& device, ring_journal& journal, const journal_shape& shape, std::uint64_t batches,
+                      world& seen) {
     random_bits random{42};
     for (std::uint64_t i = 0; i < batches; ++i) {
         const auto number = journal.next().value;
@@ -141,17 +143,17 @@ TEST_P(RingJournalCrash, EveryCutAtEveryWriteKeepsAcknowledgedHistoryAlsoWhenRec
         attached_journal formatted{shape};
         ASSERT_TRUE(formatted->format(inner, {}));
     }
-    memory_device    recovered = make_device(shape);
-    memory_device    nested    = make_device(shape);
-    memory_device    third     = make_device(shape);
-    cut_device       device{inner};
-    cut_device       recovering{nested};
-    std::uint64_t    states = 0, nested_states = 0;
-    block_bytes      image(recovered.bytes().size());
+    memory_device recovered = make_device(shape);
+    memory_device nested    = make_device(shape);
+    memory_device third     = make_device(shape);
+    cut_device    device{inner};
+    cut_device    recovering{nested};
+    std::uint64_t states = 0, nested_states = 0;
+    block_bytes   image(recovered.bytes().size());
     for (std::uint64_t write = 1;; ++write) {
         device.reset();
-        world            seen;
-        attached_journal journal{shape};
+        world               seen;
+        attached_journal    journal{shape};
         data_on<cut_device> data{device};
         ASSERT_TRUE(journal->recover(device, data, false));
         device.cut_after(write);
@@ -169,18 +171,21 @@ TEST_P(RingJournalCrash, EveryCutAtEveryWriteKeepsAcknowledgedHistoryAlsoWhenRec
             const auto       found = recover_and_check(recovered, after, seen);
             ++states;
 
-            // What a recovery decided is as good as acknowledged: for a recovery after it, and for the life that goes on.
+            // What a recovery decided is as good as acknowledged: for a recovery after it, and for the life that goes
+            // on.
             world more = seen;
             more.issued.resize(found.report.last.value);
             more.acknowledged = found.report.last.value;
-            if (i % 3 == write % 3) nested_states += cut_recovery_everywhere(image, shape, more, found, recovering, third);
+            if (i % 3 == write % 3)
+                nested_states += cut_recovery_everywhere(image, shape, more, found, recovering, third);
             ASSERT_TRUE(run_scenario(recovered, after.journal, shape, 3, more));
             attached_journal last{shape};
             recover_and_check(recovered, last, more);
             ASSERT_FALSE(HasFailure()) << "cut after write " << write << ", choice " << i;
         }
     }
-    std::printf("crash states: %llu, cut recoveries: %llu\n", static_cast<unsigned long long>(states), static_cast<unsigned long long>(nested_states));
+    std::printf("crash states: %llu, cut recoveries: %llu\n", static_cast<unsigned long long>(states),
+                static_cast<unsigned long long>(nested_states));
 }
 
 TEST(RingJournalFormat, FormattingAgainUnderTheSameIdLeavesNoHistory) {

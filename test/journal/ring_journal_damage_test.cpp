@@ -50,7 +50,9 @@ class RingJournalDamage : public ::testing::TestWithParam<std::uint32_t> {
         entries.erase(entries.begin(), entries.begin() + 2);  // Batch 1 is home.
         copy_image(device, image);
     }
-    std::byte& ring_byte(std::uint64_t at) { return device.bytes()[byte_offset(shape.place().ring.first, shape.size()) + at]; }
+    std::byte& ring_byte(std::uint64_t at) {
+        return device.bytes()[byte_offset(shape.place().ring.first, shape.size()) + at];
+    }
     std::byte& anchor_byte(unsigned copy, std::size_t at) {
         const auto place = shape.place();
         return device.bytes()[byte_offset(copy == 0 ? place.anchor_first : place.anchor_second, shape.size()) + at];
@@ -114,11 +116,11 @@ TEST_P(RingJournalDamage, ADamagedAnchorIsWrittenAgainByTheNextRecovery) {
 
 TEST_P(RingJournalDamage, AnUnreadableAnchorIsHarmlessWhileTheOtherIsValid) {
     struct one_bad {
-        memory_device& inner;
-        block_index    bad[2];
+        memory_device&  inner;
+        block_index     bad[2];
         device_geometry geometry() const noexcept { return inner.geometry(); }
-        result<> read(extent e, std::span<std::byte> in) noexcept {
-            if (e.contains(bad[0]) || e.contains(bad[1])) return error{errc::device_failed, e.first};
+        result<>        read(extent e, std::span<std::byte> in) noexcept {
+                   if (e.contains(bad[0]) || e.contains(bad[1])) return error{errc::device_failed, e.first};
             return inner.read(e, in);
         }
         result<> write(extent e, std::span<const std::byte> out) noexcept { return inner.write(e, out); }
@@ -135,7 +137,7 @@ TEST_P(RingJournalDamage, AnUnreadableAnchorIsHarmlessWhileTheOtherIsValid) {
 }
 
 TEST_P(RingJournalDamage, ABatchWhoseDataNeverArrivedIsCutAndNeverComesBack) {
-    block_bytes lost(GetParam());
+    block_bytes  lost(GetParam());
     const extent block{{shape.data_first().value + 4}, {1}};
     ASSERT_TRUE(device.read(block, lost));
     ASSERT_TRUE(device.write(block, pattern(GetParam(), 999)));
@@ -160,7 +162,8 @@ TEST_P(RingJournalDamage, ABatchWhoseDataNeverArrivedIsCutAndNeverComesBack) {
 }
 
 TEST_P(RingJournalDamage, DataOfConfirmedBatchesIsNotAskedFor) {
-    for (std::uint64_t i = 1; i <= 3; ++i) ASSERT_TRUE(device.write({{shape.data_first().value + i}, {1}}, pattern(GetParam(), 999)));
+    for (std::uint64_t i = 1; i <= 3; ++i)
+        ASSERT_TRUE(device.write({{shape.data_first().value + i}, {1}}, pattern(GetParam(), 999)));
     EXPECT_EQ(ask(device, shape, true), whole()) << "its blocks may have had other owners since";
 }
 
@@ -221,12 +224,12 @@ TEST_P(RingJournalDamage, AMissingBatchThatTheAnchorConfirmsIsDamageEvenWhereNoL
 struct killed_device {
     power_cut_device<memory_device>& inner;
     std::uint64_t                    left;
-    device_geometry geometry() const noexcept { return inner.geometry(); }
-    result<> read(extent e, std::span<std::byte> in) noexcept { return inner.read(e, in); }
-    result<> write(extent e, std::span<const std::byte> out) noexcept {
-        if (left == 0) return error{errc::device_failed};
+    device_geometry                  geometry() const noexcept { return inner.geometry(); }
+    result<>                         read(extent e, std::span<std::byte> in) noexcept { return inner.read(e, in); }
+    result<>                         write(extent e, std::span<const std::byte> out) noexcept {
+                                if (left == 0) return error{errc::device_failed};
         --left;
-        return inner.write(e, out);
+                                return inner.write(e, out);
     }
     result<> sync() noexcept { return left == 0 ? result<>{errc::device_failed} : inner.sync(); }
     result<> trim(extent) noexcept { return success(); }
@@ -241,7 +244,7 @@ TEST_P(RingJournalDamage, AKilledProcessLeavesUnsyncedWritesThatACutInsideRecove
             std::uint64_t acknowledged = 4;
             std::uint64_t issued       = 4;
             {
-                attached_journal       journal{shape};
+                attached_journal                         journal{shape};
                 data_on<power_cut_device<memory_device>> data{power};
                 ASSERT_TRUE(journal->recover(power, data, false));
                 killed_device mortal{power, kill};
@@ -253,14 +256,15 @@ TEST_P(RingJournalDamage, AKilledProcessLeavesUnsyncedWritesThatACutInsideRecove
                 }
             }
             power.cut_after(cut);
-            attached_journal journal{shape};
+            attached_journal                         journal{shape};
             data_on<power_cut_device<memory_device>> data{power};
             if (journal->recover(power, data, false)) break;
             for (std::uint64_t seed = 0; seed < 8; ++seed) {
                 const auto keep = seed == 0 ? unsynced::none : seed == 1 ? unsynced::all : unsynced::some_sectors;
                 power.crash_image({keep, 0, seed}, image.bytes());
                 const auto found = ask(image, shape, false);
-                ASSERT_EQ(found.failure, std::nullopt) << "killed after write " << kill << ", cut after " << cut << ", seed " << seed;
+                ASSERT_EQ(found.failure, std::nullopt)
+                    << "killed after write " << kill << ", cut after " << cut << ", seed " << seed;
                 ASSERT_GE(found.last, acknowledged);
                 ASSERT_LE(found.last, issued);
                 ++states;
@@ -272,13 +276,13 @@ TEST_P(RingJournalDamage, AKilledProcessLeavesUnsyncedWritesThatACutInsideRecove
 
 /// Reads one leg, writes both.
 struct mirror {
-    memory_device& read_leg;
-    memory_device& other_leg;
+    memory_device&  read_leg;
+    memory_device&  other_leg;
     device_geometry geometry() const noexcept { return read_leg.geometry(); }
-    result<> read(extent e, std::span<std::byte> in) noexcept { return read_leg.read(e, in); }
-    result<> write(extent e, std::span<const std::byte> out) noexcept {
-        BOOST_OUTCOME_TRY(read_leg.write(e, out));
-        return other_leg.write(e, out);
+    result<>        read(extent e, std::span<std::byte> in) noexcept { return read_leg.read(e, in); }
+    result<>        write(extent e, std::span<const std::byte> out) noexcept {
+               BOOST_OUTCOME_TRY(read_leg.write(e, out));
+               return other_leg.write(e, out);
     }
     result<> sync() noexcept { return success(); }
     result<> trim(extent) noexcept { return success(); }
@@ -304,21 +308,24 @@ TEST_P(RingJournalDamage, WhatRecoveryReadFromOneLegOfAMirrorStandsOnBothAfterwa
     EXPECT_EQ(opened->last(), sequence{5});
     const auto expected = replayed(device, opened.journal);
     EXPECT_EQ(expected.size(), 4U);
-    EXPECT_TRUE(std::equal(device.bytes().begin(), device.bytes().end(), other.bytes().begin())) << "both legs are the same";
+    EXPECT_TRUE(std::equal(device.bytes().begin(), device.bytes().end(), other.bytes().begin()))
+        << "both legs are the same";
     EXPECT_EQ(ask(other, shape, false).entries, expected);
 }
 
-/// From its `turns`-th read on it answers one bit of a block wrongly: the other leg of a mirror, or a cache that was dropped.
+/// From its `turns`-th read on it answers one bit of a block wrongly: the other leg of a mirror, or a cache that was
+/// dropped.
 struct fickle_device {
-    memory_device& inner;
-    block_index    block;
-    std::size_t    byte;
-    std::uint64_t  turns;
-    std::uint64_t  reads = 0;
+    memory_device&  inner;
+    block_index     block;
+    std::size_t     byte;
+    std::uint64_t   turns;
+    std::uint64_t   reads = 0;
     device_geometry geometry() const noexcept { return inner.geometry(); }
-    result<> read(extent e, std::span<std::byte> in) noexcept {
-        BOOST_OUTCOME_TRY(inner.read(e, in));
-        if (++reads >= turns && e.contains(block)) in[bytes_of(block - e.first, geometry().size) + byte] ^= std::byte{4};
+    result<>        read(extent e, std::span<std::byte> in) noexcept {
+               BOOST_OUTCOME_TRY(inner.read(e, in));
+               if (++reads >= turns && e.contains(block))
+            in[bytes_of(block - e.first, geometry().size) + byte] ^= std::byte{4};
         return success();
     }
     result<> write(extent e, std::span<const std::byte> out) noexcept { return inner.write(e, out); }
@@ -350,9 +357,33 @@ TEST_P(RingJournalDamage, AReadThatChangesItsAnswerDuringRecoveryIsNotAccepted) 
 
 // ---- hostile images: every hash is right, the numbers are not ----
 
-constexpr std::uint64_t extremes[] = {0, 1, 2, 5, 23, 24, 27, 28, 79, 80, 107, 108, 511, 512, 4095, 4096, 4097, 65536, 0x7FFF'FFFF, 0xFFFF'FFFF,
-                                      0x1'0000'0000, 0x7FFF'FFFF'FFFF'FFFE, 0x7FFF'FFFF'FFFF'FFFF, 0x8000'0000'0000'0000, 0xFFFF'FFFF'FFFF'FF00,
-                                      0xFFFF'FFFF'FFFF'FFFE, 0xFFFF'FFFF'FFFF'FFFF};
+constexpr std::uint64_t extremes[] = {0,
+                                      1,
+                                      2,
+                                      5,
+                                      23,
+                                      24,
+                                      27,
+                                      28,
+                                      79,
+                                      80,
+                                      107,
+                                      108,
+                                      511,
+                                      512,
+                                      4095,
+                                      4096,
+                                      4097,
+                                      65536,
+                                      0x7FFF'FFFF,
+                                      0xFFFF'FFFF,
+                                      0x1'0000'0000,
+                                      0x7FFF'FFFF'FFFF'FFFE,
+                                      0x7FFF'FFFF'FFFF'FFFF,
+                                      0x8000'0000'0000'0000,
+                                      0xFFFF'FFFF'FFFF'FF00,
+                                      0xFFFF'FFFF'FFFF'FFFE,
+                                      0xFFFF'FFFF'FFFF'FFFF};
 
 /// A batch with one list item and two entries, in which a test can lie anywhere before the hashes are made.
 struct crafted_batch {
@@ -360,7 +391,7 @@ struct crafted_batch {
     std::vector<batch_data_item>    list{1};
     std::vector<journal_entry_head> heads{2};
     journal_marker                  commit;
-    std::size_t                     carried = 40;     ///< Bytes that follow each head, whatever it says.
+    std::size_t                     carried    = 40;  ///< Bytes that follow each head, whatever it says.
     std::uint64_t                   item_error = 0;   ///< Added to the hash of each entry.
     std::optional<journal_marker>   completion;       ///< Its hash is the error to add to the right one.
     volume_id                       seed_volume = test_volume();
@@ -428,7 +459,8 @@ class RingJournalHostile : public ::testing::Test {
         result<bool> matches(block_index, std::uint64_t) noexcept { return true; }
         result<>     repeat(block_index) noexcept { return success(); }
     };
-    /// The last batch that recovery finds, or nothing where it refuses. Afterwards the journal must work or refuse, too.
+    /// The last batch that recovery finds, or nothing where it refuses. Afterwards the journal must work or refuse,
+    /// too.
     std::optional<std::uint64_t> recovered(memory_device& from) {
         std::optional<std::uint64_t> last;
         for (const bool read_only : {true, false}) {
@@ -450,7 +482,9 @@ class RingJournalHostile : public ::testing::Test {
         copy_image(image, device);
         const auto bytes = batch.sealed(sealed_for);
         EXPECT_TRUE(bytes.size() <= 23 * 512);
-        std::copy(bytes.begin(), bytes.end(), device.bytes().begin() + static_cast<std::ptrdiff_t>(byte_offset(shape.place().ring.first, shape.size()) + 512));
+        std::copy(bytes.begin(), bytes.end(),
+                  device.bytes().begin() +
+                      static_cast<std::ptrdiff_t>(byte_offset(shape.place().ring.first, shape.size()) + 512));
         return recovered(device);
     }
 
@@ -464,33 +498,35 @@ TEST_F(RingJournalHostile, ACraftedBatchWithoutALieCounts) { EXPECT_EQ(recovered
 
 TEST_F(RingJournalHostile, AnyNumberInAHeaderIsCheckedEvenUnderARightHash) {
     for (const auto lie : extremes) {
-        const auto small = static_cast<std::uint32_t>(lie);
+        const auto    small = static_cast<std::uint32_t>(lie);
         crafted_batch b{2, 1, chain};
         b.header.length = lie;
         if (lie != batch_bytes(1, 2, 80, false)) { EXPECT_EQ(recovered_with(b), 1U) << "length " << lie; }
-        b = {2, 1, chain};
+        b                = {2, 1, chain};
         b.header.entries = small;
         if (small != 2) { EXPECT_EQ(recovered_with(b), 1U) << "entries " << small; }
-        b = {2, 1, chain};
+        b             = {2, 1, chain};
         b.header.data = small;
         if (small != 1) { EXPECT_EQ(recovered_with(b), 1U) << "data " << small; }
-        b = {2, 1, chain};
+        b              = {2, 1, chain};
         b.header.epoch = lie;
         if (lie != 1) { EXPECT_EQ(recovered_with(b), 1U) << "epoch " << lie; }
-        b = {2, 1, chain};
+        b                 = {2, 1, chain};
         b.header.previous = lie;
         EXPECT_EQ(recovered_with(b), 1U) << "previous " << lie;
-        b = {2, 1, chain};
+        b              = {2, 1, chain};
         b.header.flags = static_cast<std::uint16_t>(lie);
         if (static_cast<std::uint16_t>(lie) != 0) { EXPECT_EQ(recovered_with(b), 1U) << "flags " << lie; }
-        b = {2, 1, chain};
+        b                     = {2, 1, chain};
         b.header.acknowledged = lie;
         if (lie > 1) { EXPECT_EQ(recovered_with(b), 1U) << "acknowledged " << lie; }
-        b = {2, 1, chain};
+        b                 = {2, 1, chain};
         b.header.sequence = lie;
         if (lie < 2) { EXPECT_EQ(recovered_with(b), 1U) << "sequence " << lie; }
         b.header.acknowledged = lie - 1;
-        if (lie > 2) { EXPECT_EQ(recovered_with(b), std::nullopt) << "a later batch says that the missing one was acknowledged"; }
+        if (lie > 2) {
+            EXPECT_EQ(recovered_with(b), std::nullopt) << "a later batch says that the missing one was acknowledged";
+        }
     }
 }
 
@@ -501,23 +537,23 @@ TEST_F(RingJournalHostile, AnyNumberInAnEntryOrMarkerIsCheckedEvenUnderARightHas
             crafted_batch b{2, 1, chain};
             b.heads[which].length = small;
             if (small != 40) { EXPECT_EQ(recovered_with(b), 1U) << "entry length " << small; }
-            b = {2, 1, chain};
+            b                     = {2, 1, chain};
             b.heads[which].offset = small;
             EXPECT_EQ(recovered_with(b), small <= 4096 - 40 ? 2U : 1U) << "entry offset " << small;
-            b = {2, 1, chain};
+            b                     = {2, 1, chain};
             b.heads[which].target = lie;
             EXPECT_EQ(recovered_with(b), lie < commit_marker_target ? 2U : 1U) << "entry target " << lie;
         }
         crafted_batch b{2, 1, chain};
         b.commit.target = lie;
         if (lie != commit_marker_target) { EXPECT_EQ(recovered_with(b), 1U) << "marker " << lie; }
-        b = {2, 1, chain};
+        b                 = {2, 1, chain};
         b.commit.sequence = lie;
         if (lie != 2) { EXPECT_EQ(recovered_with(b), 1U) << "marker's sequence " << lie; }
-        b = {2, 1, chain};
+        b                = {2, 1, chain};
         b.commit.entries = small;
         if (small != 2) { EXPECT_EQ(recovered_with(b), 1U) << "marker's entries " << small; }
-        b = {2, 1, chain};
+        b               = {2, 1, chain};
         b.list[0].block = lie;
         EXPECT_EQ(recovered_with(b), 2U) << "whether a listed block exists is for the reader of data to say";
     }
@@ -546,9 +582,11 @@ TEST_F(RingJournalHostile, AnEntryThatReachesOverTheEndOfTheRingIsNotFollowed) {
 
 TEST_F(RingJournalHostile, AnAnchorWhoseRingLiesOutsideOrOverAnAnchorIsInvalid) {
     const auto place = shape.place();
-    const auto good  = decode_anchor(std::span{image.bytes()}.subspan(byte_offset(place.anchor_first, shape.size()), 4096), place.volume);
+    const auto good  = decode_anchor(
+         std::span{image.bytes()}.subspan(byte_offset(place.anchor_first, shape.size()), 4096), place.volume);
     ASSERT_TRUE(good);
-    for (const std::uint64_t first : {device.geometry().blocks.value - 23, std::uint64_t{0} - 8, place.anchor_first.value, place.anchor_second.value - 23}) {
+    for (const std::uint64_t first : {device.geometry().blocks.value - 23, std::uint64_t{0} - 8,
+                                      place.anchor_first.value, place.anchor_second.value - 23}) {
         auto lie       = *good;
         lie.ring_first = first;
         copy_image(image, device);
@@ -578,7 +616,7 @@ TEST_F(RingJournalHostile, AnEntryWithAWrongHashIsNoEntryEvenInABatchWithARightO
 
 TEST_F(RingJournalHostile, AMissingCompletionMarkerIsNoticed) {
     crafted_batch b{2, 1, chain};
-    b.header.flags  = batch_has_completion;
+    b.header.flags = batch_has_completion;
     EXPECT_EQ(recovered_with(b), 1U);
     b.header.length = b.header.length + marker_bytes;
     EXPECT_EQ(recovered_with(b), 1U);
@@ -586,8 +624,8 @@ TEST_F(RingJournalHostile, AMissingCompletionMarkerIsNoticed) {
 
 TEST_F(RingJournalHostile, ACompletionMarkerIsCheckedFieldByField) {
     journal_marker good;
-    good.target   = completion_marker_target;
-    good.sequence = 1;
+    good.target     = completion_marker_target;
+    good.sequence   = 1;
     const auto with = [&](const journal_marker& marker) {
         crafted_batch b{2, 1, chain};
         b.header.flags  = batch_has_completion;
@@ -635,10 +673,12 @@ TEST_F(RingJournalHostile, AnyNumberInAnAnchorGivesAResultOrAnError) {
         }
         recovered(device) ? ++accepted : ++refused;
     };
-    using field = le_u64 anchor_content::*;
-    constexpr field fields[] = {&anchor_content::generation, &anchor_content::epoch, &anchor_content::first, &anchor_content::confirmed, &anchor_content::tail,
-                                &anchor_content::tail_position, &anchor_content::tail_chain, &anchor_content::ring_first, &anchor_content::ring_blocks,
-                                &anchor_content::free_blocks, &anchor_content::modified, &anchor_content::checkpoint};
+    using field                   = le_u64 anchor_content::*;
+    constexpr field      fields[] = {
+             &anchor_content::generation,  &anchor_content::epoch,      &anchor_content::first,
+             &anchor_content::confirmed,   &anchor_content::tail,       &anchor_content::tail_position,
+             &anchor_content::tail_chain,  &anchor_content::ring_first, &anchor_content::ring_blocks,
+             &anchor_content::free_blocks, &anchor_content::modified,   &anchor_content::checkpoint};
     for (const auto one : fields) {
         for (const auto value : extremes) {
             auto lie = *good;
@@ -648,7 +688,8 @@ TEST_F(RingJournalHostile, AnyNumberInAnAnchorGivesAResultOrAnError) {
     }
     for (int round = 0; round < 3000; ++round) {
         auto lie = *good;
-        for (int i = 0; i < 3; ++i) lie.*fields[random.next() % std::size(fields)] = extremes[random.next() % std::size(extremes)];
+        for (int i = 0; i < 3; ++i)
+            lie.*fields[random.next() % std::size(fields)] = extremes[random.next() % std::size(extremes)];
         plant(lie);
     }
     EXPECT_GT(refused, 500U);
@@ -659,7 +700,8 @@ TEST_F(RingJournalHostile, RandomBytesInTheRingNeverCount) {
     random_bits random{9};
     for (int round = 0; round < 500; ++round) {
         copy_image(image, device);
-        const auto ring = std::span{device.bytes()}.subspan(byte_offset(shape.place().ring.first, shape.size()), shape.ring_blocks * 512);
+        const auto ring = std::span{device.bytes()}.subspan(byte_offset(shape.place().ring.first, shape.size()),
+                                                            shape.ring_blocks * 512);
         const auto from = 512 + random.next() % (ring.size() - 600);
         random.fill(ring.subspan(from, 1 + random.next() % (ring.size() - from)));
         EXPECT_EQ(recovered(device), 1U);

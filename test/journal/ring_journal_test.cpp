@@ -103,7 +103,8 @@ TEST(RingJournalRing, MissingAcknowledgedBatchIsDamageAndSaysWhere) {
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error(), (error{errc::damaged, where}));
     EXPECT_FALSE(opened->begin(device, small_batch(9).shape()));
-    EXPECT_TRUE(std::equal(before.begin(), before.end(), device.bytes().begin())) << "nothing is written to a damaged volume";
+    EXPECT_TRUE(std::equal(before.begin(), before.end(), device.bytes().begin()))
+        << "nothing is written to a damaged volume";
 
     attached_journal reader{shape};
     const auto       seen = reader->recover(device, data, true);
@@ -134,7 +135,8 @@ TEST(RingJournalRing, TheSameOperationsGiveTheSameBytesWhateverMemoryIsLent) {
         const journal_shape shape{.block_bytes = 512, .ring_blocks = 24, .data_blocks = 16, .memory = memory};
         auto                device = make_device(shape);
         attached_journal    journal{shape};
-        for (auto& one : journal.memory) one = static_cast<std::byte>(memory + 3);  // What was in the memory must not matter.
+        for (auto& one : journal.memory)
+            one = static_cast<std::byte>(memory + 3);  // What was in the memory must not matter.
         ASSERT_TRUE(journal->format(device, {}));
         for (std::uint64_t i = 1; i <= 12; ++i) {
             if (journal->room().value < 12) { ASSERT_TRUE(journal->anchor(device, journal->next(), {i, i})); }
@@ -155,7 +157,8 @@ TEST(RingJournalRing, TheRestOfABatchsLastBlockIsZero) {
     const auto at = bytes_of(journal->capacity() - journal->room(), shape.size());
     ASSERT_TRUE(commit(device, journal.journal, small_batch(2)));
     const auto used = batch_bytes(0, 2, 116, false);
-    const auto rest = std::span{device.bytes()}.subspan(byte_offset(shape.place().ring.first, shape.size()) + at + used, 512 - used);
+    const auto rest =
+        std::span{device.bytes()}.subspan(byte_offset(shape.place().ring.first, shape.size()) + at + used, 512 - used);
     EXPECT_TRUE(std::all_of(rest.begin(), rest.end(), [](std::byte one) { return one == std::byte{0}; }));
 }
 
@@ -165,9 +168,7 @@ TEST(RingJournalRing, AFullRingRefusesABatchAndStaysUsable) {
     attached_journal    journal{shape};
     ASSERT_TRUE(journal->format(device, {}));
     std::uint64_t batches = 0;
-    while (journal->room().value > 0) {
-        ASSERT_TRUE(commit(device, journal.journal, small_batch(++batches)));
-    }
+    while (journal->room().value > 0) { ASSERT_TRUE(commit(device, journal.journal, small_batch(++batches))); }
     EXPECT_EQ(batches, shape.ring_blocks) << "every block of the ring can be used";
     const auto refused = journal->begin(device, small_batch(1).shape());
     ASSERT_FALSE(refused);
@@ -237,8 +238,10 @@ TEST(RingJournalRing, BadPlacesAndTooLittleMemoryAreRefused) {
     ring_journal           journal;
     EXPECT_FALSE(journal.format(device, {})) << "before attach";
     EXPECT_EQ(journal.attach(shape.place(), {1000}, memory).error().code, errc::invalid_argument);
-    EXPECT_EQ(journal.attach(shape.place(), {8192}, memory).error().code, errc::invalid_argument) << "a frame of another size";
-    EXPECT_EQ(journal.attach(shape.place(), shape.size(), std::span{memory}.first(100)).error().code, errc::workspace_too_small);
+    EXPECT_EQ(journal.attach(shape.place(), {8192}, memory).error().code, errc::invalid_argument)
+        << "a frame of another size";
+    EXPECT_EQ(journal.attach(shape.place(), shape.size(), std::span{memory}.first(100)).error().code,
+              errc::workspace_too_small);
 
     auto place       = shape.place();
     place.ring.count = {5};
@@ -265,7 +268,7 @@ TEST(RingJournalRing, AFailureOfAnyWriteOrSyncEndsWritingUntilRecovery) {
                 device.fail(kind, nth);
                 device.failing_writes(leave);
                 std::uint64_t acknowledged = 0, issued = 0;
-                const auto ran = [&]() -> result<> {
+                const auto    ran = [&]() -> result<> {
                     for (std::uint64_t i = 1; i <= 4; ++i) {
                         issued = i;
                         BOOST_OUTCOME_TRY(commit(device, journal.journal, small_batch(i, 4000)));
@@ -282,9 +285,9 @@ TEST(RingJournalRing, AFailureOfAnyWriteOrSyncEndsWritingUntilRecovery) {
                 EXPECT_EQ(device.calls(transfer_kind::write), writes);
                 EXPECT_EQ(device.calls(transfer_kind::sync), syncs);
 
-                attached_journal               opened{shape};
+                attached_journal                      opened{shape};
                 data_on<faulty_device<memory_device>> data{device};
-                const auto                     report = opened->recover(device, data, false);
+                const auto                            report = opened->recover(device, data, false);
                 ASSERT_TRUE(report);
                 EXPECT_GE(report.value().last.value, acknowledged);
                 EXPECT_LE(report.value().last.value, issued);
@@ -356,7 +359,9 @@ TEST(RingJournalRing, ABatchSaysWhatIsHomeAfterAnAnchorMovedTheTail) {
     attached_journal    journal{shape};
     ASSERT_TRUE(journal->format(device, {}));
     const auto has_completion = [&](std::uint64_t block) {
-        return load_struct<batch_header>(std::span{device.bytes()}.subspan(byte_offset(shape.place().ring.first, shape.size()) + block * 512)).flags == batch_has_completion;
+        return load_struct<batch_header>(
+                   std::span{device.bytes()}.subspan(byte_offset(shape.place().ring.first, shape.size()) + block * 512))
+                   .flags == batch_has_completion;
     };
     ASSERT_TRUE(commit(device, journal.journal, small_batch(1)));
     ASSERT_TRUE(journal->anchor(device, {2}, {}));
@@ -366,7 +371,8 @@ TEST(RingJournalRing, ABatchSaysWhatIsHomeAfterAnAnchorMovedTheTail) {
     EXPECT_FALSE(has_completion(0));
     EXPECT_TRUE(has_completion(1));
     EXPECT_FALSE(has_completion(2)) << "the second anchor moved nothing";
-    const auto marker = load_struct<journal_marker>(std::span{device.bytes()}.subspan(byte_offset(shape.place().ring.first, shape.size()) + 512 + batch_header_bytes));
+    const auto marker = load_struct<journal_marker>(std::span{device.bytes()}.subspan(
+        byte_offset(shape.place().ring.first, shape.size()) + 512 + batch_header_bytes));
     EXPECT_EQ(marker.target, completion_marker_target);
     EXPECT_EQ(marker.sequence, 1U);
 }

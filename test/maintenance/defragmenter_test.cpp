@@ -37,7 +37,9 @@ template <class Defragmenter>
 struct rig {
     explicit rig(const defrag_options& options, auto... rest)
         : memory(Defragmenter::memory_bytes(options, {fake_host::block_bytes})),
-          worker{Defragmenter::create(options, {fake_host::block_bytes}, memory, threshold_policy{.extents_min = options.extents_min}, rest...).value()} {}
+          worker{Defragmenter::create(options, {fake_host::block_bytes}, memory,
+                                      threshold_policy{.extents_min = options.extents_min}, rest...)
+                     .value()} {}
 
     /// Steps until the pass is over, passing time when told to wait.
     progress finish(fake_host& host, step_budget budget = {}) {
@@ -64,12 +66,13 @@ fake_host scattered(std::uint64_t objects = 4, std::uint64_t pieces = 6) {
     return host;
 }
 
-// ---- what a pass does ------------------------------------------------------------------------------------------------
+// ---- what a pass does
+// ------------------------------------------------------------------------------------------------
 
 TEST(Defragmenter, PutsObjectsTogetherAndKeepsTheirContent) {
-    auto host = scattered();
+    auto         host = scattered();
     rig<untimed> r{plain()};
-    const auto said = r.finish(host);
+    const auto   said = r.finish(host);
     EXPECT_FALSE(said.reasons.has(stop_reason::nothing_to_gain));
     for (std::uint64_t o = 1; o <= 4; ++o) EXPECT_EQ(host.pieces(o), 1U);
     EXPECT_EQ(host.broken(), "");
@@ -110,7 +113,7 @@ TEST(Defragmenter, StopsWhenNothingIsToBeGained) {
 }
 
 TEST(Defragmenter, AnEmptyVolumeHasNothingToGain) {
-    fake_host host{64};
+    fake_host    host{64};
     rig<untimed> r{plain()};
     EXPECT_EQ(r.worker.step(host, {}).reasons, stop_reason::finished | stop_reason::nothing_to_gain);
     EXPECT_EQ(r.worker.last_cycle(), defrag_cycle_result{});
@@ -119,11 +122,11 @@ TEST(Defragmenter, AnEmptyVolumeHasNothingToGain) {
 TEST(Defragmenter, WorksOnlyAboveItsThreshold) {
     auto host = scattered(1);
     for (std::uint64_t o = 0; o < 9; ++o) host.add(100 + o, 0, 900 + o, 1);
-    auto options = plain();
+    auto options                 = plain();
     options.compact_free_extents = false;
     options.threshold_permille   = 101;
     rig<untimed> idle{options};
-    fake_host compact = host;
+    fake_host    compact = host;
     for (auto run : compact.free_runs()) {  // one free run: only objects could pass the threshold
         if (run != compact.free_runs().back()) compact.add(1000 + run.first.value, 0, run.first.value, run.count.value);
     }
@@ -138,7 +141,7 @@ TEST(Defragmenter, WorksOnlyAboveItsThreshold) {
 TEST(Defragmenter, LeavesObjectsWithFewerPiecesThanExtentsMin) {
     auto host = scattered(2, 4);
     for (std::uint64_t i = 0; i < 5; ++i) host.add(9, i, 500 + 3 * i, 1);
-    auto options = plain();
+    auto options                 = plain();
     options.extents_min          = 5;
     options.compact_free_extents = false;
     rig<untimed> r{options};
@@ -150,7 +153,7 @@ TEST(Defragmenter, LeavesObjectsWithFewerPiecesThanExtentsMin) {
 TEST(Defragmenter, MovesTheBestCandidateFirst) {
     auto host = scattered(1, 3);
     for (std::uint64_t i = 0; i < 12; ++i) host.add(5, i, 500 + 3 * i, 1);
-    auto options = plain();
+    auto options                 = plain();
     options.compact_free_extents = false;
     options.priority             = defrag_intensity::low;
     rig<untimed> r{options};
@@ -160,8 +163,8 @@ TEST(Defragmenter, MovesTheBestCandidateFirst) {
 }
 
 TEST(Defragmenter, GoesOnWithTheCursorWhenItsWindowIsSpent) {
-    auto host = scattered(30, 4);
-    auto options = plain();
+    auto host              = scattered(30, 4);
+    auto options           = plain();
     options.candidates_max = 3;
     rig<untimed> r{options};
     r.finish(host);
@@ -172,7 +175,7 @@ TEST(Defragmenter, MergesFreeRunsByMovingWhatStandsBetweenThem) {
     fake_host host{200};
     for (std::uint64_t o = 0; o < 5; ++o) host.add(o + 1, 0, 20 * o + 10, 3);
     host.add(9, 0, 110, 80);
-    const auto before = host.energy();
+    const auto   before = host.energy();
     rig<untimed> r{plain()};
     r.worker.start_merging();
     r.finish(host);
@@ -184,21 +187,22 @@ TEST(Defragmenter, MergesFreeRunsByMovingWhatStandsBetweenThem) {
 }
 
 TEST(Defragmenter, StartMergingMovesNoRanges) {
-    auto host = scattered(3, 4);
+    auto         host = scattered(3, 4);
     rig<untimed> r{plain()};
     r.worker.start_merging();
     r.finish(host);
     EXPECT_EQ(r.worker.lifetime().extents_saved, 0U);
 }
 
-// ---- groups ----------------------------------------------------------------------------------------------------------
+// ---- groups
+// ----------------------------------------------------------------------------------------------------------
 
 TEST(Defragmenter, ACycleOnAGroupTouchesOnlyWhatHasAPieceInIt) {
     fake_host host{400, 100};
     for (std::uint64_t o = 0; o < 4; ++o) {
         for (std::uint64_t i = 0; i < 5; ++i) host.add(o + 1, i, o * 100 + 3 + i * 4, 1);
     }
-    auto options = plain();
+    auto options                 = plain();
     options.compact_free_extents = false;
     rig<untimed> r{options};
     r.worker.start_cycle(2);
@@ -209,7 +213,7 @@ TEST(Defragmenter, ACycleOnAGroupTouchesOnlyWhatHasAPieceInIt) {
 }
 
 TEST(Defragmenter, AGroupThatDoesNotExistIsAnError) {
-    fake_host host{64};
+    fake_host    host{64};
     rig<untimed> r{plain()};
     r.worker.start_cycle(99);
     const auto said = r.worker.step(host, {});
@@ -218,12 +222,12 @@ TEST(Defragmenter, AGroupThatDoesNotExistIsAnError) {
 }
 
 TEST(Defragmenter, GroupsComeWorstFirstEachOnceAPassUntilNothingMoves) {
-    fake_host host{400, 100};
+    fake_host           host{400, 100};
     const std::uint64_t pieces[] = {3, 9, 6, 0};
     for (std::uint64_t o = 0; o < 4; ++o) {
         for (std::uint64_t i = 0; i < pieces[o]; ++i) host.add(o + 1, i, o * 100 + 3 + i * 10, 1);
     }
-    auto options = plain();
+    auto options                 = plain();
     options.compact_free_extents = false;
     options.priority             = defrag_intensity::low;
     rig<untimed> r{options};
@@ -245,7 +249,7 @@ TEST(GroupOrder, HandsOutEachGroupOnceHoweverSmallItsMemory) {
     fake_host host{1000, 10};
     for (std::uint64_t g = 0; g < 100; ++g) host.add(g + 1, 0, g * 10 + g % 8, 1);
     std::vector<ranked_group> memory(7);
-    group_order order{memory};
+    group_order               order{memory};
     order.begin();
     std::set<std::uint64_t> seen;
     for (;;) {
@@ -258,11 +262,12 @@ TEST(GroupOrder, HandsOutEachGroupOnceHoweverSmallItsMemory) {
     EXPECT_EQ(seen.size(), 100U);
 }
 
-// ---- budgets, rests and cycles ---------------------------------------------------------------------------------------
+// ---- budgets, rests and cycles
+// ---------------------------------------------------------------------------------------
 
 TEST(Defragmenter, NoStepCopiesMoreThanItsBudget) {
     for (std::uint64_t blocks = 1; blocks < 20; ++blocks) {
-        auto host = scattered();
+        auto         host = scattered();
         rig<untimed> r{plain()};
         for (bool done = false; !done;) {
             const auto before = host.blocks_written;
@@ -277,13 +282,14 @@ TEST(Defragmenter, NoStepCopiesMoreThanItsBudget) {
 }
 
 TEST(Defragmenter, ACycleMovesAtMostItsBlocksAndTheNextWaitsForItsTime) {
-    auto host = scattered(12, 6);  // 144 blocks
-    auto options = plain();
+    auto host                    = scattered(12, 6);  // 144 blocks
+    auto options                 = plain();
     options.cycle_blocks_max     = {40};
     options.compact_free_extents = false;
     rig<timed> r{options};
-    progress said;
-    do said = r.worker.step(host, {}); while (!said.reasons.has(stop_reason::throttled));
+    progress   said;
+    do said = r.worker.step(host, {});
+    while (!said.reasons.has(stop_reason::throttled));
     EXPECT_EQ(said.not_before.nanoseconds, 30 * nanoseconds_per_second);
     EXPECT_EQ(host.blocks_written, 36U) << "the fourth object does not fit";
     EXPECT_TRUE(r.worker.last_cycle().budget_exhausted);
@@ -297,8 +303,8 @@ TEST(Defragmenter, ACycleMovesAtMostItsBlocksAndTheNextWaitsForItsTime) {
 }
 
 TEST(Defragmenter, WithoutAClockACycleEndsTheStep) {
-    auto host = scattered(12, 6);
-    auto options = plain();
+    auto host                    = scattered(12, 6);
+    auto options                 = plain();
     options.cycle_blocks_max     = {40};
     options.compact_free_extents = false;
     rig<untimed> r{options};
@@ -309,13 +315,13 @@ TEST(Defragmenter, WithoutAClockACycleEndsTheStep) {
 }
 
 TEST(Defragmenter, AMoveThatRacesMakeTooDearForItsCycleIsUndone) {
-    auto host = scattered(1, 6);
-    auto options = plain();
+    auto host                    = scattered(1, 6);
+    auto options                 = plain();
     options.cycle_blocks_max     = {20};
     options.compact_free_extents = false;
     rig<untimed> r{options};
-    int races = 1;
-    host.on_flip = [&] {
+    int          races = 1;
+    host.on_flip       = [&] {
         if (races-- > 0) host.overwrite(1, 3);
     };
     r.finish(host);
@@ -330,12 +336,12 @@ TEST(Defragmenter, AMoveThatRacesMakeTooDearForItsCycleIsUndone) {
 TEST(Defragmenter, IntensitiesRestBetweenBatches) {
     EXPECT_EQ(pace_of(defrag_intensity::normal), (defrag_pace{5, milliseconds(50)}));
     EXPECT_EQ(pace_of(defrag_intensity::aggressive), (defrag_pace{10, milliseconds(10)}));
-    auto host = scattered(12, 6);
-    auto options = plain();
+    auto host                    = scattered(12, 6);
+    auto options                 = plain();
     options.compact_free_extents = false;
-    options.priority = defrag_intensity::medium;
+    options.priority             = defrag_intensity::medium;
     rig<timed> r{options};
-    auto said = r.worker.step(host, {.blocks_max = 1000});
+    auto       said = r.worker.step(host, {.blocks_max = 1000});
     EXPECT_TRUE(said.reasons.has(stop_reason::throttled));
     EXPECT_EQ(said.not_before.nanoseconds, 50'000'000U);
     EXPECT_EQ(host.flips, 5U) << "five extents share a sync";
@@ -347,25 +353,26 @@ TEST(Defragmenter, IntensitiesRestBetweenBatches) {
 }
 
 TEST(Defragmenter, LowIntensityRestsLongerNearTheEndOfACycle) {
-    auto host = scattered(2, 6);
-    auto options = plain();
+    auto host                    = scattered(2, 6);
+    auto options                 = plain();
     options.compact_free_extents = false;
     options.cycle_blocks_max     = {26};
-    options.priority = defrag_intensity::background;
+    options.priority             = defrag_intensity::background;
     rig<timed> r{options};
-    auto said = r.worker.step(host, {});
+    auto       said = r.worker.step(host, {});
     EXPECT_EQ(said.not_before.nanoseconds, 100'000'000U);
     r.worker.clock().time = said.not_before;
-    said = r.worker.step(host, {.blocks_max = 12});
+    said                  = r.worker.step(host, {.blocks_max = 12});
     EXPECT_EQ(said.not_before.nanoseconds, 210'000'000U) << "two blocks of 26 are left";
 }
 
 TEST(Defragmenter, HandsOnWhatTheThrottleSays) {
-    auto host = scattered(4, 8);
-    auto options = plain();
+    auto host                    = scattered(4, 8);
+    auto options                 = plain();
     options.compact_free_extents = false;
     options.chunk_bytes          = 4 * 4096;
-    rig<throttled> r{options, token_bucket{{.bytes_per_second = 16 * 1024, .bytes_in_flight_max = 16 * 1024, .burst = 16 * 1024}}};
+    rig<throttled> r{
+        options, token_bucket{{.bytes_per_second = 16 * 1024, .bytes_in_flight_max = 16 * 1024, .burst = 16 * 1024}}};
     auto said = r.worker.step(host, {});
     EXPECT_TRUE(said.reasons.has(stop_reason::throttled));
     EXPECT_GT(said.not_before.nanoseconds, 0U);
@@ -389,7 +396,8 @@ TEST(Defragmenter, BacksOffAfterAPassThatMovedNothing) {
     EXPECT_TRUE(r.worker.step(host, {}).reasons.has(stop_reason::finished)) << "who asks is served";
 }
 
-// ---- plan ------------------------------------------------------------------------------------------------------------
+// ---- plan
+// ------------------------------------------------------------------------------------------------------------
 
 void expect_within(std::uint64_t planned, std::uint64_t real, const char* what) {
     EXPECT_LE(planned, real + (real + 19) / 20) << what;
@@ -400,12 +408,12 @@ TEST(DefragPlan, ForeseesRangesWithinFivePercent) {
     for (std::uint64_t seed = 1; seed <= 10; ++seed) {
         fake_host host{20000};
         host.scatter(seed, 50, 14, 9, 9000);
-        auto options = plain();
+        auto options                 = plain();
         options.compact_free_extents = false;
         options.extents_min          = 5;
         rig<untimed> r{options};
-        const auto energy = host.energy();
-        const auto plan   = r.worker.plan(host).value();
+        const auto   energy = host.energy();
+        const auto   plan   = r.worker.plan(host).value();
         EXPECT_EQ(host.blocks_written, 0U);
         EXPECT_EQ(host.energy(), energy) << "a plan changes nothing";
         r.finish(host);
@@ -415,7 +423,8 @@ TEST(DefragPlan, ForeseesRangesWithinFivePercent) {
         expect_within(plan.bytes_written, real.bytes_moved, "bytes");
         expect_within(plan.extents_saved, real.extents_saved, "extents");
         expect_within(plan.extents_saved, energy.first - host.energy().first, "extents as the host counts them");
-        EXPECT_NEAR(plan.after.objects_permille, r.worker.last_cycle().after.objects_permille, plan.before.objects_permille / 20.0);
+        EXPECT_NEAR(plan.after.objects_permille, r.worker.last_cycle().after.objects_permille,
+                    plan.before.objects_permille / 20.0);
         EXPECT_EQ(plan.before, r.worker.last_cycle().before);
         EXPECT_EQ(plan.memory_bytes, r.memory.size());
         EXPECT_GT(plan.moves, 20U);
@@ -425,8 +434,8 @@ TEST(DefragPlan, ForeseesRangesWithinFivePercent) {
 TEST(DefragPlan, ForeseesMergesWithinFivePercent) {
     std::uint64_t planned = 0, real = 0, planned_blocks = 0, real_blocks = 0;
     for (std::uint64_t seed = 1; seed <= 5; ++seed) {
-        fake_host   host{60000};
-        random_bits random{seed};
+        fake_host     host{60000};
+        random_bits   random{seed};
         std::uint64_t at = 0;
         for (std::uint64_t owner = 1; at < 50000; ++owner) {
             at += 1 + random.below(400);
@@ -434,10 +443,10 @@ TEST(DefragPlan, ForeseesMergesWithinFivePercent) {
             host.add(owner, 0, at, count);
             at += count;
         }
-        auto options = plain();
+        auto options        = plain();
         options.chunk_bytes = 64 * 1024;  // room for the plan's targets
         rig<untimed> r{options};
-        const auto plan = r.worker.plan(host).value();
+        const auto   plan = r.worker.plan(host).value();
         EXPECT_EQ(host.broken(), "") << "what the plan reserved is free again";
         EXPECT_EQ(plan.moves, plan.merges);
         r.finish(host);
@@ -456,11 +465,11 @@ TEST(DefragPlan, ForeseesAPassOfBothKindsWithinFivePercent) {
     for (std::uint64_t seed = 1; seed <= 5; ++seed) {
         fake_host host{30000};
         host.scatter(seed, 40, 12, 9, 12000);
-        auto options = plain();
+        auto options        = plain();
         options.extents_min = 5;
         options.chunk_bytes = 64 * 1024;
         rig<untimed> r{options};
-        const auto plan = r.worker.plan(host).value();
+        const auto   plan = r.worker.plan(host).value();
         r.finish(host);
         planned += plan.blocks.value;
         real += r.worker.lifetime().blocks_moved.value;
@@ -471,8 +480,8 @@ TEST(DefragPlan, ForeseesAPassOfBothKindsWithinFivePercent) {
 }
 
 TEST(DefragPlan, ReckonsTimeFromRateRestsAndCycles) {
-    auto host = scattered(10, 6);  // 120 blocks of 512
-    auto options = plain();
+    auto host                    = scattered(10, 6);  // 120 blocks of 512
+    auto options                 = plain();
     options.compact_free_extents = false;
     options.bytes_per_second     = 6144;
     EXPECT_EQ(rig<untimed>{options}.worker.plan(host).value().time.nanoseconds, 10 * nanoseconds_per_second);
@@ -481,13 +490,13 @@ TEST(DefragPlan, ReckonsTimeFromRateRestsAndCycles) {
     options.cycle_blocks_max = {60};
     EXPECT_EQ(rig<untimed>{options}.worker.plan(host).value().time.nanoseconds, 60 * nanoseconds_per_second);
     options.verify_target = true;
-    const auto plan = rig<untimed>{options}.worker.plan(host).value();
+    const auto plan       = rig<untimed>{options}.worker.plan(host).value();
     EXPECT_EQ(plan.bytes_read, 2 * plan.bytes_written);
 }
 
 TEST(DefragPlan, MayBeAskedInTheMiddleOfAMove) {
-    auto host = scattered();
-    auto options = plain();
+    auto host                    = scattered();
+    auto options                 = plain();
     options.compact_free_extents = false;
     rig<untimed> r{options};
     (void)r.worker.step(host, {.blocks_max = 5});
@@ -502,19 +511,20 @@ TEST(DefragPlan, CountsWhatIsPinnedAndWhatHasNoRoom) {
     host.add(1, 0, 1, 1, true);
     host.add(1, 1, 10, 1, true);
     for (std::uint64_t i = 0; i < 22; ++i) host.add(2, i, 11 + 2 * i, 1);
-    auto options = plain();
+    auto options                 = plain();
     options.compact_free_extents = false;
-    const auto plan = rig<untimed>{options}.worker.plan(host).value();
+    const auto plan              = rig<untimed>{options}.worker.plan(host).value();
     EXPECT_EQ(plan.pinned, 1U);
     EXPECT_EQ(plan.without_room, 1U);
     EXPECT_EQ(plan.moves, 0U);
 }
 
-// ---- pause, cancel and what goes wrong -------------------------------------------------------------------------------
+// ---- pause, cancel and what goes wrong
+// -------------------------------------------------------------------------------
 
 TEST(Defragmenter, CanBePausedAndResumedAtEveryStep) {
     for (int stop = 0; stop < 60; ++stop) {
-        auto host = scattered();
+        auto         host = scattered();
         rig<untimed> r{plain()};
         for (int i = 0; i < stop; ++i) (void)r.worker.step(host, {.blocks_max = 1, .candidates_max = 5});
         r.worker.pause();
@@ -533,7 +543,7 @@ TEST(Defragmenter, CanBePausedAndResumedAtEveryStep) {
 
 TEST(Defragmenter, CanBeCancelledAtEveryStepAndTheNextRunGoesOn) {
     for (int stop = 0; stop < 60; ++stop) {
-        auto host = scattered();
+        auto         host = scattered();
         rig<untimed> r{plain()};
         for (int i = 0; i < stop; ++i) (void)r.worker.step(host, {.blocks_max = 1, .candidates_max = 5});
         r.worker.cancel();
@@ -547,8 +557,8 @@ TEST(Defragmenter, CanBeCancelledAtEveryStepAndTheNextRunGoesOn) {
 }
 
 TEST(Defragmenter, RecoverReleasesTheTargetAndKeepsTheFlips) {
-    auto host = scattered();
-    auto options = plain();
+    auto host                    = scattered();
+    auto options                 = plain();
     options.compact_free_extents = false;
     rig<untimed> r{options};
     (void)r.worker.step(host, {.blocks_max = 14});
@@ -559,12 +569,12 @@ TEST(Defragmenter, RecoverReleasesTheTargetAndKeepsTheFlips) {
 }
 
 TEST(Defragmenter, SkipsAndCountsWhatKeepsRacing) {
-    auto host = scattered(2);
-    auto options = plain();
+    auto host                    = scattered(2);
+    auto options                 = plain();
     options.compact_free_extents = false;
     rig<untimed> r{options};
-    int flips = 0;
-    host.on_flip = [&] {
+    int          flips = 0;
+    host.on_flip       = [&] {
         if (++flips <= 4) host.overwrite(1, 3);
     };
     EXPECT_TRUE(r.finish(host).reasons.has(stop_reason::raced));
@@ -580,23 +590,24 @@ TEST(Defragmenter, ReportsWhatIsPinnedAndNeverMovesIt) {
     host.add(1, 1, 20, 1, true);
     host.add(1, 2, 30, 1, true);
     rig<untimed> r{plain()};
-    const auto said = r.finish(host);
+    const auto   said = r.finish(host);
     EXPECT_TRUE(said.reasons.has(stop_reason::pinned));
     EXPECT_TRUE(said.reasons.has(stop_reason::nothing_to_gain));
     EXPECT_EQ(host.flips, 0U);
 }
 
 TEST(Defragmenter, SetsAsideWhatCannotBeRead) {
-    auto host = scattered(3);
-    auto options = plain();
-    options.compact_free_extents = false;
+    auto host                                                  = scattered(3);
+    auto options                                               = plain();
+    options.compact_free_extents                               = false;
     host.bad_reads[host.owners[2].map[3].physical.first.value] = 1'000'000;
     rig<untimed> r{options};
-    progress said;
-    error    failure;
+    progress     said;
+    error        failure;
     do {
         said = r.worker.step(host, {.blocks_max = 4});
-        if (said.reasons.has(stop_reason::device_error) && !said.reasons.has(stop_reason::finished)) failure = said.failure;
+        if (said.reasons.has(stop_reason::device_error) && !said.reasons.has(stop_reason::finished))
+            failure = said.failure;
     } while (!said.reasons.has(stop_reason::finished));
     EXPECT_TRUE(said.reasons.has(stop_reason::device_error));
     EXPECT_EQ(failure.where, host.owners[2].map[3].physical.first);
@@ -618,7 +629,7 @@ TEST(Defragmenter, SaysWhenNoFreeRunIsLongEnough) {
     fake_host host{40};
     for (std::uint64_t i = 0; i < 20; ++i) host.add(1, i, i * 2, 1);
     rig<untimed> r{plain()};
-    const auto said = r.finish(host);
+    const auto   said = r.finish(host);
     EXPECT_TRUE(said.reasons.has(stop_reason::no_contiguous_space));
     EXPECT_TRUE(said.reasons.has(stop_reason::nothing_to_gain));
     EXPECT_EQ(host.broken(), "");
@@ -632,10 +643,10 @@ TEST(Defragmenter, MakesABatchDurableWhenItsOldPlacesAreNeeded) {
     host.add(3, 0, 8, 2);
     host.add(4, 0, 16, 6);
     host.add(5, 0, 30, 2);
-    auto options = plain();
+    auto options                 = plain();
     options.compact_free_extents = false;
     rig<untimed> r{options};
-    const auto said = r.finish(host);
+    const auto   said = r.finish(host);
     EXPECT_FALSE(said.reasons.has(stop_reason::no_contiguous_space));
     EXPECT_EQ(host.pieces(1) + host.pieces(2), 2U);
     EXPECT_EQ(host.syncs, 2U);
@@ -643,7 +654,7 @@ TEST(Defragmenter, MakesABatchDurableWhenItsOldPlacesAreNeeded) {
 }
 
 TEST(Defragmenter, AFailedSyncEndsThePass) {
-    auto host = scattered();
+    auto         host = scattered();
     rig<untimed> r{plain()};
     host.sync_error = {errc::read_only, block_index{9}};
     const auto said = r.worker.step(host, {.blocks_max = 1000});
@@ -653,7 +664,7 @@ TEST(Defragmenter, AFailedSyncEndsThePass) {
 }
 
 TEST(Defragmenter, AHostThatCannotListItsCandidatesEndsThePass) {
-    auto host = scattered();
+    auto         host = scattered();
     rig<untimed> r{plain()};
     host.walk_error = {errc::damaged, block_index{4}};
     const auto said = r.worker.step(host, {});
@@ -662,33 +673,34 @@ TEST(Defragmenter, AHostThatCannotListItsCandidatesEndsThePass) {
     EXPECT_TRUE(r.worker.plan(host).has_error());
 }
 
-// ---- the rest --------------------------------------------------------------------------------------------------------
+// ---- the rest
+// --------------------------------------------------------------------------------------------------------
 
 TEST(Defragmenter, SaysHowFastAndHowLong) {
-    auto host = scattered(12, 6);
-    auto options = plain();
+    auto host                    = scattered(12, 6);
+    auto options                 = plain();
     options.compact_free_extents = false;
     options.priority             = defrag_intensity::low;
     rig<timed> r{options};
     (void)r.worker.step(host, {});
     r.worker.clock().time = {nanoseconds_per_second};
-    const auto said = r.worker.step(host, {});
+    const auto said       = r.worker.step(host, {});
     EXPECT_EQ(said.bytes_per_second, said.moved.value * fake_host::block_bytes);
     EXPECT_GT(said.total, said.done);
 }
 
 TEST(Defragmenter, RefusesMemoryThatIsTooSmall) {
-    const auto options = plain();
+    const auto             options = plain();
     std::vector<std::byte> memory(untimed::memory_bytes(options, {512}) / 2);
     EXPECT_EQ(untimed::create(options, {512}, memory).error().code, errc::workspace_too_small);
     EXPECT_EQ(untimed::create(options, {512}, {}).error().code, errc::workspace_too_small);
 }
 
 TEST(Defragmenter, WithoutAPolicyThereIsNothingToDo) {
-    auto host = scattered();
+    auto host  = scattered();
     using none = defragmenter<fake_host, no_defrag, no_throttle, no_clock>;
     std::vector<std::byte> memory(none::memory_bytes(plain(), {512}));
-    auto worker = none::create(plain(), {512}, memory).value();
+    auto                   worker = none::create(plain(), {512}, memory).value();
     EXPECT_EQ(worker.step(host, {}).reasons, stop_reason::finished | stop_reason::nothing_to_gain);
     EXPECT_EQ(host.calls, 0U);
 }
@@ -696,7 +708,7 @@ TEST(Defragmenter, WithoutAPolicyThereIsNothingToDo) {
 TEST(Defragmenter, TheSameVolumeGivesTheSameMoves) {
     fake_host one{3000};
     one.scatter(5, 60, 9, 7);
-    fake_host two = one;
+    fake_host    two = one;
     rig<untimed> first{plain()}, second{plain()};
     first.finish(one);
     second.finish(two, {.blocks_max = 3, .candidates_max = 7});
@@ -706,7 +718,7 @@ TEST(Defragmenter, TheSameVolumeGivesTheSameMoves) {
 
 TEST(SetAsideList, KeepsTheNewestWhenItIsFull) {
     std::vector<set_aside_range> memory(2);
-    set_aside_list list{memory};
+    set_aside_list               list{memory};
     for (std::uint64_t i = 1; i <= 3; ++i) list.add({{i}, {10}, {5}, {}});
     EXPECT_FALSE(list.holds({.owner = {1}, .first = {10}, .blocks = {1}}));
     EXPECT_TRUE(list.holds({.owner = {3}, .first = {14}, .blocks = {1}}));
@@ -717,8 +729,8 @@ TEST(SetAsideList, KeepsTheNewestWhenItIsFull) {
 
 TEST(CandidateHeap, HandsOutTheHighestRankFirstAndEqualOnesInTurn) {
     std::vector<ranked_candidate> memory(4);
-    candidate_heap heap{memory};
-    const std::uint64_t ranks[] = {5, 9, 5, 7};
+    candidate_heap                heap{memory};
+    const std::uint64_t           ranks[] = {5, 9, 5, 7};
     for (std::uint64_t i = 0; i < 4; ++i) EXPECT_TRUE(heap.push({.owner = {i + 1}}, ranks[i]));
     EXPECT_FALSE(heap.push({.owner = {9}}, 100));
     for (const std::uint64_t owner : {2U, 4U, 1U, 3U}) {

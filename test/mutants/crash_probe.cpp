@@ -11,10 +11,10 @@ namespace {
 
 /// How a life may end.
 struct endings {
-    std::uint64_t kill_percent     = 0;   ///< The process dies and the device keeps its cache.
-    std::uint64_t recovery_percent = 30;  ///< Recovery is cut too, up to three times.
-    std::uint64_t rot_percent      = 0;   ///< A data block of the newest acknowledged batch changes afterwards.
-    std::uint64_t writes_max       = 60;  ///< Of a life, until it ends.
+    std::uint64_t kill_percent     = 0;      ///< The process dies and the device keeps its cache.
+    std::uint64_t recovery_percent = 30;     ///< Recovery is cut too, up to three times.
+    std::uint64_t rot_percent      = 0;      ///< A data block of the newest acknowledged batch changes afterwards.
+    std::uint64_t writes_max       = 60;     ///< Of a life, until it ends.
     bool          ordered          = false;  ///< The order of the writes is watched.
     bool          moves            = false;  ///< Extents move between the operations.
 };
@@ -30,10 +30,11 @@ class mover {
 
     /// Begins a move, or goes on with one. Errors: those of the move, but for races and want of room.
     result<> step(crash_store& opened, object_id owner, random_bits& random) {
-        host_type host{opened.volume()};
+        host_type   host{opened.volume()};
         no_throttle throttle;
         if (!move_.active()) {
-            const move_request wanted{.owner = owner, .first = {random.below(8)}, .blocks = {1 + random.below(12)}, .window = {16}};
+            const move_request wanted{
+                .owner = owner, .first = {random.below(8)}, .blocks = {1 + random.below(12)}, .window = {16}};
             return judged(move_.begin(host, wanted));
         }
         return judged(move_.advance(host, throttle, no_clock{}, block_count{1 + random.below(2)}));
@@ -54,8 +55,16 @@ class mover {
 class lives {
   public:
     lives(const shape& s, const endings& how, std::uint64_t seed)
-        : shape_{s}, how_{how}, memory_{make(s)}, cut_{memory_}, checker_{cut_}, checked_{checker_}, bare_{cut_},
-          watch_{how.ordered ? static_cast<calls&>(checked_) : bare_}, random_{seed}, mover_{s.block_bytes} {
+        : shape_{s},
+          how_{how},
+          memory_{make(s)},
+          cut_{memory_},
+          checker_{cut_},
+          checked_{checker_},
+          bare_{cut_},
+          watch_{how.ordered ? static_cast<calls&>(checked_) : bare_},
+          random_{seed},
+          mover_{s.block_bytes} {
         watched device{&watch_};
         check(crash_store::format(device, format_of(s)), "format");
         open("the first time");
@@ -78,11 +87,13 @@ class lives {
         }
     }
 
-    order_checks checks() const { return checker_.checks(); }
+    order_checks             checks() const { return checker_.checks(); }
     operations<crash_store>& operate() { return *operations_; }
 
   private:
-    static memory_device make(const shape& s) { return std::move(memory_device::create({s.block_bytes}, block_count{s.blocks}).value()); }
+    static memory_device make(const shape& s) {
+        return std::move(memory_device::create({s.block_bytes}, block_count{s.blocks}).value());
+    }
 
     void open(const std::string& when) {
         crash_store::options chosen;
@@ -124,7 +135,8 @@ class lives {
         }
     }
     static bool is_full(errc code) {
-        return code == errc::no_space || code == errc::reserve_only || code == errc::no_contiguous_space || code == errc::too_large;
+        return code == errc::no_space || code == errc::reserve_only || code == errc::no_contiguous_space ||
+               code == errc::too_large;
     }
 
     /// The cut, and the cuts of the recoveries after it.
@@ -146,7 +158,8 @@ class lives {
     void lose() {
         watch_.die_after(0);
         if (random_.below(100) < how_.kill_percent) return;
-        const auto choices = crash_choices(cut_, {.random_max = 2, .single_max = 6, .tears_max = 8, .seed = random_.next()});
+        const auto choices =
+            crash_choices(cut_, {.random_max = 2, .single_max = 6, .tears_max = 8, .seed = random_.next()});
         cut_.restart(choices[static_cast<std::size_t>(random_.below(choices.size()))]);
         if (how_.ordered) checker_.restarted();
     }
@@ -191,22 +204,22 @@ class lives {
         fail("holds what it never held");
     }
 
-    shape                               shape_;
-    endings                             how_;
-    memory_device                       memory_;
-    power_cut_device<memory_device>     cut_;
-    order_checker<power_cut_device<memory_device>> checker_;
+    shape                                                    shape_;
+    endings                                                  how_;
+    memory_device                                            memory_;
+    power_cut_device<memory_device>                          cut_;
+    order_checker<power_cut_device<memory_device>>           checker_;
     calls_of<order_checker<power_cut_device<memory_device>>> checked_;
-    calls_of<power_cut_device<memory_device>> bare_;
-    watch                               watch_;
-    random_bits                         random_;
-    mover                               mover_;
-    crash_store                         opened_;
-    std::optional<operations<crash_store>> operations_;
-    std::vector<state>                  states_;          ///< Since the last that was judged.
-    std::size_t                         promised_ = 0, before_acknowledged_ = 0, newest_acknowledged_ = 0;
-    std::optional<block_index>          rotten_;
-    byte_vector                         rotten_bytes_;
+    calls_of<power_cut_device<memory_device>>                bare_;
+    watch                                                    watch_;
+    random_bits                                              random_;
+    mover                                                    mover_;
+    crash_store                                              opened_;
+    std::optional<operations<crash_store>>                   operations_;
+    std::vector<state>                                       states_;  ///< Since the last that was judged.
+    std::size_t                promised_ = 0, before_acknowledged_ = 0, newest_acknowledged_ = 0;
+    std::optional<block_index> rotten_;
+    byte_vector                rotten_bytes_;
 };
 
 void run_lives(const shape& s, const endings& how, std::uint64_t seed, std::uint64_t count) {
@@ -214,7 +227,9 @@ void run_lives(const shape& s, const endings& how, std::uint64_t seed, std::uint
     volume.run(count);
     if (how.ordered) {
         const auto checks = volume.checks();
-        check(checks.batches != 0 && checks.home_writes != 0 && checks.reuses != 0 && checks.trims != 0 && checks.anchors != 0, "the checker saw too little");
+        check(checks.batches != 0 && checks.home_writes != 0 && checks.reuses != 0 && checks.trims != 0 &&
+                  checks.anchors != 0,
+              "the checker saw too little");
     }
 }
 
@@ -226,11 +241,18 @@ struct scenario {
 
 const scenario scenarios[] = {
     {"cut", 300, [](std::uint64_t seed, std::uint64_t n) { run_lives({}, {}, seed, n); }},
-    {"small_cache", 200, [](std::uint64_t seed, std::uint64_t n) { run_lives({.blocks = 2400, .cache_blocks = 18}, {}, seed, n); }},
-    {"large_blocks", 100, [](std::uint64_t seed, std::uint64_t n) { run_lives({.block_bytes = 4096, .blocks = 400, .journal_blocks = 48}, {}, seed, n); }},
-    {"kill", 300, [](std::uint64_t seed, std::uint64_t n) { run_lives({}, {.kill_percent = 50, .recovery_percent = 60}, seed, n); }},
-    {"rot", 300, [](std::uint64_t seed, std::uint64_t n) { run_lives({}, {.recovery_percent = 60, .rot_percent = 100}, seed, n); }},
-    {"order", 100, [](std::uint64_t seed, std::uint64_t n) { run_lives({}, {.writes_max = 300, .ordered = true}, seed, n); }},
+    {"small_cache", 200,
+     [](std::uint64_t seed, std::uint64_t n) { run_lives({.blocks = 2400, .cache_blocks = 18}, {}, seed, n); }},
+    {"large_blocks", 100,
+     [](std::uint64_t seed, std::uint64_t n) {
+         run_lives({.block_bytes = 4096, .blocks = 400, .journal_blocks = 48}, {}, seed, n);
+     }},
+    {"kill", 300,
+     [](std::uint64_t seed, std::uint64_t n) { run_lives({}, {.kill_percent = 50, .recovery_percent = 60}, seed, n); }},
+    {"rot", 300,
+     [](std::uint64_t seed, std::uint64_t n) { run_lives({}, {.recovery_percent = 60, .rot_percent = 100}, seed, n); }},
+    {"order", 100,
+     [](std::uint64_t seed, std::uint64_t n) { run_lives({}, {.writes_max = 300, .ordered = true}, seed, n); }},
     {"moves", 200, [](std::uint64_t seed, std::uint64_t n) { run_lives({}, {.moves = true}, seed, n); }},
     {"old_epoch", 1, [](std::uint64_t seed, std::uint64_t) { old_epoch(seed); }},
     {"damage", 1, [](std::uint64_t seed, std::uint64_t) { damage(seed); }},
@@ -252,7 +274,8 @@ int main(int count, char** words) {
     for (const auto& one : probe::scenarios) {
         if (!chosen.empty() && chosen != one.name) continue;
         one.run(seed, count > 3 ? std::strtoull(words[3], nullptr, 10) : one.lives);
-        std::printf("%.*s: seed %llu held\n", static_cast<int>(one.name.size()), one.name.data(), static_cast<unsigned long long>(seed));
+        std::printf("%.*s: seed %llu held\n", static_cast<int>(one.name.size()), one.name.data(),
+                    static_cast<unsigned long long>(seed));
         std::fflush(stdout);
         ran = true;
     }

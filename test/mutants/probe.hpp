@@ -37,27 +37,29 @@ inline void check(bool holds, const std::string& what) {
 }
 template <class T>
 void check(const result<T>& done, const std::string& what) {
-    if (!done) fail(what + ": " + std::string{message(done.error().code)} + " at block " + std::to_string(done.error().where.value));
+    if (!done)
+        fail(what + ": " + std::string{message(done.error().code)} + " at block " +
+             std::to_string(done.error().where.value));
 }
 
 /// What lies below the watch: calls without a type, so that every probe has one store type.
 struct calls {
-    virtual ~calls()                                          = default;
-    virtual device_geometry geometry()                        = 0;
-    virtual result<> read(extent, std::span<std::byte>)        = 0;
-    virtual result<> write(extent, std::span<const std::byte>) = 0;
-    virtual result<> sync()                                   = 0;
-    virtual result<> trim(extent)                             = 0;
+    virtual ~calls()                                                  = default;
+    virtual device_geometry geometry()                                = 0;
+    virtual result<>        read(extent, std::span<std::byte>)        = 0;
+    virtual result<>        write(extent, std::span<const std::byte>) = 0;
+    virtual result<>        sync()                                    = 0;
+    virtual result<>        trim(extent)                              = 0;
 };
 template <class D>
 struct calls_of final : calls {
     explicit calls_of(D& real) : device{real} {}
     device_geometry geometry() override { return device.geometry(); }
-    result<> read(extent e, std::span<std::byte> in) override { return device.read(e, in); }
-    result<> write(extent e, std::span<const std::byte> out) override { return device.write(e, out); }
-    result<> sync() override { return device.sync(); }
-    result<> trim(extent e) override { return device.trim(e); }
-    D& device;
+    result<>        read(extent e, std::span<std::byte> in) override { return device.read(e, in); }
+    result<>        write(extent e, std::span<const std::byte> out) override { return device.write(e, out); }
+    result<>        sync() override { return device.sync(); }
+    result<>        trim(extent e) override { return device.trim(e); }
+    D&              device;
 };
 
 /// The process that uses the device: it can die at a write, after which every call fails. It also remembers which data
@@ -72,20 +74,20 @@ class watch {
         dead_ = false;
     }
     [[nodiscard]] bool dead() const { return dead_; }
-    void lies(extent ring, block_index data_first) {
-        ring_ = ring;
-        data_ = data_first;
-        listed_.clear();
-        written_.clear();
+    void               lies(extent ring, block_index data_first) {
+                      ring_ = ring;
+                      data_ = data_first;
+                      listed_.clear();
+                      written_.clear();
     }
     [[nodiscard]] const std::vector<block_index>& listed() const { return listed_; }
-    [[nodiscard]] std::uint64_t batches() const { return batches_; }
-    void fail_next_sync() { fails_ = true; }
-    void lose_write_to(block_index block) { lost_ = block; }
+    [[nodiscard]] std::uint64_t                   batches() const { return batches_; }
+    void                                          fail_next_sync() { fails_ = true; }
+    void                                          lose_write_to(block_index block) { lost_ = block; }
 
     device_geometry geometry() { return below_.geometry(); }
-    result<> read(extent e, std::span<std::byte> in) {
-        if (dead_) return error{errc::device_failed, e.first};
+    result<>        read(extent e, std::span<std::byte> in) {
+               if (dead_) return error{errc::device_failed, e.first};
         return below_.read(e, in);
     }
     result<> write(extent e, std::span<const std::byte> out) {
@@ -131,12 +133,12 @@ class watch {
 
 /// What the store holds of a watch.
 struct watched {
-    watch* at = nullptr;
+    watch*                        at = nullptr;
     [[nodiscard]] device_geometry geometry() const noexcept { return at->geometry(); }
-    [[nodiscard]] result<> read(extent e, std::span<std::byte> in) noexcept { return at->read(e, in); }
-    [[nodiscard]] result<> write(extent e, std::span<const std::byte> out) noexcept { return at->write(e, out); }
-    [[nodiscard]] result<> sync() noexcept { return at->sync(); }
-    [[nodiscard]] result<> trim(extent e) noexcept { return at->trim(e); }
+    [[nodiscard]] result<>        read(extent e, std::span<std::byte> in) noexcept { return at->read(e, in); }
+    [[nodiscard]] result<>        write(extent e, std::span<const std::byte> out) noexcept { return at->write(e, out); }
+    [[nodiscard]] result<>        sync() noexcept { return at->sync(); }
+    [[nodiscard]] result<>        trim(extent e) noexcept { return at->trim(e); }
 };
 
 struct crash_blueprint : blueprint {
@@ -157,8 +159,9 @@ struct shape {
 
 inline volume_limits limits_of(const shape& s) {
     volume_limits limits;
-    limits.cache_blocks    = s.cache_blocks;
-    limits.transaction     = {.shadows = s.cache_blocks < 48 ? s.cache_blocks - 8 : 40, .extents = 48, .data_blocks = 48, .objects = 6};
+    limits.cache_blocks = s.cache_blocks;
+    limits.transaction  = {
+         .shadows = s.cache_blocks < 48 ? s.cache_blocks - 8 : 40, .extents = 48, .data_blocks = 48, .objects = 6};
     limits.transactions    = 3;
     limits.space           = {.groups_loaded = 2, .retired = 256, .holds = 4};
     limits.unsynced_runs   = 48;
@@ -204,10 +207,13 @@ std::optional<state> read_all(Store& opened) {
 
 template <class Store>
 void check_whole(Store& opened, const std::string& when) {
-    static const char* const names[] = {"two_owners", "leaked", "in_use_but_free", "bad_data", "bad_metadata", "bad_record", "bad_summary", "bad_totals"};
-    std::string what;
-    const auto  report = opened.verify([&](const verify_finding& found) {
-        if (what.size() < 200) what += std::string{names[static_cast<std::size_t>(found.problem)]} + " at block " + std::to_string(found.block.value) + "; ";
+    static const char* const names[] = {"two_owners",   "leaked",     "in_use_but_free", "bad_data",
+                                        "bad_metadata", "bad_record", "bad_summary",     "bad_totals"};
+    std::string              what;
+    const auto               report = opened.verify([&](const verify_finding& found) {
+        if (what.size() < 200)
+            what += std::string{names[static_cast<std::size_t>(found.problem)]} + " at block " +
+                    std::to_string(found.block.value) + "; ";
     });
     check(report, "verify " + when);
     check(report.value().findings == 0, when + ": " + what);
@@ -225,10 +231,10 @@ class operations {
   public:
     operations(std::uint64_t seed, object_id root) : random{seed}, root_{root} { now[root.value] = {}; }
 
-    state       now;      ///< What the store shows.
-    state       after;    ///< What it shows if the operation under way succeeds.
+    state       now;              ///< What the store shows.
+    state       after;            ///< What it shows if the operation under way succeeds.
     bool        durable = false;  ///< The last operation promised everything so far.
-    error       why{};    ///< Of the last operation.
+    error       why{};            ///< Of the last operation.
     const char* what = "";
     random_bits random;
     bool        trims = true;
@@ -306,7 +312,8 @@ class operations {
             for (auto i = offset; i < bytes.size() && i < offset + length; ++i) bytes[i] = std::byte{0};
             return ended("punch", opened.punch(object_id{id}, offset, length));
         }
-        const auto data   = pattern(static_cast<std::size_t>(1 + random.below(random.below(3) == 0 ? 3000 : 600)), random.next());
+        const auto data =
+            pattern(static_cast<std::size_t>(1 + random.below(random.below(3) == 0 ? 3000 : 600)), random.next());
         const auto offset = random.below(bytes.size() + 600) % (size_max - data.size());
         if (bytes.size() < offset + data.size()) bytes.resize(offset + data.size());
         std::memcpy(bytes.data() + offset, data.data(), data.size());

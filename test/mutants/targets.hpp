@@ -13,7 +13,10 @@ namespace probe {
 class small_volume {
   public:
     explicit small_volume(const shape& s = {})
-        : shape_{s}, memory{std::move(memory_device::create({s.block_bytes}, block_count{s.blocks})).value()}, cut{memory}, below_{cut},
+        : shape_{s},
+          memory{std::move(memory_device::create({s.block_bytes}, block_count{s.blocks})).value()},
+          cut{memory},
+          below_{cut},
           process{below_} {
         watched device{&process};
         check(crash_store::format(device, format_of(s)), "format");
@@ -47,7 +50,9 @@ class small_volume {
         check(made, "create");
         return made.value();
     }
-    void write(object_id id, std::uint64_t offset, std::span<const std::byte> bytes) { check(opened.write(id, offset, bytes), "write"); }
+    void write(object_id id, std::uint64_t offset, std::span<const std::byte> bytes) {
+        check(opened.write(id, offset, bytes), "write");
+    }
     [[nodiscard]] std::span<std::byte> block(block_index at) {
         return memory.bytes().subspan(static_cast<std::size_t>(at.value * shape_.block_bytes), shape_.block_bytes);
     }
@@ -73,11 +78,11 @@ class small_volume {
     extent      ring{};
 };
 
-/// A batch that recovery cut must not count when its missing data turns up later: the same bytes written again, where they
-/// were to go. Only its epoch tells.
+/// A batch that recovery cut must not count when its missing data turns up later: the same bytes written again, where
+/// they were to go. Only its epoch tells.
 inline void old_epoch(std::uint64_t seed) {
     small_volume volume;
-    const auto one = volume.create(), other = volume.create();
+    const auto   one = volume.create(), other = volume.create();
     volume.write(one, 0, pattern(512, seed));
     volume.write(other, 0, pattern(512, seed + 1));
     volume.reopen();
@@ -128,7 +133,7 @@ inline void damage(std::uint64_t seed) {
     random_bits random{seed};
     std::size_t metadata = 0;
     const auto  flipped  = [&](block_index at) {
-        const auto bit = random.below(480 * 8);
+        const auto bit  = random.below(480 * 8);
         const auto flip = [&] {
             byte_vector bytes(volume.block(at).begin(), volume.block(at).end());
             bytes[bit / 8] ^= static_cast<std::byte>(1U << (bit % 8U));
@@ -147,7 +152,8 @@ inline void damage(std::uint64_t seed) {
         check(noticed, "a bit changed in block " + std::to_string(at.value) + " and verify found nothing");
         return unread;
     };
-    for (const auto at : data) check(flipped(at), "a bit changed in data block " + std::to_string(at.value) + " and it was read");
+    for (const auto at : data)
+        check(flipped(at), "a bit changed in data block " + std::to_string(at.value) + " and it was read");
     for (block_index at{volume.ring.end()}; at.value < 900; at = at + block_count{1}) {
         const auto type = load_little<std::uint32_t>(volume.block(at).last(trailer_bytes).data());
         if (type != tag::groups && type != tag::bitmap && type != tag::objects) continue;
@@ -159,7 +165,8 @@ inline void damage(std::uint64_t seed) {
 
 /// What a batch header of this volume must say to be the next, or to follow it.
 inline batch_header next_header(small_volume& volume, std::uint64_t& position) {
-    const auto frame  = volume.memory.bytes().subspan(static_cast<std::size_t>(frame_home(frame::anchor, {512}).value) * 512, anchor_bytes);
+    const auto frame = volume.memory.bytes().subspan(
+        static_cast<std::size_t>(frame_home(frame::anchor, {512}).value) * 512, anchor_bytes);
     const auto anchor = decode_anchor(frame, format_of({}).volume);
     check(anchor.has_value(), "no anchor");
     position = anchor->tail_position;
@@ -270,13 +277,13 @@ inline void pinned(std::uint64_t seed) {
         check(piece.value().has_value(), "no extent");
         return piece.value()->physical.first + (logical_block{5} - piece.value()->logical);
     };
-    const auto                 before = place();
-    byte_vector                chunk(4096);
-    std::vector<mapped_extent> pieces(32);
-    relocation                 move{{}, {chunk, pieces}};
+    const auto                                    before = place();
+    byte_vector                                   chunk(4096);
+    std::vector<mapped_extent>                    pieces(32);
+    relocation                                    move{{}, {chunk, pieces}};
     relocation_source<volume_of<crash_blueprint>> host{volume.opened.volume()};
-    no_throttle throttle;
-    bool        moved = false;
+    no_throttle                                   throttle;
+    bool                                          moved = false;
     for (int i = 0; i < 6; ++i) {
         auto answer = move.begin(host, {.owner = one, .first = {0}, .blocks = {12}, .window = {12}});
         while (move.active()) answer = move.advance(host, throttle, no_clock{}, block_count{4});

@@ -19,12 +19,14 @@ void fill(memory_pages& pages, extent_map_state& map, std::mt19937_64& random) {
     map.owner = {77};
     for (std::uint64_t i = 0; i < 500; ++i) {
         const mapped_extent piece{{(i * 263 % 500) * 4}, {{random() % 100'000}, {1 + random() % 3}}};
-        ASSERT_TRUE(extent_tree::replace(pages, map, piece.logical, piece.physical.count, {&piece, 1}, ignore).has_value());
+        ASSERT_TRUE(
+            extent_tree::replace(pages, map, piece.logical, piece.physical.count, {&piece, 1}, ignore).has_value());
     }
     ASSERT_GE(map.height, 3U);
 }
 
-/// Changes some bytes of a node behind the tree's back, where it hurts: inner nodes, headers and keys more than the rest.
+/// Changes some bytes of a node behind the tree's back, where it hurts: inner nodes, headers and keys more than the
+/// rest.
 void damage(memory_pages& pages, std::mt19937_64& random) {
     std::vector<std::vector<std::byte>*> inner;
     std::vector<std::vector<std::byte>*> leaves;
@@ -41,7 +43,8 @@ void damage(memory_pages& pages, std::mt19937_64& random) {
             case 1: bytes[at] = static_cast<std::byte>(random()); break;
             default: {  // a number of the node in the wrong place
                 const std::size_t to = node_header_bytes + random() % 8 * entry_bytes + random() % 3 * 8;
-                std::memmove(bytes.data() + to, bytes.data() + node_header_bytes + random() % 8 * entry_bytes + random() % 3 * 8, 8);
+                std::memmove(bytes.data() + to,
+                             bytes.data() + node_header_bytes + random() % 8 * entry_bytes + random() % 3 * 8, 8);
             }
         }
     }
@@ -57,8 +60,12 @@ errc call_something(memory_pages& pages, extent_map_state& map, std::mt19937_64&
         case 0: return code(extent_tree::find(pages, map, first));
         case 1: return code(extent_tree::set_flags(pages, map, first, count, extent_flag::pinned, extent_flag::pinned));
         case 2: return code(extent_tree::remove_last(pages, map, 1 + random() % 100, first, ignore));
-        case 3: return code(extent_tree::walk_nodes(pages, map, [](const node_place&) noexcept -> result<bool> { return true; }));
-        case 4: return code(extent_tree::walk(pages, map, {0}, {no_bound}, [](const mapped_extent&) noexcept -> result<bool> { return true; }));
+        case 3:
+            return code(
+                extent_tree::walk_nodes(pages, map, [](const node_place&) noexcept -> result<bool> { return true; }));
+        case 4:
+            return code(extent_tree::walk(pages, map, {0}, {no_bound},
+                                          [](const mapped_extent&) noexcept -> result<bool> { return true; }));
         case 5: return code(extent_tree::replace(pages, map, first, count, {}, ignore));
         default: return code(extent_tree::replace(pages, map, first, count, {&piece, 1}, ignore));
     }
@@ -77,7 +84,8 @@ TEST(ExtentTree, DamagedNodesGiveErrorsAndNeverACrash) {
             const errc code = call_something(pages, map, random);
             if (code == errc::none) continue;
             ++seen;
-            ASSERT_TRUE(code == errc::damaged || code == errc::unsupported || code == errc::out_of_range || code == errc::checksum_differs)
+            ASSERT_TRUE(code == errc::damaged || code == errc::unsupported || code == errc::out_of_range ||
+                        code == errc::checksum_differs)
                 << message(code);
             // A caller would drop its transaction; to go on regardless is harsher.
         }
@@ -101,7 +109,8 @@ TEST(ExtentTree, ARecordThatLiesAboutItsTreeGivesAnError) {
             case 2: lie.root = {lie.root.value - 1}; break;
             default: lie.blocks = random() % 8; break;
         }
-        bool refused = lie.height == map.height && lie.root == map.root && lie.extents == map.extents && lie.blocks == map.blocks;
+        bool refused =
+            lie.height == map.height && lie.root == map.root && lie.extents == map.extents && lie.blocks == map.blocks;
         for (int i = 0; i < 400 && !refused; ++i) refused = call_something(pages, lie, random) != errc::none;
         EXPECT_TRUE(refused) << "round " << round;
     }
@@ -130,8 +139,8 @@ TEST(ExtentTree, ABorderNeverPassesItsNeighbours) {
     extent_map_state map;
     fill(pages, map, random);
     node_tree<memory_pages> tree{pages, map};
-    const auto first  = tree.locate(0, 0).value();
-    const auto second = tree.locate(first.upper, 0).value();
+    const auto              first  = tree.locate(0, 0).value();
+    const auto              second = tree.locate(first.upper, 0).value();
     EXPECT_EQ(tree.move_bound(second.key, second.upper).error().code, errc::damaged);
     EXPECT_EQ(tree.move_bound(second.key, first.key).error().code, errc::damaged);
     EXPECT_EQ(tree.move_bound(second.key + 1, second.key + 2).error().code, errc::damaged) << "no border is there";

@@ -14,17 +14,17 @@ using namespace ashlar;
 using ashlar_test::memory_pages;
 
 struct where {
-    std::uint64_t physical = 0;
-    std::uint32_t flags    = 0;
-    bool operator==(const where&) const = default;
+    std::uint64_t physical                       = 0;
+    std::uint32_t flags                          = 0;
+    bool          operator==(const where&) const = default;
 };
 
 /// A map with its pages, beside a model that knows every block.
 struct subject {
-    memory_pages                     pages;
-    extent_map_state                 map;
-    std::map<std::uint64_t, where>   model;
-    std::uint32_t                    nodes_most = 0;
+    memory_pages                   pages;
+    extent_map_state               map;
+    std::map<std::uint64_t, where> model;
+    std::uint32_t                  nodes_most = 0;
 
     explicit subject(std::uint32_t block_bytes, std::uint32_t inline_capacity = 2) : pages{block_bytes} {
         map.owner           = {77};
@@ -39,40 +39,46 @@ struct subject {
         for (const auto& piece : pieces) mapped.push_back(to_mapped(piece));
         const auto height = map.height;
         pages.touched.clear();
-        const auto done = extent_tree::replace(pages, map, {first}, {count}, mapped, [&](const mapped_extent& part) noexcept -> result<> {
-            const auto entry = to_entry(part);
-            for (std::uint64_t i = 0; i < entry.count; ++i) removed[entry.logical + i] = {entry.physical + i, entry.flags};
-            ++parts;
-            return success();
-        });
+        const auto done = extent_tree::replace(pages, map, {first}, {count}, mapped,
+                                               [&](const mapped_extent& part) noexcept -> result<> {
+                                                   const auto entry = to_entry(part);
+                                                   for (std::uint64_t i = 0; i < entry.count; ++i)
+                                                       removed[entry.logical + i] = {entry.physical + i, entry.flags};
+                                                   ++parts;
+                                                   return success();
+                                               });
         ASSERT_TRUE(done.has_value()) << message(done.error().code);
         ASSERT_EQ(removed, expected);
         model.erase(model.lower_bound(first), model.lower_bound(first + count));
         for (const auto& piece : pieces) {
-            for (std::uint64_t i = 0; i < piece.count; ++i) model[piece.logical + i] = {piece.physical + i, piece.flags};
+            for (std::uint64_t i = 0; i < piece.count; ++i)
+                model[piece.logical + i] = {piece.physical + i, piece.flags};
         }
-        ASSERT_LE(pages.touched.size(), extent_tree::nodes_changed_max(height, parts, pages.block())) << "height " << height << " parts " << parts;
+        ASSERT_LE(pages.touched.size(), extent_tree::nodes_changed_max(height, parts, pages.block()))
+            << "height " << height << " parts " << parts;
         ASSERT_EQ(map.blocks, model.size());
     }
 
     void set_flags(std::uint64_t first, std::uint64_t count, std::uint32_t mask, std::uint32_t value) {
         ASSERT_TRUE(extent_tree::set_flags(pages, map, {first}, {count}, mask, value).has_value());
-        for (auto i = model.lower_bound(first); i != model.lower_bound(first + count); ++i) i->second.flags = (i->second.flags & ~mask) | (value & mask);
+        for (auto i = model.lower_bound(first); i != model.lower_bound(first + count); ++i)
+            i->second.flags = (i->second.flags & ~mask) | (value & mask);
     }
 
     void remove_last(std::uint64_t extents_max, std::uint64_t keep_below) {
         std::uint64_t parts = 0;
-        const auto done = extent_tree::remove_last(pages, map, extents_max, {keep_below}, [&](const mapped_extent& part) noexcept -> result<> {
-            const auto entry = to_entry(part);
-            EXPECT_GE(entry.logical, keep_below);
-            for (std::uint64_t i = entry.count; i-- > 0;) {
-                EXPECT_EQ(model.rbegin()->first, entry.logical + i);
-                EXPECT_EQ(model.rbegin()->second, (where{entry.physical + i, entry.flags}));
-                model.erase(std::prev(model.end()));
-            }
-            ++parts;
-            return success();
-        });
+        const auto    done  = extent_tree::remove_last(
+                pages, map, extents_max, {keep_below}, [&](const mapped_extent& part) noexcept -> result<> {
+                const auto entry = to_entry(part);
+                EXPECT_GE(entry.logical, keep_below);
+                for (std::uint64_t i = entry.count; i-- > 0;) {
+                    EXPECT_EQ(model.rbegin()->first, entry.logical + i);
+                    EXPECT_EQ(model.rbegin()->second, (where{entry.physical + i, entry.flags}));
+                    model.erase(std::prev(model.end()));
+                }
+                ++parts;
+                return success();
+            });
         ASSERT_TRUE(done.has_value());
         ASSERT_EQ(done.value().extents, parts);
         ASSERT_LE(parts, extents_max);
@@ -85,14 +91,16 @@ struct subject {
         std::map<std::uint64_t, where> seen;
         std::optional<extent_entry>    last;
         std::uint64_t                  extents = 0;
-        ASSERT_TRUE(extent_tree::walk(pages, map, {0}, {no_bound}, [&](const mapped_extent& part) noexcept -> result<bool> {
-                        const auto entry = to_entry(part);
-                        if (last) { EXPECT_FALSE(joinable(*last, entry)) << "neighbours are not joined at " << entry.logical; }
-                        last = entry;
-                        ++extents;
-                        for (std::uint64_t i = 0; i < entry.count; ++i) seen[entry.logical + i] = {entry.physical + i, entry.flags};
-                        return true;
-                    }).has_value());
+        ASSERT_TRUE(
+            extent_tree::walk(pages, map, {0}, {no_bound}, [&](const mapped_extent& part) noexcept -> result<bool> {
+                const auto entry = to_entry(part);
+                if (last) { EXPECT_FALSE(joinable(*last, entry)) << "neighbours are not joined at " << entry.logical; }
+                last = entry;
+                ++extents;
+                for (std::uint64_t i = 0; i < entry.count; ++i)
+                    seen[entry.logical + i] = {entry.physical + i, entry.flags};
+                return true;
+            }).has_value());
         ASSERT_EQ(seen, model);
         ASSERT_EQ(map.extents, extents);
         ASSERT_EQ(map.blocks, model.size());
@@ -137,13 +145,15 @@ std::vector<extent_entry> random_pieces(std::mt19937_64& random, std::uint64_t f
         const auto left   = first + count - at;
         const auto length = std::min<std::uint64_t>(left, kind == 1 ? left : 1 + random() % 4);
         const auto flags  = random() % 8 == 0 ? static_cast<std::uint32_t>(random() % 4) : 0U;
-        if (kind == 1 || random() % 4 != 0) pieces.push_back({at, 1'000'000'000 * (random() % 3) + at, static_cast<std::uint32_t>(length), flags});
+        if (kind == 1 || random() % 4 != 0)
+            pieces.push_back({at, 1'000'000'000 * (random() % 3) + at, static_cast<std::uint32_t>(length), flags});
         at += length;
     }
     return pieces;
 }
 
-void run_against_the_model(std::uint64_t seed, std::uint32_t block_bytes, std::uint64_t space, int steps, std::uint32_t inline_capacity) {
+void run_against_the_model(std::uint64_t seed, std::uint32_t block_bytes, std::uint64_t space, int steps,
+                           std::uint32_t inline_capacity) {
     std::mt19937_64 random{seed};
     subject         it{block_bytes, inline_capacity};
     for (int step = 0; step < steps; ++step) {
@@ -151,7 +161,8 @@ void run_against_the_model(std::uint64_t seed, std::uint32_t block_bytes, std::u
         const auto count = std::min(space - first, 1 + random() % (random() % 16 == 0 ? space / 4 : 24));
         const auto verb  = random() % 32;
         if (verb == 0) {
-            it.set_flags(first, count, static_cast<std::uint32_t>(1 + random() % 3), static_cast<std::uint32_t>(random() % 4));
+            it.set_flags(first, count, static_cast<std::uint32_t>(1 + random() % 3),
+                         static_cast<std::uint32_t>(random() % 4));
         } else if (verb == 1 && random() % 8 == 0) {
             it.remove_last(1 + random() % 200, random() % space);
         } else {
@@ -236,8 +247,8 @@ TEST(ExtentTree, RefusesPiecesOutsideOfTheRange) {
 
 TEST(ExtentTree, AppendsFillTheirLeavesAndLogFewBytes) {
     subject it{4096};
-    it.pages.guards_edits = false;
-    const auto ignore     = [](const mapped_extent&) noexcept -> result<> { return success(); };
+    it.pages.guards_edits       = false;
+    const auto          ignore  = [](const mapped_extent&) noexcept -> result<> { return success(); };
     const std::uint64_t extents = 20'000;
     for (std::uint64_t i = 0; i < extents; ++i) {
         const mapped_extent piece{{i}, {{i * 2}, {1}}};
@@ -250,14 +261,16 @@ TEST(ExtentTree, AppendsFillTheirLeavesAndLogFewBytes) {
 
 TEST(ExtentTree, ALeafThatGivesAnEntryToTheNextOneIsRefilled) {
     subject it{512};
-    for (std::uint64_t i = 0; i < 300; ++i) it.replace(i * 37 % 300 * 10, 1, {{i * 37 % 300 * 10, 5000 + i * 37 % 300 * 10, 1, 0}});
+    for (std::uint64_t i = 0; i < 300; ++i)
+        it.replace(i * 37 % 300 * 10, 1, {{i * 37 % 300 * 10, 5000 + i * 37 % 300 * 10, 1, 0}});
     const auto          leaf  = locate_node(it.pages, it.map, 1500, 0).value();
     const std::uint32_t third = node_capacity(it.pages.block()) / 3;
-    const auto          count = [&] { return load_struct<node_header>(it.pages.nodes.at(leaf.block.value).bytes).count; };
-    std::uint64_t       at    = (leaf.key + 9) / 10 * 10;
+    const auto    count = [&] { return load_struct<node_header>(it.pages.nodes.at(leaf.block.value).bytes).count; };
+    std::uint64_t at    = (leaf.key + 9) / 10 * 10;
     for (; count() > third; at += 10) it.replace(at, 1, {});
     const std::uint64_t last = (leaf.upper - 1) / 10 * 10;
-    it.replace(last + 1, 9, {{last + 1, 5001 + last, 9, 0}});  // joins the last extent of this leaf and the first of the next
+    it.replace(last + 1, 9,
+               {{last + 1, 5001 + last, 9, 0}});  // joins the last extent of this leaf and the first of the next
     it.check();
     const auto joined = extent_tree::find(it.pages, it.map, {last}).value();
     EXPECT_EQ(joined->physical.count.value, 11U);
@@ -274,11 +287,13 @@ TEST(ExtentTree, ANodeCanMoveAndIsFoundAtItsNewPlace) {
                     return true;
                 }).has_value());
     for (const auto& place : places) {
-        const auto moved = extent_tree::relocate_node(it.pages, it.map, place.key, place.level, place.node, place.block);
+        const auto moved =
+            extent_tree::relocate_node(it.pages, it.map, place.key, place.level, place.node, place.block);
         ASSERT_TRUE(moved.has_value() && moved.value().has_value());
         EXPECT_NE(*moved.value(), place.block);
         EXPECT_FALSE(it.pages.nodes.contains(place.block.value));
-        const auto again = extent_tree::relocate_node(it.pages, it.map, place.key, place.level, place.node, place.block);
+        const auto again =
+            extent_tree::relocate_node(it.pages, it.map, place.key, place.level, place.node, place.block);
         ASSERT_TRUE(again.has_value());
         EXPECT_FALSE(again.value().has_value()) << "it is not there any more";
     }
@@ -289,17 +304,17 @@ TEST(InlineMap, AgreesWithTheTreeUntilItIsFull) {
     std::mt19937_64  random{21};
     extent_map_state small;
     small.inline_capacity = 6;
-    subject it{512, 6};
-    int     refused   = 0;
-    const auto ignore = [](const mapped_extent&) noexcept -> result<> { return success(); };
+    subject    it{512, 6};
+    int        refused = 0;
+    const auto ignore  = [](const mapped_extent&) noexcept -> result<> { return success(); };
     for (int step = 0; step < 3000; ++step) {
-        const auto first  = random() % 60;
-        const auto count  = 1 + random() % 12;
-        const auto pieces = random_pieces(random, first, count);
+        const auto                 first  = random() % 60;
+        const auto                 count  = 1 + random() % 12;
+        const auto                 pieces = random_pieces(random, first, count);
         std::vector<mapped_extent> mapped;
         for (const auto& piece : pieces) mapped.push_back(to_mapped(piece));
         extent_map_state trial = small;
-        const auto done = inline_map::replace(it.pages, trial, {first}, {count}, mapped, ignore);
+        const auto       done  = inline_map::replace(it.pages, trial, {first}, {count}, mapped, ignore);
         if (!done.has_value()) {
             ASSERT_EQ(done.error().code, errc::too_many_extents);
             ++refused;

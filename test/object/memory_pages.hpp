@@ -1,5 +1,6 @@
 #pragma once
-/// Tree nodes in memory, for tests: counts pins, changed bytes and touched nodes, and sees writes outside of a marked range.
+/// Tree nodes in memory, for tests: counts pins, changed bytes and touched nodes, and sees writes outside of a marked
+/// range.
 
 #include <ashlar/format/tree_node.hpp>
 #include <ashlar/object/node_pages.hpp>
@@ -26,11 +27,13 @@ class memory_pages {
 
     class pin {
       public:
-        pin(memory_pages& pages, node& node, std::uint64_t block) noexcept : pages_{&pages}, node_{&node}, block_{block} {
+        pin(memory_pages& pages, node& node, std::uint64_t block) noexcept
+            : pages_{&pages}, node_{&node}, block_{block} {
             EXPECT_EQ(node.pins++, 0) << "two pins of one block";
             if (++pages.pins > pages.pins_most) pages.pins_most = pages.pins;
         }
-        pin(pin&& other) noexcept : pages_{std::exchange(other.pages_, nullptr)}, node_{other.node_}, block_{other.block_} {}
+        pin(pin&& other) noexcept
+            : pages_{std::exchange(other.pages_, nullptr)}, node_{other.node_}, block_{other.block_} {}
         pin& operator=(pin&& other) noexcept {
             if (this != &other) {
                 release();
@@ -65,7 +68,8 @@ class memory_pages {
         edit& operator=(edit&&) noexcept = delete;
         ~edit() {
             if (pages_ == nullptr || !pages_->guards_edits) return;
-            for (const auto& [offset, length] : marked_) std::copy_n(node_->bytes.begin() + long(offset), length, unmarked_.begin() + long(offset));
+            for (const auto& [offset, length] : marked_)
+                std::copy_n(node_->bytes.begin() + long(offset), length, unmarked_.begin() + long(offset));
             EXPECT_EQ(unmarked_, node_->bytes) << "a byte changed that was not marked";
         }
         std::span<std::byte> modify(std::size_t offset, std::size_t length) noexcept {
@@ -88,7 +92,7 @@ class memory_pages {
 
     explicit memory_pages(std::uint32_t block_bytes) : size_{block_bytes} {}
 
-    block_size block() const noexcept { return size_; }
+    block_size   block() const noexcept { return size_; }
     result<view> view_node(block_index at, std::uint64_t owner, std::uint64_t id) noexcept {
         BOOST_OUTCOME_TRY(node* const found, get(at, owner, id));
         return view{*this, *found, at.value};

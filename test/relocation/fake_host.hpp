@@ -40,7 +40,10 @@ class fake_host {
     enum class use : std::uint8_t { free, used, reserved, retired };
 
     explicit fake_host(std::uint64_t blocks, std::uint64_t group_blocks = 0)
-        : uses(blocks, use::free), holds(blocks, 0), bytes(blocks * block_bytes), group{group_blocks == 0 ? blocks : group_blocks} {}
+        : uses(blocks, use::free),
+          holds(blocks, 0),
+          bytes(blocks * block_bytes),
+          group{group_blocks == 0 ? blocks : group_blocks} {}
 
     // ---- building ------------------------------------------------------------------------------------------------
 
@@ -48,7 +51,8 @@ class fake_host {
         random_bits random{owner.value * 1'000'003 + logical.value};
         random.fill({bytes.data() + at.value * block_bytes, block_bytes});
     }
-    void add(std::uint64_t owner, std::uint64_t logical, std::uint64_t physical, std::uint64_t count, bool pinned = false, bool unwritten = false) {
+    void add(std::uint64_t owner, std::uint64_t logical, std::uint64_t physical, std::uint64_t count,
+             bool pinned = false, bool unwritten = false) {
         auto& map = owners[owner].map;
         map.push_back({{logical}, {{physical}, {count}}, pinned, unwritten});
         owners[owner].generation = ++generation;
@@ -59,7 +63,8 @@ class fake_host {
         }
     }
     /// Objects of `pieces` random pieces each, until `percent` of the first `span` blocks are used; 0: of all.
-    void scatter(std::uint64_t seed, unsigned percent, unsigned pieces_max, unsigned piece_blocks_max, std::uint64_t span = 0) {
+    void scatter(std::uint64_t seed, unsigned percent, unsigned pieces_max, unsigned piece_blocks_max,
+                 std::uint64_t span = 0) {
         random_bits random{seed};
         if (span == 0) span = uses.size();
         std::uint64_t used = 0;
@@ -67,8 +72,9 @@ class fake_host {
             std::uint64_t logical = 0;
             for (auto pieces = 1 + random.below(pieces_max); pieces > 0; --pieces) {
                 const auto count = 1 + random.below(piece_blocks_max);
-                auto at = random.below(span - count);
-                for (unsigned tries = 0; tries < 1000 && !all(at, count, use::free); ++tries) at = random.below(span - count);
+                auto       at    = random.below(span - count);
+                for (unsigned tries = 0; tries < 1000 && !all(at, count, use::free); ++tries)
+                    at = random.below(span - count);
                 if (!all(at, count, use::free)) return;
                 add(owner, logical, at, count);
                 logical += count;
@@ -83,13 +89,15 @@ class fake_host {
 
     // ---- what tests ask ------------------------------------------------------------------------------------------
 
-    [[nodiscard]] std::uint64_t pieces(std::uint64_t owner) const { return merged(owners.at(owner).map).size(); }
+    [[nodiscard]] std::uint64_t       pieces(std::uint64_t owner) const { return merged(owners.at(owner).map).size(); }
     [[nodiscard]] std::vector<extent> free_runs() const {
         std::vector<extent> runs;
         for (std::uint64_t i = 0; i < uses.size(); ++i) {
             if (uses[i] != use::free) continue;
-            if (!runs.empty() && runs.back().end().value == i) ++runs.back().count.value;
-            else runs.push_back({{i}, {1}});
+            if (!runs.empty() && runs.back().end().value == i)
+                ++runs.back().count.value;
+            else
+                runs.push_back({{i}, {1}});
         }
         return runs;
     }
@@ -98,7 +106,8 @@ class fake_host {
         for (const auto& [id, owner] : owners) all += merged(owner.map).size();
         return {all, free_runs().size()};
     }
-    /// Each owner's content is what was written to it, each used block has one owner, and nothing is left over from moves.
+    /// Each owner's content is what was written to it, each used block has one owner, and nothing is left over from
+    /// moves.
     [[nodiscard]] std::string broken() const {
         std::vector<int>       seen(uses.size(), 0);
         std::vector<std::byte> expected(block_bytes);
@@ -109,10 +118,11 @@ class fake_host {
                     if (seen[at]++ != 0) return "a block has two owners";
                     if (uses[at] != use::used) return "an owned block is not in use";
                     if (piece.unwritten) continue;
-                    const auto salt = overwritten.contains({id, piece.logical.value + i}) ? 7777U : 0U;
+                    const auto  salt = overwritten.contains({id, piece.logical.value + i}) ? 7777U : 0U;
                     random_bits random{id * 1'000'003 + piece.logical.value + i + salt};
                     random.fill(expected);
-                    if (std::memcmp(expected.data(), bytes.data() + at * block_bytes, block_bytes) != 0) return "content changed";
+                    if (std::memcmp(expected.data(), bytes.data() + at * block_bytes, block_bytes) != 0)
+                        return "content changed";
                 }
             }
         }
@@ -127,14 +137,14 @@ class fake_host {
 
     // ---- RelocationHost ------------------------------------------------------------------------------------------
 
-    [[nodiscard]] block_size block() const noexcept { return {block_bytes}; }
+    [[nodiscard]] block_size    block() const noexcept { return {block_bytes}; }
     [[nodiscard]] std::uint64_t owner_count() noexcept { return owners.size(); }
     [[nodiscard]] std::uint64_t scope_count() noexcept { return (uses.size() + group - 1) / group; }
 
     [[nodiscard]] result<relocation_scope> scope(std::uint64_t n) noexcept {
         if (n * group >= uses.size()) return errc::out_of_range;
         relocation_scope answer{.blocks = {{n * group}, {std::min(group, uses.size() - n * group)}}};
-        std::uint64_t run = 0;
+        std::uint64_t    run = 0;
         for (auto i = answer.blocks.first.value; i < answer.blocks.end().value; ++i) {
             run = uses[i] == use::free ? run + 1 : 0;
             answer.free.value += run > 0 ? 1 : 0;
@@ -144,7 +154,8 @@ class fake_host {
         return answer;
     }
 
-    [[nodiscard]] result<std::optional<defrag_candidate>> next_candidate(relocation_cursor& cursor, candidate_request wanted) noexcept {
+    [[nodiscard]] result<std::optional<defrag_candidate>> next_candidate(relocation_cursor& cursor,
+                                                                         candidate_request  wanted) noexcept {
         if (walk_error.code != errc::none) return walk_error;
         if (++calls % 5 == 0) return std::optional<defrag_candidate>{defrag_candidate{}};  // nothing yet
         for (auto it = owners.lower_bound(cursor.owner.value); it != owners.end(); it = std::next(it)) {
@@ -158,7 +169,8 @@ class fake_host {
         return std::optional<defrag_candidate>{};
     }
 
-    [[nodiscard]] result<mapping_view> mapping(object_id id, logical_block first, block_count count, std::span<mapped_extent> out) noexcept {
+    [[nodiscard]] result<mapping_view> mapping(object_id id, logical_block first, block_count count,
+                                               std::span<mapped_extent> out) noexcept {
         if (!owners.contains(id.value)) return errc::not_found;
         mapping_view view{.generation = owners[id.value].generation};
         const auto   end = first + count;
@@ -229,7 +241,8 @@ class fake_host {
         blocks_written += e.count.value;
         return success();
     }
-    [[nodiscard]] result<bool> flip(object_id id, logical_block first, block_count count, std::uint64_t expected, extent target) noexcept {
+    [[nodiscard]] result<bool> flip(object_id id, logical_block first, block_count count, std::uint64_t expected,
+                                    extent target) noexcept {
         if (on_flip) on_flip();
         if (flip_errors > 0) {
             --flip_errors;
@@ -247,11 +260,15 @@ class fake_host {
             }
             const auto from = std::max(piece.logical, first);
             const auto to   = std::min(end, first + count);
-            if (piece.logical < from) after.push_back({piece.logical, {piece.physical.first, from - piece.logical}, piece.pinned, piece.unwritten});
+            if (piece.logical < from)
+                after.push_back(
+                    {piece.logical, {piece.physical.first, from - piece.logical}, piece.pinned, piece.unwritten});
             set({piece.physical.first + (from - piece.logical), to - from}, use::retired);
             after.push_back({from, {target.first + used, to - from}, false, piece.unwritten});
             used += to - from;
-            if (to < end) after.push_back({to, {piece.physical.first + (to - piece.logical), end - to}, piece.pinned, piece.unwritten});
+            if (to < end)
+                after.push_back(
+                    {to, {piece.physical.first + (to - piece.logical), end - to}, piece.pinned, piece.unwritten});
         }
         if (used != target.count) return errc::invalid_argument;
         set(target, use::used);
@@ -274,11 +291,15 @@ class fake_host {
         const auto fresh = free_runs().back().end() - block_count{1};
         for (auto& piece : owners[id].map) {
             if (!extent{{piece.logical.value}, piece.physical.count}.contains({logical})) continue;
-            const auto old = piece;
-            const auto at  = block_count{logical - old.logical.value};
+            const auto old       = piece;
+            const auto at        = block_count{logical - old.logical.value};
             piece.physical.count = at;
             const mapped_extent one{{logical}, {fresh, {1}}, false, false};
-            const mapped_extent rest{{logical + 1}, {old.physical.first + at + block_count{1}, old.physical.count - at - block_count{1}}, old.pinned, false};
+            const mapped_extent rest{
+                {logical + 1},
+                {old.physical.first + at + block_count{1}, old.physical.count - at - block_count{1}},
+                old.pinned,
+                false};
             auto& map = owners[id].map;
             map.push_back(one);
             map.push_back(rest);
@@ -295,21 +316,21 @@ class fake_host {
         owners[id].generation = ++generation;
     }
 
-    std::map<std::uint64_t, fake_owner> owners;
-    std::vector<use>                    uses;
-    std::vector<int>                    holds;
-    std::vector<std::byte>              bytes;
-    std::uint64_t                       group;
-    std::uint64_t                       generation = 0;
-    std::map<std::uint64_t, int>        bad_reads;  ///< Block, and how often its reads still fail.
+    std::map<std::uint64_t, fake_owner>               owners;
+    std::vector<use>                                  uses;
+    std::vector<int>                                  holds;
+    std::vector<std::byte>                            bytes;
+    std::uint64_t                                     group;
+    std::uint64_t                                     generation = 0;
+    std::map<std::uint64_t, int>                      bad_reads;  ///< Block, and how often its reads still fail.
     std::set<std::pair<std::uint64_t, std::uint64_t>> overwritten;
-    std::function<void(extent)>         on_read;
-    std::function<void()>               on_flip;
-    std::function<void()>               on_sync;
-    error                               walk_error, sync_error, flip_error;
-    int                                 flip_errors = 0;
-    int                                 lying_writes = 0;
-    std::uint64_t reads = 0, blocks_written = 0, flips = 0, syncs = 0, calls = 0;
+    std::function<void(extent)>                       on_read;
+    std::function<void()>                             on_flip;
+    std::function<void()>                             on_sync;
+    error                                             walk_error, sync_error, flip_error;
+    int                                               flip_errors  = 0;
+    int                                               lying_writes = 0;
+    std::uint64_t                                     reads = 0, blocks_written = 0, flips = 0, syncs = 0, calls = 0;
 
   private:
     [[nodiscard]] bool all(std::uint64_t first, std::uint64_t count, use what) const {
@@ -324,8 +345,9 @@ class fake_host {
     [[nodiscard]] static std::vector<mapped_extent> merged(const std::vector<mapped_extent>& map) {
         std::vector<mapped_extent> out;
         for (const auto& piece : map) {
-            if (!out.empty() && out.back().logical + out.back().physical.count == piece.logical && out.back().physical.end() == piece.physical.first &&
-                out.back().pinned == piece.pinned && out.back().unwritten == piece.unwritten) {
+            if (!out.empty() && out.back().logical + out.back().physical.count == piece.logical &&
+                out.back().physical.end() == piece.physical.first && out.back().pinned == piece.pinned &&
+                out.back().unwritten == piece.unwritten) {
                 out.back().physical.count += piece.physical.count;
             } else {
                 out.push_back(piece);
@@ -337,25 +359,30 @@ class fake_host {
 
     static bool touches(const std::vector<mapped_extent>& map, const defrag_candidate& c, extent scope) {
         for (const auto& piece : map) {
-            if (piece.logical >= c.first && piece.logical.value < c.first.value + c.blocks.value && overlap(piece.physical, scope)) return true;
+            if (piece.logical >= c.first && piece.logical.value < c.first.value + c.blocks.value &&
+                overlap(piece.physical, scope))
+                return true;
         }
         return false;
     }
 
     /// The next range of the owner from the cursor on; moves the cursor behind it.
-    std::optional<defrag_candidate> candidate_of(std::uint64_t id, const std::vector<mapped_extent>& map, relocation_cursor& cursor, candidate_request wanted) {
+    std::optional<defrag_candidate> candidate_of(std::uint64_t id, const std::vector<mapped_extent>& map,
+                                                 relocation_cursor& cursor, candidate_request wanted) {
         for (std::size_t i = 0; i < map.size(); ++i) {
             if (map[i].logical < cursor.logical) continue;
             defrag_candidate c{.owner = {id}, .first = map[i].logical, .owner_extents = map.size()};
             if (wanted.kind == candidate_kind::free_space_gap) {
-                const auto e = map[i].physical;
+                const auto e   = map[i].physical;
                 cursor.logical = map[i].logical + block_count{1};
-                if (e.first.value == 0 || !is_free(e.first.value - 1) || !is_free(e.end().value) || e.count > wanted.window) continue;
-                c.blocks  = e.count;
-                c.extents = 1;
+                if (e.first.value == 0 || !is_free(e.first.value - 1) || !is_free(e.end().value) ||
+                    e.count > wanted.window)
+                    continue;
+                c.blocks           = e.count;
+                c.extents          = 1;
                 c.free_runs_merged = 1;
                 c.reads_before = c.reads_after = 1;
-                c.has_pinned = map[i].pinned;
+                c.has_pinned                   = map[i].pinned;
             } else {
                 auto end = i;
                 while (end < map.size() && (end == i || c.blocks + map[end].physical.count <= wanted.window)) {
@@ -364,8 +391,8 @@ class fake_host {
                     c.reads_before += (map[end].physical.count.value + 511) / 512;
                     ++end;
                 }
-                c.extents     = end - i;
-                c.reads_after = (c.blocks.value + 511) / 512;
+                c.extents      = end - i;
+                c.reads_after  = (c.blocks.value + 511) / 512;
                 cursor.logical = map[end - 1].logical + map[end - 1].physical.count;
                 if (c.extents < 2) {
                     i = end - 1;

@@ -12,7 +12,9 @@ using namespace ashlar_test;
 
 namespace {
 
-constexpr move_request all_of(std::uint64_t owner, std::uint64_t blocks = 1024) { return {{owner}, {0}, {blocks}, {1024}}; }
+constexpr move_request all_of(std::uint64_t owner, std::uint64_t blocks = 1024) {
+    return {{owner}, {0}, {blocks}, {1024}};
+}
 
 struct mover {
     explicit mover(relocation_options options = {}) : move{options, {chunk, pieces}} {}
@@ -27,9 +29,9 @@ struct mover {
     }
 
     std::array<std::byte, 8 * fake_host::block_bytes> chunk{};
-    std::array<mapped_extent, 64> pieces{};
-    no_throttle throttle;
-    relocation  move;
+    std::array<mapped_extent, 64>                     pieces{};
+    no_throttle                                       throttle;
+    relocation                                        move;
 };
 
 fake_host scattered() {
@@ -39,8 +41,8 @@ fake_host scattered() {
 }
 
 TEST(Relocation, PutsAScatteredRangeIntoOneRunAndKeepsItsContent) {
-    auto host = scattered();
-    mover m;
+    auto       host = scattered();
+    mover      m;
     const auto before = host.energy();
     EXPECT_EQ(m.run(host, all_of(1)).verdict, move_verdict::flipped);
     EXPECT_EQ(host.pieces(1), 1U);
@@ -50,16 +52,16 @@ TEST(Relocation, PutsAScatteredRangeIntoOneRunAndKeepsItsContent) {
 }
 
 TEST(Relocation, WritesChunksThatGatherSeveralPieces) {
-    auto host = scattered();
-    mover m;
+    auto          host = scattered();
+    mover         m;
     std::uint64_t writes = 0;
-    host.on_read = [&](extent) { ++writes; };
+    host.on_read         = [&](extent) { ++writes; };
     (void)m.run(host, all_of(1));
     EXPECT_EQ(host.reads, 6U) << "each piece is read once";
 }
 
 TEST(Relocation, LeavesTheSourceUntouchedUntilTheFlip) {
-    auto host = scattered();
+    auto  host = scattered();
     mover m;
     ASSERT_EQ(m.move.begin(host, all_of(1)).verdict, move_verdict::more);
     for (int i = 0; i < 5; ++i) {
@@ -75,8 +77,8 @@ TEST(Relocation, LeavesTheSourceUntouchedUntilTheFlip) {
 
 TEST(Relocation, CanBeUndoneAfterEveryBlock) {
     for (std::uint64_t stop = 0; stop < 12; ++stop) {
-        auto host = scattered();
-        mover m;
+        auto       host = scattered();
+        mover      m;
         const auto before = host.energy();
         ASSERT_EQ(m.move.begin(host, all_of(1)).verdict, move_verdict::more);
         for (std::uint64_t i = 0; i < stop; ++i) (void)m.move.advance(host, m.throttle, no_clock{}, {1});
@@ -98,10 +100,11 @@ TEST(Relocation, DoesNotMoveWhatLiesWell) {
 
 TEST(Relocation, DoesNotMoveARangeWhoseCutsCostWhatTheMoveGains) {
     fake_host host{64};
-    host.add(1, 0, 10, 8);   // joined to what precedes the range
-    host.add(1, 8, 30, 8);   // and to what follows it
+    host.add(1, 0, 10, 8);  // joined to what precedes the range
+    host.add(1, 8, 30, 8);  // and to what follows it
     mover m;
-    EXPECT_EQ(m.run(host, {{1}, {4}, {8}, {8}}).verdict, move_verdict::nothing_to_gain) << "two pieces would become three";
+    EXPECT_EQ(m.run(host, {{1}, {4}, {8}, {8}}).verdict, move_verdict::nothing_to_gain)
+        << "two pieces would become three";
     EXPECT_EQ(m.run(host, {{1}, {0}, {16}, {16}}).verdict, move_verdict::flipped);
     EXPECT_EQ(host.pieces(1), 1U);
 }
@@ -113,7 +116,8 @@ TEST(Relocation, CountsACutAtEitherEnd) {
     mover m;
     EXPECT_EQ(m.run(host, {{1}, {4}, {12}, {12}}).verdict, move_verdict::nothing_to_gain) << "cut before";
     EXPECT_EQ(m.run(host, {{1}, {0}, {12}, {12}}).verdict, move_verdict::nothing_to_gain) << "cut behind";
-    EXPECT_EQ(m.run(host, {{1}, {0}, {12}, {16}}).verdict, move_verdict::nothing_to_gain) << "cut by the number of blocks";
+    EXPECT_EQ(m.run(host, {{1}, {0}, {12}, {16}}).verdict, move_verdict::nothing_to_gain)
+        << "cut by the number of blocks";
 }
 
 TEST(Relocation, CountsHolesAsCutsThatNoMoveCloses) {
@@ -146,7 +150,7 @@ TEST(Relocation, ReportsPinnedPiecesAndMovesAroundThem) {
     host.add(1, 0, 10, 2);
     host.add(1, 2, 20, 2, true);
     host.add(1, 4, 30, 2);
-    mover m;
+    mover      m;
     const auto answer = m.run(host, all_of(1));
     EXPECT_EQ(answer.verdict, move_verdict::pinned);
     EXPECT_EQ(answer.failure, (error{errc::pinned, block_index{20}}));
@@ -158,9 +162,9 @@ TEST(Relocation, ReportsPinnedPiecesAndMovesAroundThem) {
 }
 
 TEST(Relocation, TriesAgainAfterARace) {
-    auto host = scattered();
+    auto  host = scattered();
     mover m;
-    int races = 2;
+    int   races  = 2;
     host.on_flip = [&] {
         if (races-- > 0) host.overwrite(1, 3);
     };
@@ -171,9 +175,9 @@ TEST(Relocation, TriesAgainAfterARace) {
 }
 
 TEST(Relocation, GivesUpAfterThreeRetries) {
-    auto host = scattered();
+    auto  host = scattered();
     mover m;
-    int flips = 0;
+    int   flips  = 0;
     host.on_flip = [&] {
         ++flips;
         host.overwrite(1, 3);
@@ -184,7 +188,7 @@ TEST(Relocation, GivesUpAfterThreeRetries) {
 }
 
 TEST(Relocation, TreatsABusyOwnerAsARace) {
-    auto host = scattered();
+    auto  host = scattered();
     mover m;
     host.flip_errors = 1;
     host.flip_error  = errc::busy;
@@ -193,7 +197,7 @@ TEST(Relocation, TreatsABusyOwnerAsARace) {
 }
 
 TEST(Relocation, SyncsAndTriesAgainWhenTheJournalIsFull) {
-    auto host = scattered();
+    auto  host = scattered();
     mover m;
     host.flip_errors = 1;
     host.flip_error  = errc::journal_full;
@@ -203,7 +207,7 @@ TEST(Relocation, SyncsAndTriesAgainWhenTheJournalIsFull) {
 }
 
 TEST(Relocation, ForgetsAnOwnerThatWasErasedMeanwhile) {
-    auto host = scattered();
+    auto  host = scattered();
     mover m;
     host.on_flip = [&] { host.erase(1); };
     EXPECT_EQ(m.run(host, all_of(1)).verdict, move_verdict::nothing_to_gain);
@@ -211,9 +215,9 @@ TEST(Relocation, ForgetsAnOwnerThatWasErasedMeanwhile) {
 }
 
 TEST(Relocation, ABadReadUnderAChangedGenerationIsARace) {
-    auto host = scattered();
+    auto  host = scattered();
     mover m;
-    bool once = true;
+    bool  once   = true;
     host.on_read = [&](extent e) {
         if (!std::exchange(once, false)) return;
         host.bad_reads[e.first.value] = 100;
@@ -225,12 +229,12 @@ TEST(Relocation, ABadReadUnderAChangedGenerationIsARace) {
 }
 
 TEST(Relocation, RetriesFailedReadsABoundedNumberOfTimes) {
-    auto host = scattered();
+    auto  host = scattered();
     mover m;
     host.bad_reads[6] = 2;
     EXPECT_EQ(m.run(host, all_of(1)).verdict, move_verdict::flipped) << "the third try succeeds";
 
-    host = scattered();
+    host              = scattered();
     host.bad_reads[6] = 3;
     const auto answer = m.run(host, all_of(1));
     EXPECT_EQ(answer.verdict, move_verdict::failed);
@@ -239,13 +243,13 @@ TEST(Relocation, RetriesFailedReadsABoundedNumberOfTimes) {
 }
 
 TEST(Relocation, NoticesALyingWriteWhenItVerifies) {
-    auto host = scattered();
+    auto host         = scattered();
     host.lying_writes = 1;
     mover m{{.verify_target = true}};
     EXPECT_EQ(m.run(host, all_of(1)).verdict, move_verdict::flipped) << "written again";
     EXPECT_EQ(host.broken(), "");
 
-    host = scattered();
+    host              = scattered();
     host.lying_writes = 1000;
     const auto answer = m.run(host, all_of(1));
     EXPECT_EQ(answer.verdict, move_verdict::failed);
@@ -257,7 +261,7 @@ TEST(Relocation, NoticesALyingWriteWhenItVerifies) {
 TEST(Relocation, SaysWhenNoFreeRunIsLongEnough) {
     fake_host host{16};
     for (std::uint64_t i = 0; i < 8; ++i) host.add(1, i, i * 2, 1);
-    mover m;
+    mover      m;
     const auto answer = m.run(host, all_of(1));
     EXPECT_EQ(answer.verdict, move_verdict::no_contiguous_space);
     EXPECT_EQ(answer.failure.code, errc::no_contiguous_space);
@@ -291,10 +295,10 @@ TEST(Relocation, MovesARangeWithMorePiecesThanItsMemoryInSeveralMoves) {
     fake_host host{256};
     for (std::uint64_t i = 0; i < 20; ++i) host.add(1, i, 1 + i * 3, 1);
     std::array<std::byte, fake_host::block_bytes> chunk{};
-    std::array<mapped_extent, 5> pieces{};
-    relocation  move{{}, {chunk, pieces}};
-    no_throttle throttle;
-    auto        energy = host.energy();
+    std::array<mapped_extent, 5>                  pieces{};
+    relocation                                    move{{}, {chunk, pieces}};
+    no_throttle                                   throttle;
+    auto                                          energy = host.energy();
     for (std::uint64_t first = 0; first < 20; ++first) {
         auto answer = move.begin(host, {{1}, {first}, {64}, {64}});
         while (answer.verdict == move_verdict::more) answer = move.advance(host, throttle, no_clock{}, {3});
@@ -313,8 +317,8 @@ TEST(Relocation, MergesTwoFreeRunsByMovingTheExtentBetweenThem) {
     host.add(2, 0, 20, 5);
     host.add(3, 0, 29, 11);
     mover m;
-    auto request  = all_of(1, 3);
-    request.where = placement::tight;
+    auto  request     = all_of(1, 3);
+    request.where     = placement::tight;
     const auto before = host.energy();
     EXPECT_EQ(m.run(host, request).verdict, move_verdict::flipped);
     EXPECT_EQ(host.energy().first, before.first);
@@ -339,7 +343,7 @@ TEST(Relocation, ThePotentialFallsWithEveryMoveOfARandomVolume) {
 }
 
 TEST(Relocation, HandsOnTheErrorOfASync) {
-    auto host = scattered();
+    auto  host = scattered();
     mover m;
     auto  answer = m.move.begin(host, all_of(1));
     while (answer.verdict == move_verdict::more) answer = m.move.advance(host, m.throttle, no_clock{}, {100});

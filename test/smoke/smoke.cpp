@@ -58,7 +58,8 @@ int main() {
         for (const bool closes : {true, false}) {
             const auto answer = survives(block_bytes, closes);
             if (answer.has_value() && answer.value()) continue;
-            std::printf("blocks of %u bytes, %s: %s\n", static_cast<unsigned>(block_bytes), closes ? "closed" : "left open",
+            std::printf("blocks of %u bytes, %s: %s\n", static_cast<unsigned>(block_bytes),
+                        closes ? "closed" : "left open",
                         answer.has_error() ? ashlar::message(answer.error().code) : "other bytes were read");
             ++failures;
         }

@@ -37,8 +37,8 @@ struct transfer_queue {
 };
 
 struct queued_device {
-    using queue                            = transfer_queue;
-    queued_device(const queued_device&)    = delete;
+    using queue                         = transfer_queue;
+    queued_device(const queued_device&) = delete;
     device_geometry geometry() const noexcept;
     result<>        read(extent, std::span<std::byte>) noexcept;
     result<>        write(extent, std::span<const std::byte>) noexcept;
@@ -102,18 +102,18 @@ struct journal {
     journal(journal&&) noexcept;
     journal& operator=(journal&&) noexcept;
 
-    static std::size_t staging_bytes(block_size) noexcept;
-    result<>           attach(journal_place, block_size, std::span<std::byte>) noexcept;
-    result<>           format(block_device&, anchor_totals) noexcept;
-    block_count        blocks_needed(batch_shape) const noexcept;
-    block_count        room() const noexcept;
-    block_count        capacity() const noexcept;
-    result<>           begin(block_device&, batch_shape) noexcept;
-    result<>           data(block_device&, block_index, std::uint64_t) noexcept;
-    result<>           entry(block_device&, block_index, std::uint32_t, std::span<const std::byte>) noexcept;
-    result<sequence>   seal(block_device&) noexcept;
-    void               acknowledge(sequence) noexcept;
-    result<>           anchor(block_device&, sequence, anchor_totals) noexcept;
+    static std::size_t      staging_bytes(block_size) noexcept;
+    result<>                attach(journal_place, block_size, std::span<std::byte>) noexcept;
+    result<>                format(block_device&, anchor_totals) noexcept;
+    block_count             blocks_needed(batch_shape) const noexcept;
+    block_count             room() const noexcept;
+    block_count             capacity() const noexcept;
+    result<>                begin(block_device&, batch_shape) noexcept;
+    result<>                data(block_device&, block_index, std::uint64_t) noexcept;
+    result<>                entry(block_device&, block_index, std::uint32_t, std::span<const std::byte>) noexcept;
+    result<sequence>        seal(block_device&) noexcept;
+    void                    acknowledge(sequence) noexcept;
+    result<>                anchor(block_device&, sequence, anchor_totals) noexcept;
     result<recovery_report> recover(block_device&, journal_data_archetype&, bool) noexcept;
     result<>                replay(block_device&, journal_sink_archetype&) noexcept;
     sequence                next() const noexcept;

@@ -6,7 +6,8 @@ namespace concepts_both_ways {
 
 using namespace ashlar;
 
-// ---- BlockDevice -----------------------------------------------------------------------------------------------------
+// ---- BlockDevice
+// -----------------------------------------------------------------------------------------------------
 
 struct device_without_sync {
     device_geometry geometry() const noexcept;
@@ -36,7 +37,8 @@ static_assert(!BlockDevice<device_that_throws>, "a device reports failures in it
 static_assert(!BlockDevice<device_that_answers_bool>);
 static_assert(!BlockDevice<device_that_changes_what_it_writes>, "the bytes of a write belong to the caller");
 
-// ---- TransferQueue, QueuedDevice -------------------------------------------------------------------------------------
+// ---- TransferQueue, QueuedDevice
+// -------------------------------------------------------------------------------------
 
 struct queue_that_cannot_move : archetype::transfer_queue {
     queue_that_cannot_move(queue_that_cannot_move&&) = delete;
@@ -67,7 +69,8 @@ static_assert(!QueuedDevice<device_with_a_queue_that_cannot_move>);
 static_assert(!QueuedDevice<device_that_opens_another_queue>);
 static_assert(sizeof(transfer) <= 64, "a transfer is one cache line");
 
-// ---- Checksum, Threading, Clock --------------------------------------------------------------------------------------
+// ---- Checksum, Threading, Clock
+// --------------------------------------------------------------------------------------
 
 struct checksum_without_id {
     static constexpr bool enabled = true;
@@ -106,7 +109,8 @@ static_assert(!Clock<int>);
 static_assert(!Clock<clock_of_seconds>);
 static_assert(!Clock<clock_that_does_not_say>);
 
-// ---- IoThrottle, DefragPolicy, Allocator -----------------------------------------------------------------------------
+// ---- IoThrottle, DefragPolicy, Allocator
+// -----------------------------------------------------------------------------
 
 struct throttle_that_never_releases {
     static constexpr bool needs_clock = false;
@@ -144,7 +148,8 @@ static_assert(!Allocator<int>);
 static_assert(!Allocator<allocator_with_memory>, "an allocator owns no state");
 static_assert(!Allocator<allocator_without_id>);
 
-// ---- Journal, JournalOn ----------------------------------------------------------------------------------------------
+// ---- Journal, JournalOn
+// ----------------------------------------------------------------------------------------------
 
 struct journal_without_seal : archetype::journal {
     result<sequence> seal(archetype::block_device&) = delete;
@@ -174,7 +179,8 @@ static_assert(!JournalOn<archetype::journal, archetype::queued_device>, "it take
 static_assert(Journal<journal_without_seal> && !JournalOn<journal_without_seal, archetype::block_device>);
 static_assert(!JournalOn<journal_of_other_device, archetype::block_device>);
 
-// ---- RelocationHost --------------------------------------------------------------------------------------------------
+// ---- RelocationHost
+// --------------------------------------------------------------------------------------------------
 
 struct host_that_always_flips : archetype::relocation_host {
     result<> flip(object_id, logical_block, block_count, std::uint64_t, extent) noexcept;

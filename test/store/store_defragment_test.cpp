@@ -8,8 +8,8 @@
 #include <ashlar/throttle/token_bucket.hpp>
 
 #include <range/v3/algorithm/count_if.hpp>
-#include <range/v3/view/transform.hpp>
 #include <range/v3/range/conversion.hpp>
+#include <range/v3/view/transform.hpp>
 
 namespace ashlar::test {
 namespace {
@@ -32,11 +32,11 @@ constexpr volume_shape shape{.block_bytes = 4096, .blocks = 24'000, .journal_blo
 template <class Store>
 typename Store::options eager() {
     typename Store::options chosen;
-    chosen.limits.cache_blocks        = 256;
-    chosen.defrag.threshold_permille  = 0;
-    chosen.defrag.cycle_blocks_max    = {0};
-    chosen.defrag.cycle_interval      = {};
-    chosen.defrag.priority            = defrag_intensity::unpaced;
+    chosen.limits.cache_blocks       = 256;
+    chosen.defrag.threshold_permille = 0;
+    chosen.defrag.cycle_blocks_max   = {0};
+    chosen.defrag.cycle_interval     = {};
+    chosen.defrag.priority           = defrag_intensity::unpaced;
     return chosen;
 }
 
@@ -80,9 +80,11 @@ template <class Store>
 progress drive(Store& opened, step_budget budget = {.blocks_max = 512, .candidates_max = 512}) {
     progress said_last;
     for (int i = 0; i < 100'000; ++i) {
-        said_last = opened.defragment(budget);
+        said_last      = opened.defragment(budget);
         const auto why = said_last.reasons;
-        if (why.has(stop_reason::finished) || why.has(stop_reason::nothing_to_gain) || why.has(stop_reason::device_error)) break;
+        if (why.has(stop_reason::finished) || why.has(stop_reason::nothing_to_gain) ||
+            why.has(stop_reason::device_error))
+            break;
     }
     return said_last;
 }
@@ -91,7 +93,7 @@ TEST(StoreDefragment, PutsScatteredObjectsTogetherAndChangesNoByte) {
     auto memory = make_memory(shape);
     format_on<store<gaining>>(memory, shape);
     checked_memory watched{memory};
-    auto opened = store<gaining>::open(any_device{watched}, eager<store<gaining>>());
+    auto           opened = store<gaining>::open(any_device{watched}, eager<store<gaining>>());
     ASHLAR_ASSERT_OK(opened);
     auto&      volume = opened.value();
     const auto model  = age(volume, 40, 60, 1);
@@ -132,7 +134,8 @@ TEST(StoreDefragment, DoesWithinFivePercentWhatItsPlanSays) {
         volume.defragmenter().start_pass();
         static_cast<void>(drive(volume));
         const auto& did = volume.defragmenter().lifetime();
-        EXPECT_NEAR(static_cast<double>(did.moves), static_cast<double>(plan.value().moves), static_cast<double>(plan.value().moves) * 0.05);
+        EXPECT_NEAR(static_cast<double>(did.moves), static_cast<double>(plan.value().moves),
+                    static_cast<double>(plan.value().moves) * 0.05);
         EXPECT_NEAR(static_cast<double>(did.bytes_moved), static_cast<double>(plan.value().bytes_written),
                     static_cast<double>(plan.value().bytes_written) * 0.05);
         expect_whole(volume, model);
@@ -144,9 +147,9 @@ TEST(StoreDefragment, AWriteDuringAMoveWinsAndNothingIsLost) {
     auto memory = make_memory(shape);
     format_on<store<gaining>>(memory, shape);
     checked_memory watched{memory};
-    auto chosen = eager<store<gaining>>();
+    auto           chosen     = eager<store<gaining>>();
     chosen.defrag.chunk_bytes = 16 * 1024;
-    auto opened = store<gaining>::open(any_device{watched}, chosen);
+    auto opened               = store<gaining>::open(any_device{watched}, chosen);
     ASHLAR_ASSERT_OK(opened);
     auto&       volume = opened.value();
     auto        model  = age(volume, 12, 60, 4);
@@ -178,7 +181,8 @@ TEST(StoreDefragment, PausedResumedAndCancelledAtEveryStepItStaysWhole) {
     const auto model  = age(volume, 10, 30, 7);
     for (int i = 0; i < 60; ++i) {
         volume.defragmenter().start_pass();
-        for (int steps = 0; steps < i; ++steps) static_cast<void>(volume.defragment({.blocks_max = 8, .candidates_max = 8}));
+        for (int steps = 0; steps < i; ++steps)
+            static_cast<void>(volume.defragment({.blocks_max = 8, .candidates_max = 8}));
         if (i % 2 == 0) {
             volume.defragmenter().pause();
             EXPECT_TRUE(volume.defragment().reasons.has(stop_reason::paused));
@@ -199,7 +203,10 @@ TEST(StoreDefragment, ThrottledItSaysWhenAndKeepsTheRate) {
     manual_clock clock;
     auto         chosen = eager<store<throttled>>();
     chosen.clock        = clock;
-    chosen.throttle     = {.bytes_per_second = 1'000'000, .operations_per_second = 0, .bytes_in_flight_max = 64 * 1024, .burst = 64 * 1024};
+    chosen.throttle     = {.bytes_per_second      = 1'000'000,
+                           .operations_per_second = 0,
+                           .bytes_in_flight_max   = 64 * 1024,
+                           .burst                 = 64 * 1024};
     auto opened         = store<throttled>::open(any_device{memory}, chosen);
     ASHLAR_ASSERT_OK(opened);
     auto&      volume = opened.value();
@@ -231,8 +238,8 @@ TEST(StoreDefragment, APinnedExtentIsReportedAndStays) {
     format_on<store<gaining>>(memory, shape);
     auto opened = store<gaining>::open(any_device{memory}, eager<store<gaining>>());
     ASHLAR_ASSERT_OK(opened);
-    auto&      volume = opened.value();
-    const auto model  = age(volume, 6, 40, 13);
+    auto&           volume = opened.value();
+    const auto      model  = age(volume, 6, 40, 13);
     const object_id pinned{model.rbegin()->first};
     ASHLAR_ASSERT_OK(volume.pin(pinned, 0, 10 * shape.block_bytes));
     const auto place = volume.next_extent(pinned, {0});
@@ -275,7 +282,7 @@ TEST(StoreTrim, EveryFreeBlockIsTrimmedOnceAndKnownAfterReopening) {
     auto memory = make_memory(shape);
     format_on<store<gaining>>(memory, shape);
     checked_memory watched{memory};
-    auto opened = store<gaining>::open(any_device{watched}, eager<store<gaining>>());
+    auto           opened = store<gaining>::open(any_device{watched}, eager<store<gaining>>());
     ASHLAR_ASSERT_OK(opened);
     auto       volume = std::move(opened).value();
     const auto model  = age(volume, 20, 20, 19);
@@ -324,7 +331,9 @@ TEST(StoreRanges, ObjectsExtentsAndFreeRunsComposeWithRangeViews) {
 
     std::uint64_t blocks = 0;
     auto          pieces = volume.extents({ids.back()});
-    for (const auto& count : pieces | ranges::views::transform([](const mapped_extent& e) { return e.physical.count.value; })) blocks += count;
+    for (const auto& count :
+         pieces | ranges::views::transform([](const mapped_extent& e) { return e.physical.count.value; }))
+        blocks += count;
     EXPECT_EQ(blocks, volume.info(object_id{ids.back()}).value().blocks);
     EXPECT_EQ(pieces.failure().code, errc::none);
 

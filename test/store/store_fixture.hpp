@@ -45,12 +45,14 @@ class any_device {
         : at_{&device},
           geometry_{[](const void* at) noexcept { return static_cast<const D*>(at)->geometry(); }},
           read_{[](void* at, extent e, std::span<std::byte> in) noexcept { return static_cast<D*>(at)->read(e, in); }},
-          write_{[](void* at, extent e, std::span<const std::byte> out) noexcept { return static_cast<D*>(at)->write(e, out); }},
+          write_{[](void* at, extent e, std::span<const std::byte> out) noexcept {
+              return static_cast<D*>(at)->write(e, out);
+          }},
           sync_{[](void* at) noexcept { return static_cast<D*>(at)->sync(); }},
           trim_{[](void* at, extent e) noexcept { return static_cast<D*>(at)->trim(e); }} {}
 
     [[nodiscard]] device_geometry geometry() const noexcept { return geometry_(at_); }
-    [[nodiscard]] result<> read(extent e, std::span<std::byte> in) noexcept { return read_(at_, e, in); }
+    [[nodiscard]] result<>        read(extent e, std::span<std::byte> in) noexcept { return read_(at_, e, in); }
     [[nodiscard]] result<> write(extent e, std::span<const std::byte> out) noexcept { return write_(at_, e, out); }
     [[nodiscard]] result<> sync() noexcept { return sync_(at_); }
     [[nodiscard]] result<> trim(extent e) noexcept { return trim_(at_, e); }
@@ -84,7 +86,8 @@ struct volume_shape {
 
     [[nodiscard]] format_options format(std::uint64_t number = 1) const {
         format_options options;
-        for (std::size_t i = 0; i < options.volume.size(); ++i) options.volume[i] = static_cast<std::byte>(number * 31 + i);
+        for (std::size_t i = 0; i < options.volume.size(); ++i)
+            options.volume[i] = static_cast<std::byte>(number * 31 + i);
         options.journal_blocks = {journal_blocks};
         options.record_bytes   = record_bytes;
         return options;
@@ -147,14 +150,14 @@ std::string said(const result<T>& answer) {
     return std::string{message(answer.error().code)} + " at block " + std::to_string(answer.error().where.value);
 }
 
-#define ASHLAR_EXPECT_OK(...)                                      \
-    do {                                                           \
-        const auto& answer_ = (__VA_ARGS__);                       \
+#define ASHLAR_EXPECT_OK(...)                                            \
+    do {                                                                 \
+        const auto& answer_ = (__VA_ARGS__);                             \
         EXPECT_TRUE(answer_.has_value()) << ashlar::test::said(answer_); \
     } while (false)
-#define ASHLAR_ASSERT_OK(...)                                      \
-    do {                                                           \
-        const auto& answer_ = (__VA_ARGS__);                       \
+#define ASHLAR_ASSERT_OK(...)                                            \
+    do {                                                                 \
+        const auto& answer_ = (__VA_ARGS__);                             \
         ASSERT_TRUE(answer_.has_value()) << ashlar::test::said(answer_); \
     } while (false)
 
@@ -177,7 +180,8 @@ errc code_of(const result<T>& answer) {
     return answer ? errc::none : answer.error().code;
 }
 
-// The model. ------------------------------------------------------------------------------------------------------------
+// The model.
+// ------------------------------------------------------------------------------------------------------------
 
 /// What a store holds: the bytes of each object.
 using model_state = std::map<std::uint64_t, byte_vector>;
@@ -229,18 +233,21 @@ std::string difference(Store& opened, const model_state& expected) {
         const auto next = opened.next_object(at);
         if (!next) return "next_object: " + said(next);
         if (!next.value() || next.value()->value != id) return "the next object is not " + std::to_string(id);
-        at = *next.value();
+        at              = *next.value();
         const auto size = opened.size(at);
         if (!size) return "size: " + said(size);
         if (size.value() != bytes.size()) {
-            return "object " + std::to_string(id) + " has " + std::to_string(size.value()) + " bytes, not " + std::to_string(bytes.size());
+            return "object " + std::to_string(id) + " has " + std::to_string(size.value()) + " bytes, not " +
+                   std::to_string(bytes.size());
         }
         byte_vector found(bytes.size(), std::byte{0xEE});
         const auto  read = opened.read(at, 0, std::span<std::byte>{found});
         if (!read) return "read of " + std::to_string(id) + ": " + said(read);
         if (read.value() != found.size()) return "a read of " + std::to_string(id) + " is short";
         for (std::size_t i = 0; i < found.size(); ++i) {
-            if (found[i] != bytes[i]) return "object " + std::to_string(id) + " differs at byte " + std::to_string(i) + " of " + std::to_string(found.size());
+            if (found[i] != bytes[i])
+                return "object " + std::to_string(id) + " differs at byte " + std::to_string(i) + " of " +
+                       std::to_string(found.size());
         }
     }
     const auto next = opened.next_object(at);
@@ -252,24 +259,27 @@ std::string difference(Store& opened, const model_state& expected) {
 /// What verify finds, as text; empty for a whole volume.
 template <class Store>
 std::string findings_of(Store& opened) {
-    static const char* const names[] = {"two_owners", "leaked", "in_use_but_free", "bad_data", "bad_metadata", "bad_record", "bad_summary", "bad_totals"};
-    std::string found;
-    const auto  report = opened.verify([&](const verify_finding& finding) {
+    static const char* const names[] = {"two_owners",   "leaked",     "in_use_but_free", "bad_data",
+                                        "bad_metadata", "bad_record", "bad_summary",     "bad_totals"};
+    std::string              found;
+    const auto               report = opened.verify([&](const verify_finding& finding) {
         if (found.size() > 400) return;
-        found += std::string{names[static_cast<std::size_t>(finding.problem)]} + " at block " + std::to_string(finding.block.value) + " of object " +
-                 std::to_string(finding.object.value) + " (" + message(finding.why.code) + "); ";
+        found += std::string{names[static_cast<std::size_t>(finding.problem)]} + " at block " +
+                 std::to_string(finding.block.value) + " of object " + std::to_string(finding.object.value) + " (" +
+                 message(finding.why.code) + "); ";
     });
     if (!report) return "verify: " + said(report);
     if (report.value().findings != 0 && found.empty()) return "findings without a word";
     return found;
 }
 
-// Scenarios. ------------------------------------------------------------------------------------------------------------
+// Scenarios.
+// ------------------------------------------------------------------------------------------------------------
 
 /// How often each kind of operation comes.
 struct mixture {
-    std::uint64_t write = 30, append = 16, truncate = 8, punch = 8, reserve = 5, create = 8, erase = 6, transaction = 6, abort = 2, sync = 14,
-                  checkpoint = 1;
+    std::uint64_t write = 30, append = 16, truncate = 8, punch = 8, reserve = 5, create = 8, erase = 6, transaction = 6,
+                  abort = 2, sync = 14, checkpoint = 1;
     std::uint64_t bytes_max   = 3000;
     std::uint64_t objects_max = 12;
     std::uint64_t size_max    = 12'000;
@@ -279,7 +289,10 @@ struct mixture {
 template <class Store>
 class scenario {
   public:
-    scenario(std::uint64_t seed, object_id root, mixture mix = {}) : random_{seed}, mix_{mix} { state_[root.value] = {}; root_ = root; }
+    scenario(std::uint64_t seed, object_id root, mixture mix = {}) : random_{seed}, mix_{mix} {
+        state_[root.value] = {};
+        root_              = root;
+    }
 
     [[nodiscard]] const model_state& state() const { return state_; }
     /// What the last operation would have made of it, had it succeeded: after a failure a cut may show this too.
@@ -292,15 +305,16 @@ class scenario {
     }
 
     struct outcome {
-        bool  durable = false;  ///< Everything up to here was acknowledged.
-        error why{};            ///< Of the operation; then the model stayed as it was.
+        bool        durable = false;  ///< Everything up to here was acknowledged.
+        error       why{};            ///< Of the operation; then the model stayed as it was.
         const char* what = "";
     };
 
     /// One operation.
     outcome step(Store& opened) {
-        std::uint64_t left = random_.below(mix_.write + mix_.append + mix_.truncate + mix_.punch + mix_.reserve + mix_.create + mix_.erase +
-                                           mix_.transaction + mix_.abort + mix_.sync + mix_.checkpoint);
+        std::uint64_t left =
+            random_.below(mix_.write + mix_.append + mix_.truncate + mix_.punch + mix_.reserve + mix_.create +
+                          mix_.erase + mix_.transaction + mix_.abort + mix_.sync + mix_.checkpoint);
         const auto is = [&](std::uint64_t share) {
             if (left < share) return true;
             left -= share;
@@ -325,7 +339,10 @@ class scenario {
         std::advance(at, static_cast<std::ptrdiff_t>(random_.below(state_.size())));
         return at->first;
     }
-    [[nodiscard]] byte_vector bytes() { return pattern(static_cast<std::size_t>(1 + random_.below(random_.below(4) == 0 ? mix_.bytes_max : 700)), random_.next()); }
+    [[nodiscard]] byte_vector bytes() {
+        return pattern(static_cast<std::size_t>(1 + random_.below(random_.below(4) == 0 ? mix_.bytes_max : 700)),
+                       random_.next());
+    }
 
     /// Carries an operation out on the store; `mirror` says what a success does to the model.
     template <class Call, class Mirror>
@@ -337,43 +354,57 @@ class scenario {
         state_ = attempted_;
         return {false, {}, what};
     }
-    outcome nothing() { return run("nothing", [] { return result<>{success()}; }, [](model_state&) {}); }
+    outcome nothing() {
+        return run(
+            "nothing", [] { return result<>{success()}; }, [](model_state&) {});
+    }
 
     outcome write(Store& opened) {
         const auto id     = any();
         const auto offset = random_.below(state_[id].size() + 1500);
         const auto data   = bytes();
         if (offset + data.size() > mix_.size_max) return truncate(opened);
-        return run("write", [&] { return opened.write(object_id{id}, offset, data); }, [&](model_state& after) { model_write(after[id], offset, data); });
+        return run(
+            "write", [&] { return opened.write(object_id{id}, offset, data); },
+            [&](model_state& after) { model_write(after[id], offset, data); });
     }
     outcome append(Store& opened) {
         const auto id   = any();
         const auto data = bytes();
         const auto at   = state_[id].size();
         if (at + data.size() > mix_.size_max) return truncate(opened);
-        return run("append", [&] {
-            const auto done = opened.append(object_id{id}, data);
-            if (done) { EXPECT_EQ(done.value(), at); }
-            return done;
-        }, [&](model_state& after) { model_write(after[id], at, data); });
+        return run(
+            "append",
+            [&] {
+                const auto done = opened.append(object_id{id}, data);
+                if (done) { EXPECT_EQ(done.value(), at); }
+                return done;
+            },
+            [&](model_state& after) { model_write(after[id], at, data); });
     }
     outcome truncate(Store& opened) {
-        const auto id   = any();
-        const auto size = random_.below(3) == 0 ? state_[id].size() + random_.below(2000) : random_.below(state_[id].size() + 1);
+        const auto id = any();
+        const auto size =
+            random_.below(3) == 0 ? state_[id].size() + random_.below(2000) : random_.below(state_[id].size() + 1);
         if (size > mix_.size_max) return nothing();
-        return run("truncate", [&] { return opened.truncate(object_id{id}, size); }, [&](model_state& after) { after[id].resize(size); });
+        return run(
+            "truncate", [&] { return opened.truncate(object_id{id}, size); },
+            [&](model_state& after) { after[id].resize(size); });
     }
     outcome punch(Store& opened) {
         const auto id     = any();
         const auto offset = random_.below(state_[id].size() + 100);
         const auto length = random_.below(3000);
-        return run("punch", [&] { return opened.punch(object_id{id}, offset, length); }, [&](model_state& after) { model_punch(after[id], offset, length); });
+        return run(
+            "punch", [&] { return opened.punch(object_id{id}, offset, length); },
+            [&](model_state& after) { model_punch(after[id], offset, length); });
     }
     outcome reserve(Store& opened) {
         const auto id     = any();
         const auto offset = random_.below(state_[id].size() + 2000);
         const auto length = 1 + random_.below(2500);
-        return run("reserve", [&] { return opened.reserve(object_id{id}, offset, length); }, [](model_state&) {});
+        return run(
+            "reserve", [&] { return opened.reserve(object_id{id}, offset, length); }, [](model_state&) {});
     }
     outcome create(Store& opened) {
         if (state_.size() >= mix_.objects_max) return erase(opened);
@@ -387,7 +418,8 @@ class scenario {
     outcome erase(Store& opened) {
         const auto id = any();
         if (object_id{id} == root_) return nothing();
-        return run("erase", [&] { return opened.erase(object_id{id}); }, [&](model_state& after) { after.erase(id); });
+        return run(
+            "erase", [&] { return opened.erase(object_id{id}); }, [&](model_state& after) { after.erase(id); });
     }
     outcome transaction(Store& opened, bool commits) {
         attempted_ = state_;
@@ -453,12 +485,12 @@ class scenario {
         }
     }
 
-    random_bits                  random_;
-    mixture                      mix_;
-    model_state                  state_;
-    model_state                  attempted_;
-    std::set<std::uint64_t>      ids_;
-    object_id                    root_{};
+    random_bits             random_;
+    mixture                 mix_;
+    model_state             state_;
+    model_state             attempted_;
+    std::set<std::uint64_t> ids_;
+    object_id               root_{};
 };
 
 }  // namespace ashlar::test

@@ -20,7 +20,7 @@ class HostileImage : public testing::TestWithParam<bool> {
   protected:
     HostileImage() : memory_{make_memory(shape_)} {
         format_on(memory_, shape_);
-        auto live = opened_on(memory_);
+        auto                 live = opened_on(memory_);
         scenario<test_store> runs{21, live.root()};
         for (int i = 0; i < 60; ++i) EXPECT_EQ(runs.step(live).why.code, errc::none);
         const auto large = live.create().value();
@@ -31,15 +31,18 @@ class HostileImage : public testing::TestWithParam<bool> {
         EXPECT_GT(object.value().map.height, 1U);
         const auto node = block_identity{tag::node, large.value, object.value().map.root_node};
         const auto home = [&](std::uint64_t number) { return frame_home(number, {512}); };
-        targets_ = {
-            {"superblock", home(frame::superblock), home(frame::superblock_mirror), 4096, superblock_identity},
-            {"directory", home(frame::directory), home(frame::directory_mirror), 4096, directory_identity},
-            {"pointers", home(frame::pointers), home(frame::pointers_mirror), 4096, pointers_identity},
-            {"anchor", home(frame::anchor), home(frame::anchor_mirror), anchor_bytes, anchor_identity},
-            {"group table", volume.regions.group_table({0}).home, volume.regions.group_table({0}).home, 512, volume.regions.group_table({0}).identity},
-            {"bitmap", volume.regions.bitmap(0).home, volume.regions.bitmap(0).home, 512, volume.regions.bitmap(0).identity},
-            {"object table", volume.regions.object_block(0, 0).home, volume.regions.object_block(0, 0).home, 512, volume.regions.object_block(0, 0).identity},
-            {"tree node", object.value().map.root, object.value().map.root, 512, node},
+        targets_        = {
+                   {"superblock", home(frame::superblock), home(frame::superblock_mirror), 4096, superblock_identity},
+                   {"directory", home(frame::directory), home(frame::directory_mirror), 4096, directory_identity},
+                   {"pointers", home(frame::pointers), home(frame::pointers_mirror), 4096, pointers_identity},
+                   {"anchor", home(frame::anchor), home(frame::anchor_mirror), anchor_bytes, anchor_identity},
+                   {"group table", volume.regions.group_table({0}).home, volume.regions.group_table({0}).home, 512,
+                    volume.regions.group_table({0}).identity},
+                   {"bitmap", volume.regions.bitmap(0).home, volume.regions.bitmap(0).home, 512,
+                    volume.regions.bitmap(0).identity},
+                   {"object table", volume.regions.object_block(0, 0).home, volume.regions.object_block(0, 0).home, 512,
+                    volume.regions.object_block(0, 0).identity},
+                   {"tree node", object.value().map.root, object.value().map.root, 512, node},
         };
         static_cast<void>(live.abandon());
         base_.assign(memory_.bytes().begin(), memory_.bytes().end());
@@ -95,7 +98,8 @@ class HostileImage : public testing::TestWithParam<bool> {
     std::uint64_t       opened_ = 0, refused_ = 0, unnoticed_ = 0;
 };
 
-INSTANTIATE_TEST_SUITE_P(Closed, HostileImage, testing::Bool(), [](const auto& chosen) { return chosen.param ? "AtHome" : "InTheJournal"; });
+INSTANTIATE_TEST_SUITE_P(Closed, HostileImage, testing::Bool(),
+                         [](const auto& chosen) { return chosen.param ? "AtHome" : "InTheJournal"; });
 
 TEST_P(HostileImage, EachByteOfTheMetadataMayLieUnderAValidChecksum) {
     const auto variants = scaled(2);
@@ -105,7 +109,9 @@ TEST_P(HostileImage, EachByteOfTheMetadataMayLieUnderAValidChecksum) {
         for (std::size_t byte = 0; byte < t.bytes - trailer_bytes; byte += byte < 512 ? 1 : 23) {
             for (std::uint64_t variant = 0; variant < variants; ++variant) {
                 std::memcpy(memory_.bytes().data(), base_.data(), base_.size());
-                const auto value = variant == 0 ? std::byte{0xFF} : variant == 1 ? std::byte{1} : static_cast<std::byte>(1 + random.below(255));
+                const auto value = variant == 0   ? std::byte{0xFF}
+                                   : variant == 1 ? std::byte{1}
+                                                  : static_cast<std::byte>(1 + random.below(255));
                 for (const auto home : {t.first, t.second}) {
                     const auto block = at(home, t.bytes);
                     block[byte] ^= value;
@@ -145,7 +151,7 @@ TEST_P(HostileImage, SeveralLiesAtOnceAreAnsweredToo) {
             const auto  limit = t.bytes > 512 && random.below(3) != 0 ? 512 : t.bytes - trailer_bytes;
             const auto  byte  = random.below(limit);
             const auto  value = random.next();
-            const auto  width = std::min<std::size_t>(std::size_t{1} << random.below(4), t.bytes - trailer_bytes - byte);
+            const auto width = std::min<std::size_t>(std::size_t{1} << random.below(4), t.bytes - trailer_bytes - byte);
             for (const auto home : {t.first, t.second}) {
                 const auto block = at(home, t.bytes);
                 std::memcpy(block.data() + byte, &value, width);

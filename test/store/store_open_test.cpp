@@ -11,14 +11,19 @@ using unsummed_store = store<test_blueprint<no_checksum>>;
 using cache_store    = store<test_blueprint<xxh3, inline_map, no_journal>>;
 
 struct volume_of_memory {
-    explicit volume_of_memory(volume_shape with_shape = {}) : shape{with_shape}, memory{make_memory(shape)}, device{memory} { format_on(memory, shape); }
+    explicit volume_of_memory(volume_shape with_shape = {})
+        : shape{with_shape}, memory{make_memory(shape)}, device{memory} {
+        format_on(memory, shape);
+    }
     volume_shape  shape;
     memory_device memory;
     any_device    device;
 
     void change_superblock(std::size_t offset, std::uint64_t value, std::size_t bytes) {
         for (const auto number : {frame::superblock, frame::superblock_mirror}) {
-            const auto content = memory.bytes().subspan(static_cast<std::size_t>(byte_offset(frame_home(number, {shape.block_bytes}), {shape.block_bytes})), 4096);
+            const auto content = memory.bytes().subspan(
+                static_cast<std::size_t>(byte_offset(frame_home(number, {shape.block_bytes}), {shape.block_bytes})),
+                4096);
             for (std::size_t i = 0; i < bytes; ++i) content[offset + i] = static_cast<std::byte>(value >> (8 * i));
             seal_block(content, tag::superblock, {}, identity_seed({}, superblock_identity));
         }
@@ -53,7 +58,7 @@ TEST(StoreOpen, FormatSaysHowManyBlocksItNeeds) {
     ASHLAR_ASSERT_OK(test_store::format(larger, volume_shape{}.format()));
     auto live = opened_on(enough);
     ASHLAR_EXPECT_OK(live.put(live.root(), 0, pattern(100, 1)));
-    auto bad = volume_shape{}.format();
+    auto bad         = volume_shape{}.format();
     bad.record_bytes = 13;
     bad.overwrite    = true;
     EXPECT_EQ(code_of(test_store::format(larger, bad)), errc::invalid_argument);
@@ -91,7 +96,7 @@ TEST(StoreOpen, TheMirrorOfTheSuperblockIsFound) {
 
 TEST(StoreOpen, AnotherBlockSizeIsRefusedWithTheRightOne) {
     volume_of_memory volume;
-    auto other = memory_device::lend(volume.memory.bytes(), {4096});
+    auto             other = memory_device::lend(volume.memory.bytes(), {4096});
     ASHLAR_ASSERT_OK(other);
     const auto opened = test_store::open(any_device{other.value()}, with());
     EXPECT_EQ(code_of(opened), errc::invalid_argument);
@@ -109,7 +114,7 @@ TEST(StoreOpen, AShrunkenDeviceIsRefused) {
 
 TEST(StoreOpen, AnotherPolicyIsRefusedWithTheOneThatWrote) {
     volume_of_memory volume;
-    const auto unsummed = unsummed_store::open(volume.device, with<unsummed_store>());
+    const auto       unsummed = unsummed_store::open(volume.device, with<unsummed_store>());
     EXPECT_EQ(code_of(unsummed), errc::policy_differs);
     EXPECT_EQ(unsummed.error().where.value, xxh3::format_id);
     const auto cache = cache_store::open(volume.device, with<cache_store>());
@@ -138,8 +143,8 @@ TEST(StoreOpen, ChangesOfTheFormatAreRefusedByTheirMask) {
 }
 
 TEST(StoreOpen, ReadOnlyWritesNothingAndShowsWhatTheJournalHolds) {
-    volume_of_memory volume;
-    auto live = opened_on(volume.memory);
+    volume_of_memory     volume;
+    auto                 live = opened_on(volume.memory);
     scenario<test_store> runs{9, live.root()};
     for (int i = 0; i < 80; ++i) ASSERT_EQ(runs.step(live).why.code, errc::none);
     ASHLAR_ASSERT_OK(live.sync());
@@ -167,8 +172,8 @@ TEST(StoreOpen, ReadOnlyWritesNothingAndShowsWhatTheJournalHolds) {
 
 TEST(StoreOpen, DamagedHistoryIsRefusedForWritingAndReadableUpToTheDamage) {
     volume_of_memory volume;
-    auto live = opened_on(volume.memory);
-    const auto root = live.root();
+    auto             live = opened_on(volume.memory);
+    const auto       root = live.root();
     for (std::uint64_t i = 0; i < 12; ++i) ASHLAR_ASSERT_OK(live.put(root, i * 512, pattern(512, i)));
     const auto ring = live.info().journal;
     static_cast<void>(live.abandon());
@@ -195,31 +200,32 @@ TEST(StoreOpen, DamagedHistoryIsRefusedForWritingAndReadableUpToTheDamage) {
 
 TEST(StoreOpen, ALentWorkspaceIsEnoughOrSaysTooSmall) {
     volume_of_memory volume;
-    const auto  needed = test_store::workspace_bytes({512}, with());
-    byte_vector memory(needed + 64);
+    const auto       needed = test_store::workspace_bytes({512}, with());
+    byte_vector      memory(needed + 64);
     for (const std::size_t skew : {0U, 1U, 8U, 63U}) {
         auto opened = test_store::open(volume.device, with(), std::span{memory}.subspan(skew, needed));
         ASHLAR_ASSERT_OK(opened);
         ASHLAR_EXPECT_OK(opened.value().put(opened.value().root(), 0, pattern(700, skew)));
         ASHLAR_EXPECT_OK(opened.value().close());
     }
-    EXPECT_EQ(code_of(test_store::open(volume.device, with(), std::span{memory}.first(needed - 1))), errc::workspace_too_small);
+    EXPECT_EQ(code_of(test_store::open(volume.device, with(), std::span{memory}.first(needed - 1))),
+              errc::workspace_too_small);
     EXPECT_EQ(code_of(test_store::open(volume.device, with(), {})), errc::workspace_too_small);
-    auto too_small               = small_limits();
-    too_small.cache_blocks       = 4;
+    auto too_small         = small_limits();
+    too_small.cache_blocks = 4;
     EXPECT_EQ(code_of(test_store::open(volume.device, with(too_small))), errc::invalid_argument);
 }
 
 TEST(StoreOpen, AHandleMovesAndAnEmptyOneIsHarmless) {
     volume_of_memory volume;
-    auto       first = opened_on(volume.memory);
-    const auto root  = first.root();
+    auto             first = opened_on(volume.memory);
+    const auto       root  = first.root();
     ASHLAR_ASSERT_OK(first.write(root, 0, pattern(9, 1)));
     test_store second{std::move(first)};
     ASHLAR_ASSERT_OK(second.write(root, 9, pattern(9, 2)));
     first = std::move(second);
     EXPECT_EQ(first.size(root).value(), 18U);
-    first = test_store{};  // the old one closes
+    first      = test_store{};  // the old one closes
     auto again = opened_on(volume.memory);
     EXPECT_TRUE(again.recovered().was_clean);
     EXPECT_EQ(again.size(root).value(), 18U);
@@ -228,7 +234,7 @@ TEST(StoreOpen, AHandleMovesAndAnEmptyOneIsHarmless) {
 TEST(StoreOpen, DataWithoutChecksumsIsSyncedBeforeItsBatch) {
     auto memory = make_memory({});
     format_on<unsummed_store>(memory, {});
-    auto live = opened_on<unsummed_store>(memory);
+    auto                     live = opened_on<unsummed_store>(memory);
     scenario<unsummed_store> runs{4, live.root()};
     for (int i = 0; i < 400; ++i) ASSERT_EQ(runs.step(live).why.code, errc::none);
     ASHLAR_ASSERT_OK(live.sync());

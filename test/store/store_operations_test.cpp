@@ -3,11 +3,16 @@
 namespace ashlar::test {
 namespace {
 
-/// A volume with an open store; what a test wrote must read the same after a checkpoint, a lap of the ring and a reopen.
+/// A volume with an open store; what a test wrote must read the same after a checkpoint, a lap of the ring and a
+/// reopen.
 class StoreOperations : public testing::TestWithParam<std::uint32_t> {
   protected:
-    StoreOperations() : shape_{.block_bytes = GetParam(), .blocks = GetParam() == 65'536 ? 400U : 1600U, .journal_blocks = GetParam() == 512 ? 96U : 64U},
-                        memory_{make_memory(shape_)}, checked_{memory_} {
+    StoreOperations()
+        : shape_{.block_bytes    = GetParam(),
+                 .blocks         = GetParam() == 65'536 ? 400U : 1600U,
+                 .journal_blocks = GetParam() == 512 ? 96U : 64U},
+          memory_{make_memory(shape_)},
+          checked_{memory_} {
         format_on(checked_, shape_);
         open();
     }
@@ -35,8 +40,8 @@ class StoreOperations : public testing::TestWithParam<std::uint32_t> {
     void lap() {
         const auto id = live.create();
         ASHLAR_ASSERT_OK(id);
-        const auto before = live.volume().journal.next();
-        std::uint64_t used = 0;
+        const auto    before = live.volume().journal.next();
+        std::uint64_t used   = 0;
         for (std::uint64_t i = 0; used < 2 * shape_.journal_blocks; ++i) {
             const auto free = live.volume().journal.room();
             ASHLAR_ASSERT_OK(live.put(id.value(), 0, pattern(100, i)));
@@ -65,19 +70,19 @@ class StoreOperations : public testing::TestWithParam<std::uint32_t> {
         EXPECT_EQ(findings_of(live), "");
     }
 
-    volume_shape  shape_;
-    memory_device memory_;
+    volume_shape   shape_;
+    memory_device  memory_;
     checked_memory checked_;
-    test_store    live;
-    std::size_t   block = 0;
-    object_id     root{};
+    test_store     live;
+    std::size_t    block = 0;
+    object_id      root{};
 };
 
 INSTANTIATE_TEST_SUITE_P(BlockSizes, StoreOperations, testing::Values(512U, 4096U, 65'536U));
 
 TEST_P(StoreOperations, WritesOfAnyPlaceAndLengthReadBack) {
-    byte_vector   model;
-    random_bits   random{5};
+    byte_vector model;
+    random_bits random{5};
     for (std::uint64_t i = 0; i < 40; ++i) {
         const auto offset = random.below(8 * block);
         const auto data   = pattern(static_cast<std::size_t>(1 + random.below(3 * block)), i);
@@ -112,7 +117,8 @@ TEST_P(StoreOperations, AppendAnswersWhereItWroteAndCutsWhatIsTooLong) {
 
 TEST_P(StoreOperations, AWriteThatIsTooLargeChangesNothing) {
     ASHLAR_ASSERT_OK(live.write(root, 0, pattern(10, 1)));
-    EXPECT_EQ(code_of(live.write(root, 0, pattern(static_cast<std::size_t>(live.write_bytes_max()) + 2 * block, 2))), errc::too_large);
+    EXPECT_EQ(code_of(live.write(root, 0, pattern(static_cast<std::size_t>(live.write_bytes_max()) + 2 * block, 2))),
+              errc::too_large);
     EXPECT_EQ(code_of(live.write(root, ~std::uint64_t{0}, pattern(1, 1))), errc::out_of_range);
     EXPECT_EQ(code_of(live.write(root, std::uint64_t{1} << 63U, pattern(1, 1))), errc::out_of_range);
     expect_for_good(root, pattern(10, 1));
@@ -154,7 +160,7 @@ TEST_P(StoreOperations, PunchMakesZerosAndGivesWholeBlocksBack) {
     model_punch(model, 7 * block + 1, 20);
     ASHLAR_ASSERT_OK(live.punch(root, 9 * block + 1, ~std::uint64_t{0}));
     model_punch(model, 9 * block + 1, ~std::uint64_t{0});
-    ASHLAR_ASSERT_OK(live.punch(root, 100 * block, 5)) ;
+    ASHLAR_ASSERT_OK(live.punch(root, 100 * block, 5));
     EXPECT_EQ(live.size(root).value(), 10 * block);
     expect_for_good(root, model);
 }
@@ -165,7 +171,8 @@ TEST_P(StoreOperations, ReservedBlocksReadAsZerosAndAreWrittenInPlace) {
     EXPECT_EQ(live.size(root).value(), block + 3) << "the size stays";
     EXPECT_EQ(live.info(root).value().blocks, 8U);
     byte_vector model = pattern(block + 3, 1);
-    const auto  place = live.next_extent(root, {5}).value()->physical.first + block_count{(logical_block{5} - live.next_extent(root, {5}).value()->logical).value};
+    const auto  place = live.next_extent(root, {5}).value()->physical.first +
+                       block_count{(logical_block{5} - live.next_extent(root, {5}).value()->logical).value};
     ASHLAR_ASSERT_OK(live.write(root, 5 * block, pattern(block, 2)));
     model_write(model, 5 * block, pattern(block, 2));
     EXPECT_EQ(live.next_extent(root, {5}).value()->physical.first, place) << "the reserved block was used";
@@ -216,7 +223,7 @@ TEST_P(StoreOperations, AttributesAndSizeAreKept) {
 TEST_P(StoreOperations, VectoredReadsFillTheirPiecesInOrder) {
     const auto data = pattern(4 * block + 11, 1);
     ASHLAR_ASSERT_OK(live.write(root, 0, data));
-    byte_vector a(block + 5), b(3), c(5 * block);
+    byte_vector                               a(block + 5), b(3), c(5 * block);
     const std::array<std::span<std::byte>, 3> pieces{a, b, c};
     const auto                                read = live.read(root, 7, pieces);
     ASHLAR_ASSERT_OK(read);
@@ -224,7 +231,8 @@ TEST_P(StoreOperations, VectoredReadsFillTheirPiecesInOrder) {
     EXPECT_TRUE(std::equal(a.begin(), a.end(), data.begin() + 7));
     EXPECT_TRUE(std::equal(b.begin(), b.end(), data.begin() + 7 + static_cast<std::ptrdiff_t>(a.size())));
     const auto rest = data.size() - 7 - a.size() - b.size();
-    EXPECT_TRUE(std::equal(c.begin(), c.begin() + static_cast<std::ptrdiff_t>(rest), data.end() - static_cast<std::ptrdiff_t>(rest)));
+    EXPECT_TRUE(std::equal(c.begin(), c.begin() + static_cast<std::ptrdiff_t>(rest),
+                           data.end() - static_cast<std::ptrdiff_t>(rest)));
     EXPECT_EQ(live.read(root, data.size() + 100, std::span<std::byte>{a}).value(), 0U) << "behind the end is nothing";
 }
 
@@ -298,7 +306,8 @@ TEST_P(StoreOperations, UnsyncedWorkIsVisibleAndMayBeLost) {
     EXPECT_TRUE(all(root) == pattern(20, 1));
 }
 
-// Transactions. ---------------------------------------------------------------------------------------------------------
+// Transactions.
+// ---------------------------------------------------------------------------------------------------------
 
 TEST_P(StoreOperations, ATransactionIsSeenAsAWholeOrNotAtAll) {
     auto begun = live.begin();
@@ -390,7 +399,8 @@ TEST_P(StoreOperations, MoreTransactionsThanTheLimitAreBusy) {
 TEST_P(StoreOperations, ATransactionThatIsTooLargeSaysSoAndNothingHappens) {
     auto tx = live.begin().value();
     errc why{};
-    for (std::uint64_t i = 0; i < 100 && why == errc::none; ++i) why = code_of(tx.write(root, 2 * i * block, pattern(block, i)));
+    for (std::uint64_t i = 0; i < 100 && why == errc::none; ++i)
+        why = code_of(tx.write(root, 2 * i * block, pattern(block, i)));
     EXPECT_EQ(why, errc::too_large);
     EXPECT_EQ(code_of(tx.commit()), errc::invalid_argument);
     EXPECT_EQ(live.size(root).value(), 0U);

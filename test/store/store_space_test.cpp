@@ -12,7 +12,9 @@ struct compacting : test_blueprint<> {
 };
 using compacting_store = store<compacting>;
 
-bool is_full(errc code) { return code == errc::no_space || code == errc::reserve_only || code == errc::no_contiguous_space; }
+bool is_full(errc code) {
+    return code == errc::no_space || code == errc::reserve_only || code == errc::no_contiguous_space;
+}
 
 /// Writes objects until nothing fits any more; the last writes are of one byte. Answers why it ended.
 template <class Store>
@@ -38,8 +40,8 @@ errc fill(Store& live, std::vector<object_id>& objects, std::size_t bytes, std::
 TEST(StoreSpace, AFullVolumeSaysSoAndErasingFreesEverything) {
     for (const std::uint32_t block : {512U, 4096U}) {
         const volume_shape shape{.block_bytes = block, .blocks = 2600, .journal_blocks = 96};
-        auto memory = make_memory(shape);
-        checked_memory checked{memory};
+        auto               memory = make_memory(shape);
+        checked_memory     checked{memory};
         format_on(checked, shape);
         auto       live  = opened_on(checked);
         const auto fresh = live.info();
@@ -61,10 +63,11 @@ TEST(StoreSpace, AFullVolumeSaysSoAndErasingFreesEverything) {
             ASHLAR_ASSERT_OK(live.checkpoint());
             EXPECT_EQ(findings_of(live), "");
             EXPECT_EQ(live.info().objects, 1U);
-            const auto parts = live.volume().regions.object_parts();
+            const auto    parts = live.volume().regions.object_parts();
             std::uint64_t table = 0;
             for (const auto& part : parts.subspan(1)) table += part.count.value;
-            EXPECT_EQ(live.info().free.value + table, fresh.free.value) << "all but the parts that the object table got";
+            EXPECT_EQ(live.info().free.value + table, fresh.free.value)
+                << "all but the parts that the object table got";
         }
         expect_order(checked);
     }
@@ -72,9 +75,9 @@ TEST(StoreSpace, AFullVolumeSaysSoAndErasingFreesEverything) {
 
 TEST(StoreSpace, FromAFullVolumeEachObjectCanBeTruncatedPunchedAndOverwrittenAgain) {
     const volume_shape shape{.blocks = 1800, .journal_blocks = 96};
-    auto memory = make_memory(shape);
+    auto               memory = make_memory(shape);
     format_on(memory, shape);
-    auto live = opened_on(memory);
+    auto                   live = opened_on(memory);
     std::vector<object_id> objects;
     EXPECT_TRUE(is_full(fill(live, objects, 4000, 9)));
     for (std::size_t i = 0; i + 1 < objects.size(); i += 2) {
@@ -83,20 +86,21 @@ TEST(StoreSpace, FromAFullVolumeEachObjectCanBeTruncatedPunchedAndOverwrittenAga
         ASHLAR_ASSERT_OK(live.truncate(objects[i], size / 2 + 1));
         ASHLAR_ASSERT_OK(live.sync());
     }
-    for (std::size_t i = 0; i + 1 < objects.size(); i += 2) ASHLAR_ASSERT_OK(live.write(objects[i], 0, pattern(700, i)));
+    for (std::size_t i = 0; i + 1 < objects.size(); i += 2)
+        ASHLAR_ASSERT_OK(live.write(objects[i], 0, pattern(700, i)));
     EXPECT_EQ(findings_of(live), "");
 }
 
 TEST(StoreSpace, AFullVolumeCanBeCompactedAfterErasing) {
     const volume_shape shape{.blocks = 3000, .journal_blocks = 96};
-    auto memory = make_memory(shape);
-    checked_memory checked{memory};
+    auto               memory = make_memory(shape);
+    checked_memory     checked{memory};
     format_on<compacting_store>(checked, shape);
     auto chosen   = with<compacting_store>();
     chosen.defrag = eager_defragmenter();
-    auto opened = compacting_store::open(any_device{checked}, chosen);
+    auto opened   = compacting_store::open(any_device{checked}, chosen);
     ASHLAR_ASSERT_OK(opened);
-    auto& live = opened.value();
+    auto&                  live = opened.value();
     std::vector<object_id> objects;
     EXPECT_TRUE(is_full(fill(live, objects, 1500, 3)));
     for (std::size_t i = 0; i < objects.size(); ++i) {
@@ -118,7 +122,8 @@ TEST(StoreSpace, AFullVolumeCanBeCompactedAfterErasing) {
     expect_order(checked);
 }
 
-// Large maps and tables in a small cache. -------------------------------------------------------------------------------
+// Large maps and tables in a small cache.
+// -------------------------------------------------------------------------------
 
 /// A cache of 64 blocks.
 volume_limits tiny_cache() {
@@ -134,7 +139,7 @@ double seconds_since(std::chrono::steady_clock::time_point begun) {
 TEST(StoreSpace, AnObjectOfManyExtentsGivesEveryBlockBack) {
     const auto         extents = scaled(1'000'000);
     const volume_shape shape{.block_bytes = 512, .blocks = extents * 5 / 4 + 4000, .journal_blocks = 2048};
-    auto memory = make_memory(shape);
+    auto               memory = make_memory(shape);
     format_on(memory, shape);
     auto       live  = opened_on(memory, tiny_cache());
     const auto begun = std::chrono::steady_clock::now();
@@ -173,10 +178,10 @@ TEST(StoreSpace, AnObjectOfManyExtentsGivesEveryBlockBack) {
 TEST(StoreSpace, ManyObjectsLiveInASmallCache) {
     const auto         objects = scaled(1'000'000);
     const volume_shape shape{.block_bytes = 1024, .blocks = objects / 2 + 8000, .journal_blocks = 2048};
-    auto memory = make_memory(shape);
+    auto               memory = make_memory(shape);
     format_on(memory, shape);
-    auto       live  = opened_on(memory, tiny_cache());
-    const auto begun = std::chrono::steady_clock::now();
+    auto                   live  = opened_on(memory, tiny_cache());
+    const auto             begun = std::chrono::steady_clock::now();
     std::vector<object_id> ids;
     for (std::uint64_t i = 0; i < objects; ++i) {
         const auto made = live.create();

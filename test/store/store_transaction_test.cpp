@@ -18,7 +18,8 @@ TEST(StoreTransaction, SeesWhatAnotherOneDidToTheNextRecord) {
     ASHLAR_EXPECT_OK(one.value().write(second.value(), 3000, pattern(50, 3)));
     ASHLAR_EXPECT_OK(one.value().commit());
 
-    model_state expected{{opened.root().value, {}}, {first.value().value, pattern(100, 1)}, {second.value().value, pattern(3000, 2)}};
+    model_state expected{
+        {opened.root().value, {}}, {first.value().value, pattern(100, 1)}, {second.value().value, pattern(3000, 2)}};
     model_write(expected[second.value().value], 3000, pattern(50, 3));
     EXPECT_EQ(difference(opened, expected), "");
     EXPECT_EQ(findings_of(opened), "");

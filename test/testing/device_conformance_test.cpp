@@ -38,7 +38,10 @@ TEST(DeviceConformance, FilesConformAndKeepSyncedBlocks) {
     const std::string path = "device_conformance_" + std::to_string(::getpid()) + ".ash";
     for (const std::uint32_t bytes : {512U, 4096U}) {
         for (const auto direct : {direct_io::off, direct_io::automatic}) {
-            const auto open = [&] { return file_device::open(path.c_str(), {.block_bytes = bytes, .direct = direct, .create = true, .bytes = 2U << 20U}); };
+            const auto open = [&] {
+                return file_device::open(path.c_str(),
+                                         {.block_bytes = bytes, .direct = direct, .create = true, .bytes = 2U << 20U});
+            };
             {
                 auto device = open();
                 ASSERT_TRUE(device) << message(device.error().code);
@@ -58,14 +61,16 @@ struct wrong_device {
     bool           written = false;
 
     device_geometry geometry() const noexcept { return memory.geometry(); }
-    result<> read(extent e, std::span<std::byte> in) noexcept {
-        if (kind == fault::ignores_bounds && !transfer_fits(geometry(), e, in.size())) return success();
-        if (kind == fault::needs_alignment && reinterpret_cast<std::uintptr_t>(in.data()) % 8 != 0) return error{errc::device_failed, e.first};
+    result<>        read(extent e, std::span<std::byte> in) noexcept {
+               if (kind == fault::ignores_bounds && !transfer_fits(geometry(), e, in.size())) return success();
+        if (kind == fault::needs_alignment && reinterpret_cast<std::uintptr_t>(in.data()) % 8 != 0)
+            return error{errc::device_failed, e.first};
         return memory.read(e, in);
     }
     result<> write(extent e, std::span<const std::byte> out) noexcept {
         written = true;
-        if (kind == fault::writes_short && e.count.value > 4) return memory.write({e.first, {4}}, out.first(4 * std::size_t{geometry().size.bytes}));
+        if (kind == fault::writes_short && e.count.value > 4)
+            return memory.write({e.first, {4}}, out.first(4 * std::size_t{geometry().size.bytes}));
         return memory.write(e, out);
     }
     result<> sync() noexcept {
@@ -82,11 +87,12 @@ struct wrong_device {
 };
 
 TEST(DeviceConformance, FindsADeviceThatDoesNotConform) {
-    using fault = wrong_device::fault;
-    auto memory = memory_device::create({512}, {64}).value();
+    using fault         = wrong_device::fault;
+    auto         memory = memory_device::create({512}, {64}).value();
     wrong_device right{memory, fault::none};
     EXPECT_TRUE(device_conformance(right).empty());
-    for (const auto kind : {fault::ignores_bounds, fault::writes_short, fault::trims_too_much, fault::needs_alignment, fault::fails_empty_sync}) {
+    for (const auto kind : {fault::ignores_bounds, fault::writes_short, fault::trims_too_much, fault::needs_alignment,
+                            fault::fails_empty_sync}) {
         wrong_device wrong{memory, kind};
         EXPECT_FALSE(device_conformance(wrong).empty()) << static_cast<int>(kind);
     }

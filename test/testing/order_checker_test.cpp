@@ -59,7 +59,7 @@ struct OrderChecker : testing::Test {
     checked_store open() {
         checked_store::options options;
         options.limits.cache_blocks = 64;
-        auto opened = checked_store::open(device_ref{device}, options);
+        auto opened                 = checked_store::open(device_ref{device}, options);
         EXPECT_TRUE(opened) << message(opened.error().code);
         return std::move(opened).value();
     }
@@ -268,7 +268,8 @@ TEST_F(OrderChecker, NoticesAFreedBlockThatIsWrittenTooEarlyAndAcceptsItLater) {
     const auto other = first_block(log, log.root());
     ASSERT_TRUE(log.put(log.root(), 0, filled(3 * block_bytes, 5)));
     ASSERT_TRUE(device.write({other, {1}}, filled(block_bytes, 6)));
-    expect_violation("block " + std::to_string(other.value) + " was written again, but batch 4 that freed it is not confirmed");
+    expect_violation("block " + std::to_string(other.value) +
+                     " was written again, but batch 4 that freed it is not confirmed");
     static_cast<void>(log.abandon());
 }
 
@@ -283,7 +284,9 @@ TEST_F(OrderChecker, NoticesATrimOfABlockInUseOrFreedTooRecently) {
     ASSERT_TRUE(log.put(log.root(), 0, filled(3 * block_bytes, 2)));
     ASSERT_TRUE(device.trim({block, {1}}));
     ASSERT_EQ(watched.violations().size(), 2U);
-    EXPECT_NE(watched.violations()[1].find("was trimmed, but batch 2 that freed it is not confirmed"), std::string::npos) << watched.violations()[1];
+    EXPECT_NE(watched.violations()[1].find("was trimmed, but batch 2 that freed it is not confirmed"),
+              std::string::npos)
+        << watched.violations()[1];
     ASSERT_TRUE(log.put(log.root(), 20'000, filled(10, 3)));
     ASSERT_TRUE(device.trim({block, {1}}));
     EXPECT_EQ(watched.violations().size(), 2U);
@@ -302,7 +305,7 @@ TEST_F(OrderChecker, NoticesAWriteThatATrimMayStillOvertake) {
 }
 
 TEST_F(OrderChecker, NoticesAStoreWhoseSyncsAreSwallowed) {
-    auto log = open();
+    auto log              = open();
     device.swallows_syncs = true;
     ASSERT_TRUE(log.put(log.root(), 0, filled(5000, 1)));
     ASSERT_TRUE(log.checkpoint());
@@ -311,7 +314,7 @@ TEST_F(OrderChecker, NoticesAStoreWhoseSyncsAreSwallowed) {
 }
 
 TEST_F(OrderChecker, NoticesAHeaderThatClaimsWhatNoSyncMadeDurable) {
-    auto log = open();
+    auto log              = open();
     device.swallows_syncs = true;
     ASSERT_TRUE(log.put(log.root(), 0, filled(5000, 1)));
     device.swallows_syncs = false;
@@ -324,7 +327,7 @@ TEST_F(OrderChecker, NoticesAHeaderThatClaimsWhatNoSyncMadeDurable) {
 TEST_F(OrderChecker, NoticesARingThatIsOverwrittenWhileReplayNeedsIt) {
     auto log = open();
     ASSERT_TRUE(log.put(log.root(), 0, filled(5000, 1)));
-    auto       seen  = history();
+    auto        seen = history();
     block_index live = frame_home(frame::count, {block_bytes});
     while (!seen.in_live_ring(live)) live = live + block_count{1};
     std::vector<std::byte> same(block_bytes);
@@ -358,7 +361,9 @@ TEST_F(OrderChecker, NoticesAnAnchorThatSaysTooMuch) {
     ASSERT_TRUE(device.sync());
     ASSERT_TRUE(device.write({home, {1}}, frame_bytes));
     const auto all = watched.violations();
-    EXPECT_TRUE(std::any_of(all.begin(), all.end(), [](const std::string& one) { return one.find("an anchor confirms batch 2") != std::string::npos; }));
+    EXPECT_TRUE(std::any_of(all.begin(), all.end(), [](const std::string& one) {
+        return one.find("an anchor confirms batch 2") != std::string::npos;
+    }));
     static_cast<void>(log.abandon());
 }
 

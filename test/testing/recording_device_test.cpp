@@ -15,7 +15,9 @@ using namespace ashlar;
 
 static_assert(BlockDevice<recording_device<memory_device>>);
 
-std::vector<std::byte> filled(unsigned value, std::size_t blocks = 1) { return std::vector<std::byte>(blocks * 1024, static_cast<std::byte>(value)); }
+std::vector<std::byte> filled(unsigned value, std::size_t blocks = 1) {
+    return std::vector<std::byte>(blocks * 1024, static_cast<std::byte>(value));
+}
 
 TEST(RecordingDevice, KeepsEveryWriteSyncAndTrimInOrderWithItsEpoch) {
     auto             memory = memory_device::create({1024}, {8}).value();
@@ -52,14 +54,16 @@ TEST(CrashStates, ShowEveryStateOfASmallRecordingOnceOrMore) {
     ASSERT_TRUE(device.write({{0}, {1}}, filled(2)));
     ASSERT_TRUE(device.write({{1}, {1}}, filled(3)));
 
-    const std::vector<std::byte>                     base(2048);
+    const std::vector<std::byte>                      base(2048);
     std::map<std::size_t, std::set<std::vector<int>>> seen;
-    const auto shown = crash_states(device.calls(), base, {1024}, {.random_max = 100}, [&](crash_point point, std::span<std::byte> image) {
-        std::vector<int> sectors;
-        for (std::size_t at = 0; at < image.size(); at += 512) sectors.push_back(std::to_integer<int>(image[at]));
-        seen[point.calls].insert(sectors);
-        return true;
-    });
+    const auto shown = crash_states(device.calls(), base, {1024}, {.random_max = 100},
+                                    [&](crash_point point, std::span<std::byte> image) {
+                                        std::vector<int> sectors;
+                                        for (std::size_t at = 0; at < image.size(); at += 512)
+                                            sectors.push_back(std::to_integer<int>(image[at]));
+                                        seen[point.calls].insert(sectors);
+                                        return true;
+                                    });
     EXPECT_GT(shown, 300U);
     EXPECT_EQ(seen[1], (std::set<std::vector<int>>{{0, 0, 0, 0}, {1, 0, 0, 0}, {0, 1, 0, 0}, {1, 1, 0, 0}}));
     EXPECT_EQ(seen[3], (std::set<std::vector<int>>{{1, 1, 0, 0}, {2, 1, 0, 0}, {1, 2, 0, 0}, {2, 2, 0, 0}}));
@@ -73,7 +77,8 @@ TEST(CrashStates, EndWhenTheVisitorHasSeenEnoughAndAfterASyncThereIsOneState) {
     ASSERT_TRUE(device.write({{0}, {1}}, filled(1)));
     ASSERT_TRUE(device.sync());
     const std::vector<std::byte> base(2048);
-    EXPECT_EQ(crash_states(device.calls(), base, {1024}, {}, [](crash_point, std::span<std::byte>) { return false; }), 1U);
+    EXPECT_EQ(crash_states(device.calls(), base, {1024}, {}, [](crash_point, std::span<std::byte>) { return false; }),
+              1U);
     std::vector<std::byte> last;
     crash_states(device.calls(), base, {1024}, {}, [&](crash_point point, std::span<std::byte> image) {
         if (point.calls == 2) last.assign(image.begin(), image.end());

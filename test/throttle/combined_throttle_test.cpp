@@ -23,7 +23,8 @@ TEST(NoThrottle, KeepsTheContractOfThrottles) {
 
 TEST(CombinedThrottle, KeepsTheContractOfThrottles) {
     for (std::uint64_t seed = 1; seed <= 8; ++seed) {
-        both throttle{{.first = {.bytes_per_second = 1 << 26}, .second = {.bytes_per_cycle = 1 << 20, .interval = milliseconds(20)}}};
+        both throttle{{.first  = {.bytes_per_second = 1 << 26},
+                       .second = {.bytes_per_cycle = 1 << 20, .interval = milliseconds(20)}}};
         EXPECT_EQ(check_throttle(throttle, seed), "");
     }
 }
@@ -52,7 +53,8 @@ TEST(CombinedThrottle, ReleasesWhatIsKeptWhenItIsTooLittle) {
                    .second = {.bytes_per_cycle = 60 * 1024, .interval = milliseconds(1)}}};
     EXPECT_EQ(throttle.acquire({64 * 1024, 512}, {}).bytes, 60 * 1024U);
     throttle.release(60 * 1024, {});
-    EXPECT_EQ(throttle.acquire({60 * 1024, 60 * 1024}, {1'000'000}).bytes, 60 * 1024U) << "4 KiB were kept, which would not do";
+    EXPECT_EQ(throttle.acquire({60 * 1024, 60 * 1024}, {1'000'000}).bytes, 60 * 1024U)
+        << "4 KiB were kept, which would not do";
 }
 
 }  // namespace

@@ -20,7 +20,8 @@ TEST(CycleBudget, AllowsTwoHundredAndFiftySixBlocksInThirtySecondsByDefault) {
     while (throttle.acquire({4096, 4096}, {1}).bytes == 4096) ++blocks;
     EXPECT_EQ(blocks, 256U);
     EXPECT_EQ(throttle.acquire({4096, 4096}, {2}), (io_grant{0, time_point{30 * nanoseconds_per_second + 1}}));
-    EXPECT_EQ(throttle.acquire({4096, 4096}, {30 * nanoseconds_per_second + 1}).bytes, 4096U) << "the next cycle begins";
+    EXPECT_EQ(throttle.acquire({4096, 4096}, {30 * nanoseconds_per_second + 1}).bytes, 4096U)
+        << "the next cycle begins";
 }
 
 TEST(CycleBudget, DoesNotSaveUpWhatACycleLeaves) {

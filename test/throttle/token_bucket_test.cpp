@@ -11,7 +11,8 @@ constexpr std::uint64_t mib = 1024 * 1024;
 
 TEST(TokenBucket, KeepsTheContractOfThrottles) {
     for (std::uint64_t seed = 1; seed <= 8; ++seed) {
-        token_bucket throttle{{.bytes_per_second = 20 * mib, .operations_per_second = 500, .bytes_in_flight_max = 128 * 1024}};
+        token_bucket throttle{
+            {.bytes_per_second = 20 * mib, .operations_per_second = 500, .bytes_in_flight_max = 128 * 1024}};
         EXPECT_EQ(check_throttle(throttle, seed), "");
     }
 }

@@ -12,11 +12,14 @@ using namespace ashlar;
 constexpr std::uint64_t most = std::numeric_limits<std::uint64_t>::max();
 
 template <class A, class B>
-concept CanBeAdded = requires(A a, B b) { a + b; };
+concept CanBeAdded = requires(A a, B b) {
+    a + b;
+};
 
 TEST(Address, IndexCountAndLogicalNumbersDoNotMix) {
     static_assert(!std::is_convertible_v<block_count, block_index> && !std::is_convertible_v<block_index, block_count>);
-    static_assert(!std::is_convertible_v<logical_block, block_index> && !std::is_convertible_v<block_index, logical_block>);
+    static_assert(!std::is_convertible_v<logical_block, block_index> &&
+                  !std::is_convertible_v<block_index, logical_block>);
     static_assert(!CanBeAdded<block_index, block_index>, "two places have no sum");
     static_assert(CanBeAdded<block_index, block_count> && CanBeAdded<logical_block, block_count>);
     EXPECT_EQ((block_index{7} + block_count{3}) - block_index{7}, block_count{3});
@@ -62,7 +65,8 @@ TEST(Extent, OverlapsExactlyWhereABlockIsInBoth) {
                     const extent left{{a}, {n}};
                     const extent right{{b}, {m}};
                     bool         shared = false;
-                    for (std::uint64_t i = 0; i < 12; ++i) shared = shared || (left.contains({i}) && right.contains({i}));
+                    for (std::uint64_t i = 0; i < 12; ++i)
+                        shared = shared || (left.contains({i}) && right.contains({i}));
                     EXPECT_EQ(overlap(left, right), shared) << a << '+' << n << ' ' << b << '+' << m;
                 }
             }

@@ -1,8 +1,8 @@
 #pragma once
 /// Runs of bits in an array of words. Bit i is bit i % word_bits of word i / word_bits.
 
-#include <ashlar/config.hpp>
 #include <ashlar/concepts/allocator.hpp>
+#include <ashlar/config.hpp>
 
 #include <bit>
 #include <cstddef>
@@ -15,7 +15,9 @@ namespace ashlar::inline v0 {
 inline constexpr std::uint32_t word_bits = std::numeric_limits<bitmap_word>::digits;
 
 /// Words that hold `bits` bits.
-[[nodiscard]] constexpr std::size_t words_for(std::uint32_t bits) noexcept { return (bits + word_bits - 1U) / word_bits; }
+[[nodiscard]] constexpr std::size_t words_for(std::uint32_t bits) noexcept {
+    return (bits + word_bits - 1U) / word_bits;
+}
 
 /// Calls `each(word index, mask)` for every word that the run touches.
 template <class Each>
@@ -53,8 +55,8 @@ constexpr void clear_bits(std::span<bitmap_word> words, group_run run) noexcept 
 }
 
 /// The first bit from `from` on whose word, xored with `flip`, has it set; `end` when there is none before.
-[[nodiscard]] constexpr std::uint32_t next_bit(std::span<const bitmap_word> words, std::uint32_t from, std::uint32_t end,
-                                               bitmap_word flip) noexcept {
+[[nodiscard]] constexpr std::uint32_t next_bit(std::span<const bitmap_word> words, std::uint32_t from,
+                                               std::uint32_t end, bitmap_word flip) noexcept {
     if (from >= end) return end;
     std::size_t       w    = from / word_bits;
     const std::size_t last = (end - 1U) / word_bits;
@@ -67,11 +69,13 @@ constexpr void clear_bits(std::span<bitmap_word> words, group_run run) noexcept 
     return found < end ? found : end;
 }
 
-[[nodiscard]] constexpr std::uint32_t next_set(std::span<const bitmap_word> words, std::uint32_t from, std::uint32_t end) noexcept {
+[[nodiscard]] constexpr std::uint32_t next_set(std::span<const bitmap_word> words, std::uint32_t from,
+                                               std::uint32_t end) noexcept {
     return next_bit(words, from, end, 0);
 }
 
-[[nodiscard]] constexpr std::uint32_t next_clear(std::span<const bitmap_word> words, std::uint32_t from, std::uint32_t end) noexcept {
+[[nodiscard]] constexpr std::uint32_t next_clear(std::span<const bitmap_word> words, std::uint32_t from,
+                                                 std::uint32_t end) noexcept {
     return next_bit(words, from, end, ~bitmap_word{0});
 }
 
@@ -95,14 +99,16 @@ constexpr void clear_bits(std::span<bitmap_word> words, group_run run) noexcept 
     return 0;
 }
 
-/// The whole clear run around `inside`, which itself must be clear; an empty `inside` joins what lies at both its sides.
+/// The whole clear run around `inside`, which itself must be clear; an empty `inside` joins what lies at both its
+/// sides.
 [[nodiscard]] constexpr group_run clear_run_around(group_view group, group_run inside) noexcept {
     const std::uint32_t first = clear_before(group.busy, inside.first);
     return {first, next_set(group.busy, inside.first + inside.count, group.blocks) - first};
 }
 
-/// Calls `each(run)` for the clear runs that begin in [from, end), in order, while it answers true. Runs are cut at `from`
-/// and `end`. Runs shorter than `at_least` may be left out: long ones hold a clear word, which is found much faster.
+/// Calls `each(run)` for the clear runs that begin in [from, end), in order, while it answers true. Runs are cut at
+/// `from` and `end`. Runs shorter than `at_least` may be left out: long ones hold a clear word, which is found much
+/// faster.
 template <class Each>
 constexpr void for_each_clear_run(std::span<const bitmap_word> words, std::uint32_t from, std::uint32_t end,
                                   std::uint32_t at_least, Each each) noexcept {
@@ -127,7 +133,8 @@ constexpr void for_each_clear_run(std::span<const bitmap_word> words, std::uint3
 }
 
 /// The first of the longest clear runs of [from, end); empty when all bits are set.
-[[nodiscard]] constexpr group_run longest_clear_run(std::span<const bitmap_word> words, std::uint32_t from, std::uint32_t end) noexcept {
+[[nodiscard]] constexpr group_run longest_clear_run(std::span<const bitmap_word> words, std::uint32_t from,
+                                                    std::uint32_t end) noexcept {
     group_run longest{};
     for_each_clear_run(words, from, end, 1, [&](group_run run) noexcept {
         if (run.count > longest.count) longest = run;

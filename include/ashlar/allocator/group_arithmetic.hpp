@@ -31,8 +31,8 @@ constexpr void count_run(group_summary& summary, std::uint32_t blocks, bool add)
 
 /// The longest run after `gone` was replaced by pieces of `left` and `right` blocks. The histogram, already new, often
 /// tells; only where another run of the same class is left do the words decide.
-[[nodiscard]] constexpr std::uint32_t largest_after(const group_summary& summary, const group_view& before, group_run gone,
-                                                    std::uint32_t left, std::uint32_t right) noexcept {
+[[nodiscard]] constexpr std::uint32_t largest_after(const group_summary& summary, const group_view& before,
+                                                    group_run gone, std::uint32_t left, std::uint32_t right) noexcept {
     const std::uint32_t piece = left > right ? left : right;
     std::size_t         top   = run_classes;
     while (top > 0 && summary.runs[top - 1U] == 0) --top;

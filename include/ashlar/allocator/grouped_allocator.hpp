@@ -6,9 +6,9 @@
 
 namespace ashlar::inline v0 {
 
-/// Near a goal: at the goal, else the first fit behind it, else the first fit of the group. Anywhere: the smallest run that
-/// holds all blocks, so that long runs stay long. Where no run holds all: the longest.
-/// Cost: one pass over the words of the group; a run that fits exactly ends it. No state, so safe from any thread.
+/// Near a goal: at the goal, else the first fit behind it, else the first fit of the group. Anywhere: the smallest run
+/// that holds all blocks, so that long runs stay long. Where no run holds all: the longest. Cost: one pass over the
+/// words of the group; a run that fits exactly ends it. No state, so safe from any thread.
 struct grouped_allocator {
     static constexpr std::uint32_t format_id = 1;
 
@@ -24,7 +24,8 @@ struct grouped_allocator {
             if (end - request.goal >= request.count_min) return cut({request.goal, end - request.goal}, request.count);
             found = first_fit(group, end, request.count);
         }
-        if (found.count == 0) found = request.near_goal ? first_fit(group, 0, request.count) : good_fit(group, request.count);
+        if (found.count == 0)
+            found = request.near_goal ? first_fit(group, 0, request.count) : good_fit(group, request.count);
         if (found.count == 0 && request.count_min < request.count) {
             found = longest_clear_run(group.busy, 0, group.blocks);
             if (found.count < request.count_min) return {};
@@ -37,7 +38,8 @@ struct grouped_allocator {
         return {run.first, run.count < count ? run.count : count};
     }
 
-    [[nodiscard]] static constexpr group_run first_fit(const group_view& group, std::uint32_t from, std::uint32_t count) noexcept {
+    [[nodiscard]] static constexpr group_run first_fit(const group_view& group, std::uint32_t from,
+                                                       std::uint32_t count) noexcept {
         group_run fit{};
         for_each_clear_run(group.busy, from, group.blocks, count, [&](group_run run) noexcept {
             if (run.count < count) return true;

@@ -15,8 +15,8 @@ using bitmap_word = std::size_t;
 
 /// One run inside a group, counted in blocks from the group's first.
 struct group_run {
-    std::uint32_t first = 0;
-    std::uint32_t count = 0;
+    std::uint32_t         first                            = 0;
+    std::uint32_t         count                            = 0;
     friend constexpr bool operator==(group_run, group_run) = default;
 };
 
@@ -35,12 +35,14 @@ struct group_view {
 };
 
 /// Semantics: `find` is pure arithmetic. It answers a run of `count_min` to `count` blocks whose bits are all clear, or
-/// an empty run exactly when no clear run of `count_min` blocks exists. Where the request is near a goal and the block at
-/// the goal is clear and begins enough clear blocks, the run begins at the goal. `format_id` stands in the superblock.
+/// an empty run exactly when no clear run of `count_min` blocks exists. Where the request is near a goal and the block
+/// at the goal is clear and begins enough clear blocks, the run begins at the goal. `format_id` stands in the
+/// superblock.
 template <class A>
 concept Allocator = requires(const A& allocator, const group_view& group, group_request request) {
     { A::format_id } -> std::convertible_to<std::uint32_t>;
-    { allocator.find(group, request) } noexcept -> std::same_as<group_run>;
+    { allocator.find(group, request) }
+    noexcept->std::same_as<group_run>;
 };
 
 }  // namespace ashlar::inline v0

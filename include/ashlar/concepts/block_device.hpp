@@ -15,8 +15,9 @@ namespace ashlar::inline v0 {
 struct device_geometry {
     block_size    size{};
     block_count   blocks{};
-    std::uint32_t memory_alignment = 1;   ///< Buffers aligned so are transferred without a copy; others work and cost one.
-    block_count   trim_granularity{1};    ///< A trim of whole runs of so many blocks has an effect.
+    std::uint32_t memory_alignment =
+        1;                            ///< Buffers aligned so are transferred without a copy; others work and cost one.
+    block_count trim_granularity{1};  ///< A trim of whole runs of so many blocks has an effect.
 };
 
 /// A flat array of equal blocks that survives power loss once synced.
@@ -30,12 +31,18 @@ struct device_geometry {
 ///  - After a failed `sync` everything since the last good one is unknown.
 ///  - `trim` is a hint; reading a trimmed block returns any bytes, without error.
 template <class D>
-concept BlockDevice = requires(D& device, const D& seen, extent e, std::span<std::byte> in, std::span<const std::byte> out) {
-    { seen.geometry() } noexcept -> std::same_as<device_geometry>;
-    { device.read(e, in) } noexcept -> std::same_as<result<>>;
-    { device.write(e, out) } noexcept -> std::same_as<result<>>;
-    { device.sync() } noexcept -> std::same_as<result<>>;
-    { device.trim(e) } noexcept -> std::same_as<result<>>;
+concept BlockDevice = requires(D& device, const D& seen, extent e, std::span<std::byte> in,
+                               std::span<const std::byte> out) {
+    { seen.geometry() }
+    noexcept->std::same_as<device_geometry>;
+    { device.read(e, in) }
+    noexcept->std::same_as<result<>>;
+    { device.write(e, out) }
+    noexcept->std::same_as<result<>>;
+    { device.sync() }
+    noexcept->std::same_as<result<>>;
+    { device.trim(e) }
+    noexcept->std::same_as<result<>>;
 };
 
 /// Whether a transfer of `bytes` at `e` fits the device. Devices use it to check what they are given.

@@ -14,7 +14,8 @@ template <class C>
 concept Checksum = requires(std::span<const std::byte> bytes) {
     { C::format_id } -> std::convertible_to<std::uint32_t>;
     { C::enabled } -> std::convertible_to<bool>;
-    { C::of(bytes) } noexcept -> std::same_as<std::uint64_t>;
+    { C::of(bytes) }
+    noexcept->std::same_as<std::uint64_t>;
 };
 
 }  // namespace ashlar::inline v0

@@ -11,12 +11,13 @@ namespace ashlar::inline v0 {
 template <class C>
 concept Clock = requires(const C& clock) {
     { C::ticks } -> std::convertible_to<bool>;
-    { clock.now() } noexcept -> std::same_as<time_point>;
+    { clock.now() }
+    noexcept->std::same_as<time_point>;
 };
 
 /// No time: rates and schedules are off.
 struct no_clock {
-    static constexpr bool ticks = false;
+    static constexpr bool              ticks = false;
     [[nodiscard]] constexpr time_point now() const noexcept { return {}; }
 };
 static_assert(Clock<no_clock>);

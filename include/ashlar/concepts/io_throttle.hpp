@@ -16,23 +16,28 @@ struct io_request {
 
 /// `bytes` > 0: so many may be read and written now. `bytes` = 0: nothing before `not_before`.
 struct io_grant {
-    std::uint64_t bytes = 0;
-    time_point    not_before{};  ///< The largest value: not before some bytes in flight are released.
+    std::uint64_t         bytes = 0;
+    time_point            not_before{};  ///< The largest value: not before some bytes in flight are released.
     friend constexpr bool operator==(io_grant, io_grant) = default;
 };
 
 enum class io_kind : std::uint8_t { read, write, sync };
 
-/// Semantics: `acquire` is called before each chunk of maintenance; one grant covers the chunk's read and its write, and
-/// the caller makes the chunk as large as the grant. It grants at least `least` bytes or none, never more than `want`,
-/// and never sleeps. `release` gives back what was granted, on completion, error or cancel. `observe` tells of every
-/// completed transfer of the foreground, which itself never asks. All are O(1). With `needs_clock` a clock must tick.
+/// Semantics: `acquire` is called before each chunk of maintenance; one grant covers the chunk's read and its write,
+/// and the caller makes the chunk as large as the grant. It grants at least `least` bytes or none, never more than
+/// `want`, and never sleeps. `release` gives back what was granted, on completion, error or cancel. `observe` tells of
+/// every completed transfer of the foreground, which itself never asks. All are O(1). With `needs_clock` a clock must
+/// tick.
 template <class T>
-concept IoThrottle = requires(T& throttle, io_request request, std::uint64_t bytes, io_kind kind, duration took, time_point now) {
+concept IoThrottle = requires(T& throttle, io_request request, std::uint64_t bytes, io_kind kind, duration took,
+                              time_point now) {
     { T::needs_clock } -> std::convertible_to<bool>;
-    { throttle.acquire(request, now) } noexcept -> std::same_as<io_grant>;
-    { throttle.release(bytes, now) } noexcept -> std::same_as<void>;
-    { throttle.observe(kind, bytes, took, now) } noexcept -> std::same_as<void>;
+    { throttle.acquire(request, now) }
+    noexcept->std::same_as<io_grant>;
+    { throttle.release(bytes, now) }
+    noexcept->std::same_as<void>;
+    { throttle.observe(kind, bytes, took, now) }
+    noexcept->std::same_as<void>;
 };
 
 }  // namespace ashlar::inline v0

@@ -12,12 +12,11 @@
 
 namespace ashlar::inline v0 {
 
-
-
 /// Where a journal lives on its device.
 struct journal_place {
-    extent        ring{};           ///< Blocks of the ring. The anchor's copy wins: a ring can move.
-    block_index   anchor_first{};   ///< First block of the frame that holds the anchor, and of the frame of its second copy.
+    extent ring{};  ///< Blocks of the ring. The anchor's copy wins: a ring can move.
+    block_index
+        anchor_first{};  ///< First block of the frame that holds the anchor, and of the frame of its second copy.
     block_index   anchor_second{};
     std::uint32_t frame_bytes = 4096;  ///< Bytes of a frame: max(block, 4096).
     volume_id     volume{};
@@ -38,13 +37,13 @@ struct anchor_totals {
 
 /// What recovery found.
 struct recovery_report {
-    sequence      first{};           ///< The oldest batch that replay needs.
-    sequence      last{};            ///< The newest batch that counts.
-    sequence      confirmed{};       ///< Up to here damage would have been an error.
-    std::uint64_t batches_cut   = 0; ///< Whole batches behind `last` that were never acknowledged and lost data.
-    std::uint64_t bytes_read    = 0; ///< Of the ring.
-    std::uint64_t data_checked  = 0; ///< Listed data blocks read.
-    bool          was_clean     = false;  ///< The journal was empty.
+    sequence      first{};               ///< The oldest batch that replay needs.
+    sequence      last{};                ///< The newest batch that counts.
+    sequence      confirmed{};           ///< Up to here damage would have been an error.
+    std::uint64_t batches_cut  = 0;      ///< Whole batches behind `last` that were never acknowledged and lost data.
+    std::uint64_t bytes_read   = 0;      ///< Of the ring.
+    std::uint64_t data_checked = 0;      ///< Listed data blocks read.
+    bool          was_clean    = false;  ///< The journal was empty.
     anchor_totals totals{};
 };
 
@@ -68,49 +67,73 @@ struct journal_sink_archetype {
     result<> operator()(sequence, block_index target, std::uint32_t offset, std::span<const std::byte> bytes) noexcept;
 };
 
-/// The calls of a journal that works on a device. The engine introduces the device at each call; the journal holds none.
+/// The calls of a journal that works on a device. The engine introduces the device at each call; the journal holds
+/// none.
 ///
 /// Semantics (the rules are in DESIGN.md):
 ///  - `attach` sets the place and lends memory of at least `staging_bytes(block size)`; nothing is read or written.
 ///  - `format` writes an empty journal, both anchors, and syncs.
-///  - `begin` (shape), `data` and `entry` as often as the shape says, data first, then `seal`: the batch is written, not
+///  - `begin` (shape), `data` and `entry` as often as the shape says, data first, then `seal`: the batch is written,
+///  not
 ///    synced. The caller syncs every device that holds data of the batch, then calls `acknowledge`.
 ///    Precondition of `begin`: `blocks_needed(shape) <= room()` and every earlier batch is acknowledged.
-///  - `anchor` makes "acknowledged up to here" and the tail durable; returns when both copies are; frees the ring before
+///  - `anchor` makes "acknowledged up to here" and the tail durable; returns when both copies are; frees the ring
+///  before
 ///    the tail. Precondition: no batch is open, all are acknowledged, tail <= last() + 1 and tail is a remembered batch
 ///    boundary (`last() + 1` always is; an older one is lowered to the nearest remembered).
 ///  - `recover` finds the accepted history: it cuts what was never acknowledged, and fails with `damaged` where
 ///    acknowledged history is not whole. With `read_only` it writes nothing.
 ///  - `replay` hands every entry of the accepted batches to the sink, oldest first.
-///  - After `recover` and after the engine has written home and synced, `anchor(device, next(), totals)` empties the journal.
+///  - After `recover` and after the engine has written home and synced, `anchor(device, next(), totals)` empties the
+///  journal.
 template <class J, class D>
-concept WritesBatchesTo =
-    requires(J& journal, const J& seen, D& device, journal_place place, std::span<std::byte> memory, batch_shape shape,
-             block_index block, std::uint64_t checksum, std::uint32_t offset, std::span<const std::byte> bytes, sequence s,
-             anchor_totals totals, journal_data_archetype& data, journal_sink_archetype& sink, bool read_only, block_size size) {
-        { J::staging_bytes(size) } noexcept -> std::same_as<std::size_t>;
-        { journal.attach(place, size, memory) } noexcept -> std::same_as<result<>>;
-        { journal.format(device, totals) } noexcept -> std::same_as<result<>>;
-        { seen.blocks_needed(shape) } noexcept -> std::same_as<block_count>;
-        { seen.room() } noexcept -> std::same_as<block_count>;
-        { seen.capacity() } noexcept -> std::same_as<block_count>;
-        { journal.begin(device, shape) } noexcept -> std::same_as<result<>>;
-        { journal.data(device, block, checksum) } noexcept -> std::same_as<result<>>;
-        { journal.entry(device, block, offset, bytes) } noexcept -> std::same_as<result<>>;
-        { journal.seal(device) } noexcept -> std::same_as<result<sequence>>;
-        { journal.acknowledge(s) } noexcept -> std::same_as<void>;
-        { journal.anchor(device, s, totals) } noexcept -> std::same_as<result<>>;
-        { journal.recover(device, data, read_only) } noexcept -> std::same_as<result<recovery_report>>;
-        { journal.replay(device, sink) } noexcept -> std::same_as<result<>>;
-        { seen.next() } noexcept -> std::same_as<sequence>;          // the sequence that the next batch gets
-        { seen.acknowledged() } noexcept -> std::same_as<sequence>;
-        { seen.confirmed() } noexcept -> std::same_as<sequence>;
-        { seen.tail() } noexcept -> std::same_as<sequence>;
-        { seen.epoch() } noexcept -> std::same_as<std::uint64_t>;
-    };
+concept WritesBatchesTo = requires(J& journal, const J& seen, D& device, journal_place place,
+                                   std::span<std::byte> memory, batch_shape shape, block_index block,
+                                   std::uint64_t checksum, std::uint32_t offset, std::span<const std::byte> bytes,
+                                   sequence s, anchor_totals totals, journal_data_archetype& data,
+                                   journal_sink_archetype& sink, bool read_only, block_size size) {
+    { J::staging_bytes(size) }
+    noexcept->std::same_as<std::size_t>;
+    { journal.attach(place, size, memory) }
+    noexcept->std::same_as<result<>>;
+    { journal.format(device, totals) }
+    noexcept->std::same_as<result<>>;
+    { seen.blocks_needed(shape) }
+    noexcept->std::same_as<block_count>;
+    { seen.room() }
+    noexcept->std::same_as<block_count>;
+    { seen.capacity() }
+    noexcept->std::same_as<block_count>;
+    { journal.begin(device, shape) }
+    noexcept->std::same_as<result<>>;
+    { journal.data(device, block, checksum) }
+    noexcept->std::same_as<result<>>;
+    { journal.entry(device, block, offset, bytes) }
+    noexcept->std::same_as<result<>>;
+    { journal.seal(device) }
+    noexcept->std::same_as<result<sequence>>;
+    { journal.acknowledge(s) }
+    noexcept->std::same_as<void>;
+    { journal.anchor(device, s, totals) }
+    noexcept->std::same_as<result<>>;
+    { journal.recover(device, data, read_only) }
+    noexcept->std::same_as<result<recovery_report>>;
+    { journal.replay(device, sink) }
+    noexcept->std::same_as<result<>>;
+    { seen.next() }
+    noexcept->std::same_as<sequence>;  // the sequence that the next batch gets
+    { seen.acknowledged() }
+    noexcept->std::same_as<sequence>;
+    { seen.confirmed() }
+    noexcept->std::same_as<sequence>;
+    { seen.tail() }
+    noexcept->std::same_as<sequence>;
+    { seen.epoch() }
+    noexcept->std::same_as<std::uint64_t>;
+};
 
 /// A journal that fits a device: it writes batches to it, or it is none and says so.
 template <class J, class D>
-concept JournalOn = Journal<J> && BlockDevice<D> && (!J::durable || WritesBatchesTo<J, D>);
+concept JournalOn = Journal<J> && BlockDevice<D> &&(!J::durable || WritesBatchesTo<J, D>);
 
 }  // namespace ashlar::inline v0

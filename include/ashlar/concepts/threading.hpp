@@ -5,8 +5,9 @@
 
 namespace ashlar::inline v0 {
 
-/// Semantics: `mutex` excludes; `condition::wait` gives the mutex up, blocks until a wake that began after the wait, and
-/// takes it again; `wake` wakes all. With `concurrent` false only one thread may ever enter, and all of it is empty.
+/// Semantics: `mutex` excludes; `condition::wait` gives the mutex up, blocks until a wake that began after the wait,
+/// and takes it again; `wake` wakes all. With `concurrent` false only one thread may ever enter, and all of it is
+/// empty.
 template <class T>
 concept Threading = requires(typename T::mutex& mutex, typename T::condition& condition) {
     { T::concurrent } -> std::convertible_to<bool>;

@@ -11,7 +11,7 @@ struct no_defrag {
 
     using options = no_defrag;
 
-    [[nodiscard]] constexpr bool worth_moving(const defrag_candidate&) const noexcept { return false; }
+    [[nodiscard]] constexpr bool          worth_moving(const defrag_candidate&) const noexcept { return false; }
     [[nodiscard]] constexpr std::uint64_t rank(const defrag_candidate&) const noexcept { return 0; }
 };
 static_assert(DefragPolicy<no_defrag>);

@@ -25,9 +25,9 @@ struct threshold_policy {
     }
 };
 static_assert(DefragPolicy<threshold_policy>);
-static_assert( threshold_policy{}.worth_moving({.extents = 5, .owner_extents = 5, .extents_ideal = 1}));
+static_assert(threshold_policy{}.worth_moving({.extents = 5, .owner_extents = 5, .extents_ideal = 1}));
 static_assert(!threshold_policy{}.worth_moving({.extents = 4, .owner_extents = 4, .extents_ideal = 1}));
 static_assert(!threshold_policy{}.worth_moving({.extents = 5, .owner_extents = 5, .extents_ideal = 5}));
-static_assert( threshold_policy{}.worth_moving({.extents = 1, .owner_extents = 1, .free_runs_merged = 1}));
+static_assert(threshold_policy{}.worth_moving({.extents = 1, .owner_extents = 1, .free_runs_merged = 1}));
 
 }  // namespace ashlar::inline v0

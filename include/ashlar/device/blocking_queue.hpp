@@ -15,7 +15,8 @@ namespace ashlar::inline v0 {
 template <BlockDevice D>
 class blocking_queue {
   public:
-    explicit blocking_queue(D& device, std::size_t depth = queue_options{}.depth) noexcept : device_{&device}, depth_{depth} {
+    explicit blocking_queue(D& device, std::size_t depth = queue_options{}.depth) noexcept
+        : device_{&device}, depth_{depth} {
         ASHLAR_ASSERT(depth > 0);
     }
     blocking_queue(const blocking_queue&)            = delete;
@@ -33,9 +34,9 @@ class blocking_queue {
     /// Precondition: in_flight() < depth().
     void submit(transfer& t) noexcept {
         ASHLAR_ASSERT(in_flight_ < depth_);
-        t.next = nullptr;
+        t.next                                    = nullptr;
         (last_ == nullptr ? first_ : last_->next) = &t;
-        last_ = &t;
+        last_                                     = &t;
         ++in_flight_;
     }
 

@@ -6,14 +6,15 @@
 namespace ashlar::inline v0 {
 
 /// One pointer that forwards every call. A store takes its device by value: hand it a `device_ref` to keep the device
-/// itself, as tests do that look at it afterwards. The device must outlive the reference. It opens the device's own queues.
+/// itself, as tests do that look at it afterwards. The device must outlive the reference. It opens the device's own
+/// queues.
 template <BlockDevice D>
 class device_ref {
   public:
     explicit device_ref(D& device) noexcept : device_{&device} {}
 
     [[nodiscard]] device_geometry geometry() const noexcept { return device_->geometry(); }
-    [[nodiscard]] result<> read(extent e, std::span<std::byte> in) noexcept { return device_->read(e, in); }
+    [[nodiscard]] result<>        read(extent e, std::span<std::byte> in) noexcept { return device_->read(e, in); }
     [[nodiscard]] result<> write(extent e, std::span<const std::byte> out) noexcept { return device_->write(e, out); }
     [[nodiscard]] result<> sync() noexcept { return device_->sync(); }
     [[nodiscard]] result<> trim(extent e) noexcept { return device_->trim(e); }
@@ -33,7 +34,7 @@ class device_ref<D> {
     explicit device_ref(D& device) noexcept : device_{&device} {}
 
     [[nodiscard]] device_geometry geometry() const noexcept { return device_->geometry(); }
-    [[nodiscard]] result<> read(extent e, std::span<std::byte> in) noexcept { return device_->read(e, in); }
+    [[nodiscard]] result<>        read(extent e, std::span<std::byte> in) noexcept { return device_->read(e, in); }
     [[nodiscard]] result<> write(extent e, std::span<const std::byte> out) noexcept { return device_->write(e, out); }
     [[nodiscard]] result<> sync() noexcept { return device_->sync(); }
     [[nodiscard]] result<> trim(extent e) noexcept { return device_->trim(e); }

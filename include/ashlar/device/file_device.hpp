@@ -15,7 +15,9 @@ namespace ashlar::inline v0 {
 
 /// The system calls of a transfer. A type of its own, so that tests can interrupt, shorten and refuse them.
 struct posix_calls {
-    static ssize_t read(int file, void* memory, std::size_t bytes, off_t at) noexcept { return ::pread(file, memory, bytes, at); }
+    static ssize_t read(int file, void* memory, std::size_t bytes, off_t at) noexcept {
+        return ::pread(file, memory, bytes, at);
+    }
     static ssize_t write(int file, const void* memory, std::size_t bytes, off_t at) noexcept {
         return ::pwrite(file, memory, bytes, at);
     }
@@ -34,7 +36,8 @@ struct posix_calls {
             std::uint64_t range[2] = {at, bytes};
             return ::ioctl(file, BLKDISCARD, range);
         }
-        return ::fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(at), static_cast<off_t>(bytes));
+        return ::fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(at),
+                           static_cast<off_t>(bytes));
 #else
         errno = EOPNOTSUPP;
         return -1;
@@ -44,9 +47,9 @@ struct posix_calls {
 
 /// A file or block device, by pread, pwrite and fdatasync.
 ///
-/// Transfers go past the page cache where the file system can; `direct()` says whether they do and why not. Memory that is
-/// not aligned for them goes through a buffer of 64 KiB taken at `open`, one such transfer at a time. A trim punches a
-/// hole, or discards; where the system refuses that it does nothing. A file that shrank after `open` fails reads with
+/// Transfers go past the page cache where the file system can; `direct()` says whether they do and why not. Memory that
+/// is not aligned for them goes through a buffer of 64 KiB taken at `open`, one such transfer at a time. A trim punches
+/// a hole, or discards; where the system refuses that it does nothing. A file that shrank after `open` fails reads with
 /// out_of_range at the first missing block; a write beyond the new end makes the file longer again.
 /// Errors of every call carry errno in `os_code` and the first block of the call in `where`.
 /// Safe from: several threads.
@@ -92,7 +95,8 @@ class basic_file_device {
         if (e.empty()) return success();
         const auto at    = byte_offset(e.first, geometry().size);
         const auto bytes = bytes_of(e.count, geometry().size);
-        for (unsigned attempt = 0; Calls::discard(file_.descriptor(), file_.is_block_device(), at, bytes) != 0; ++attempt) {
+        for (unsigned attempt = 0; Calls::discard(file_.descriptor(), file_.is_block_device(), at, bytes) != 0;
+             ++attempt) {
             if (errno == EOPNOTSUPP || errno == ENOTTY || errno == ENOSYS || errno == EINVAL) return success();
             if (errno != EINTR || attempt == attempts_max) return error{errc::device_failed, e.first, errno};
         }
@@ -106,7 +110,7 @@ class basic_file_device {
     [[nodiscard]] int native_handle() const noexcept { return file_.descriptor(); }
 
   private:
-    static constexpr unsigned    attempts_max = 1000;  // interruptions in a row, without any progress
+    static constexpr unsigned    attempts_max     = 1000;  // interruptions in a row, without any progress
     static constexpr std::size_t bounce_bytes_max = block_bytes_max;
 
     struct alignas(aligned_buffer::alignment) bounce {
@@ -121,7 +125,9 @@ class basic_file_device {
         return (reinterpret_cast<std::uintptr_t>(memory) & (geometry().memory_alignment - 1U)) == 0;
     }
 
-    static ssize_t call(int file, std::span<std::byte> in, off_t at) noexcept { return Calls::read(file, in.data(), in.size(), at); }
+    static ssize_t call(int file, std::span<std::byte> in, off_t at) noexcept {
+        return Calls::read(file, in.data(), in.size(), at);
+    }
     static ssize_t call(int file, std::span<const std::byte> out, off_t at) noexcept {
         return Calls::write(file, out.data(), out.size(), at);
     }
@@ -136,7 +142,8 @@ class basic_file_device {
         while (done < memory.size()) {
             const auto moved = call(file_.descriptor(), memory.subspan(done), static_cast<off_t>(from + done));
             if (moved < 0) {
-                if ((errno != EINTR && errno != EAGAIN) || ++idle > attempts_max) return error{errc::device_failed, first, errno};
+                if ((errno != EINTR && errno != EAGAIN) || ++idle > attempts_max)
+                    return error{errc::device_failed, first, errno};
                 if (errno == EAGAIN) ::sched_yield();
                 continue;
             }
@@ -162,8 +169,9 @@ class basic_file_device {
         const std::lock_guard lock{bounce_->mutex};
         const auto            size = geometry().size;
         for (std::size_t done = 0; done < memory.size();) {
-            const auto left  = memory.size() - done;
-            const auto place = std::span<std::byte>{bounce_->bytes}.first(left < bounce_bytes_max ? left : bounce_bytes_max);
+            const auto left = memory.size() - done;
+            const auto place =
+                std::span<std::byte>{bounce_->bytes}.first(left < bounce_bytes_max ? left : bounce_bytes_max);
             const auto block = first + whole_blocks(done, size);
             if constexpr (std::is_const_v<Byte>) {
                 std::memcpy(place.data(), memory.data() + done, place.size());

@@ -1,5 +1,6 @@
 #pragma once
-/// Blocks in memory: for tests, for volumes that need not survive the process, and for memory-mapped parts of a firmware.
+/// Blocks in memory: for tests, for volumes that need not survive the process, and for memory-mapped parts of a
+/// firmware.
 
 #include <ashlar/concepts/block_device.hpp>
 #include <ashlar/vocabulary/aligned_buffer.hpp>

@@ -32,9 +32,9 @@ enum class direct_io : std::uint8_t {
 /// What became of it.
 enum class direct_state : std::uint8_t {
     in_use,
-    not_asked,         ///< Switched off by the options.
-    not_supported,     ///< The file system, or the system, has no direct transfers for this file.
-    block_too_small,   ///< Direct transfers need larger blocks than the options ask for.
+    not_asked,        ///< Switched off by the options.
+    not_supported,    ///< The file system, or the system, has no direct transfers for this file.
+    block_too_small,  ///< Direct transfers need larger blocks than the options ask for.
 };
 
 /// One sentence for people.
@@ -60,7 +60,7 @@ struct file_device_options {
 /// An open file or block device with its geometry. Owns the descriptor.
 class posix_file {
   public:
-    posix_file() noexcept = default;
+    posix_file() noexcept                    = default;
     posix_file(const posix_file&)            = delete;
     posix_file& operator=(const posix_file&) = delete;
     posix_file(posix_file&& other) noexcept { take(other); }
@@ -73,10 +73,10 @@ class posix_file {
     }
     ~posix_file() { release(); }
 
-    /// Errors: not_found; busy when another process holds the lock, or the system uses the block device; invalid_argument
-    /// for a bad block size, an impossible mix of options, or what is neither file nor block device, or `direct_io::on`
-    /// where there is none; out_of_range for less than one block; device_failed with the system's code for all else.
-    /// A file that `create` made stays when a later step fails.
+    /// Errors: not_found; busy when another process holds the lock, or the system uses the block device;
+    /// invalid_argument for a bad block size, an impossible mix of options, or what is neither file nor block device,
+    /// or `direct_io::on` where there is none; out_of_range for less than one block; device_failed with the system's
+    /// code for all else. A file that `create` made stays when a later step fails.
     [[nodiscard]] static result<posix_file> open(const char* path, const file_device_options& options) noexcept {
         if (!is_block_size(options.block_bytes)) return errc::invalid_argument;
         if (options.create && options.read_only) return errc::invalid_argument;
@@ -127,9 +127,7 @@ class posix_file {
             if (block_device_) flags &= ~O_CREAT;
             if (block_device_ && options.lock && !options.read_only) flags |= O_EXCL;  // refused while mounted
         }
-        do {
-            descriptor_ = ::open(path, flags, 0644);
-        } while (descriptor_ < 0 && errno == EINTR);
+        do { descriptor_ = ::open(path, flags, 0644); } while (descriptor_ < 0 && errno == EINTR);
         if (descriptor_ >= 0) return success();
         if (errno == ENOENT) return error{errc::not_found, {}, ENOENT};
         if (errno == EBUSY) return error{errc::busy, {}, EBUSY};
@@ -148,7 +146,8 @@ class posix_file {
         if (block_device_ || present != 0 || bytes == 0) return success();
         const auto whole = bytes_of(whole_blocks(bytes, geometry_.size), geometry_.size);
         if (whole > static_cast<std::uint64_t>(LLONG_MAX)) return errc::invalid_argument;
-        if (::ftruncate(descriptor_, static_cast<off_t>(whole)) != 0 || ::fsync(descriptor_) != 0) return system_error();
+        if (::ftruncate(descriptor_, static_cast<off_t>(whole)) != 0 || ::fsync(descriptor_) != 0)
+            return system_error();
         return sync_folder(path);
     }
 
@@ -172,7 +171,8 @@ class posix_file {
 
     result<> choose_direct(direct_io wanted) noexcept {
         direct_ = wanted == direct_io::off ? direct_state::not_asked : try_direct();
-        if (wanted == direct_io::on && direct_ != direct_state::in_use) return error{errc::invalid_argument, {}, EINVAL};
+        if (wanted == direct_io::on && direct_ != direct_state::in_use)
+            return error{errc::invalid_argument, {}, EINVAL};
         return success();
     }
 
@@ -183,7 +183,8 @@ class posix_file {
         std::uint32_t offset_alignment = 0;
 #if defined(STATX_DIOALIGN)
         struct statx seen {};
-        if (::statx(descriptor_, "", AT_EMPTY_PATH, STATX_DIOALIGN, &seen) == 0 && (seen.stx_mask & STATX_DIOALIGN) != 0) {
+        if (::statx(descriptor_, "", AT_EMPTY_PATH, STATX_DIOALIGN, &seen) == 0 &&
+            (seen.stx_mask & STATX_DIOALIGN) != 0) {
             if (seen.stx_dio_mem_align == 0) return direct_state::not_supported;
             memory_alignment = seen.stx_dio_mem_align;
             offset_alignment = seen.stx_dio_offset_align;
@@ -212,7 +213,8 @@ class posix_file {
         if (::fstat(descriptor_, &seen) != 0) return {1};
         if (!block_device_) bytes = static_cast<std::uint64_t>(seen.st_blksize);
 #if defined(__linux__)
-        for (const char* const form : {"/sys/dev/block/%u:%u/queue/discard_granularity", "/sys/dev/block/%u:%u/../queue/discard_granularity"}) {
+        for (const char* const form :
+             {"/sys/dev/block/%u:%u/queue/discard_granularity", "/sys/dev/block/%u:%u/../queue/discard_granularity"}) {
             char path[96];
             if (!block_device_ || bytes != 0) break;
             std::snprintf(path, sizeof path, form, major(seen.st_rdev), minor(seen.st_rdev));

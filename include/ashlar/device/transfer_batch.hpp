@@ -8,9 +8,9 @@
 namespace ashlar::inline v0 {
 
 /// Issues reads, writes and trims and waits for them together. The transfers of a batch have no order among themselves.
-/// After the first failure nothing more is issued, and `finish` says what failed. Memory handed in stays the batch's until
-/// `finish`, `sync` or the destructor, which wait. Nobody else uses the queue meanwhile.
-/// Cost: 3 to 19 ns a transfer beside the device's own; no memory of its own.
+/// After the first failure nothing more is issued, and `finish` says what failed. Memory handed in stays the batch's
+/// until `finish`, `sync` or the destructor, which wait. Nobody else uses the queue meanwhile. Cost: 3 to 19 ns a
+/// transfer beside the device's own; no memory of its own.
 template <TransferQueue Q>
 class transfer_batch {
   public:
@@ -32,7 +32,8 @@ class transfer_batch {
 
     void trim(extent e) noexcept { issue(transfer_kind::trim, e, nullptr); }
 
-    /// Waits for all that was issued. Errors: the first failure since the last `finish`; the batch can be used again then.
+    /// Waits for all that was issued. Errors: the first failure since the last `finish`; the batch can be used again
+    /// then.
     [[nodiscard]] result<> finish() noexcept {
         while (!broken_ && queue_.in_flight() > 0) reap();
         const auto failure = failure_;

@@ -9,8 +9,8 @@
 
 namespace ashlar::inline v0 {
 
-/// The content of frames 2 and 6. Both copies carry the number of the first; the trailer ends the first 4096 bytes of the
-/// frame, and what lies between or behind is zero.
+/// The content of frames 2 and 6. Both copies carry the number of the first; the trailer ends the first 4096 bytes of
+/// the frame, and what lies between or behind is zero.
 ///
 ///   offset  size  field
 ///        0     4  version        1
@@ -67,7 +67,8 @@ inline void encode_anchor(std::span<std::byte> frame, anchor_content content, co
 
 /// Reads one copy. Empty when it is torn, foreign, of a later version or never written; that is no error.
 /// The numbers agree with each other; whether the ring fits the device is for the caller to check.
-[[nodiscard]] inline std::optional<anchor_content> decode_anchor(std::span<const std::byte> frame, const volume_id& volume) noexcept {
+[[nodiscard]] inline std::optional<anchor_content> decode_anchor(std::span<const std::byte> frame,
+                                                                 const volume_id&           volume) noexcept {
     if (!is_sealed(frame.first(anchor_bytes), tag::anchor, identity_seed(volume, anchor_identity))) return std::nullopt;
     const auto content = load_struct<anchor_content>(frame);
     if (content.version != anchor_version || content.flags != 0) return std::nullopt;

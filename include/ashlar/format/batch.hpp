@@ -10,9 +10,11 @@
 
 namespace ashlar::inline v0 {
 
-/// Seed of every hash in the batch that begins `position` blocks into the ring: XXH64 over volume id, epoch and position,
-/// 32 bytes in that order. A batch of another volume, of history that was cut, or at the wrong place never passes.
-[[nodiscard]] inline std::uint64_t batch_seed(const volume_id& volume, std::uint64_t epoch, std::uint64_t position) noexcept {
+/// Seed of every hash in the batch that begins `position` blocks into the ring: XXH64 over volume id, epoch and
+/// position, 32 bytes in that order. A batch of another volume, of history that was cut, or at the wrong place never
+/// passes.
+[[nodiscard]] inline std::uint64_t batch_seed(const volume_id& volume, std::uint64_t epoch,
+                                              std::uint64_t position) noexcept {
     std::byte text[32];
     std::memcpy(text, volume.data(), volume.size());
     store_little<std::uint64_t>(text + 16, epoch);
@@ -49,8 +51,8 @@ struct batch_header {
     le_u32    data;
     le_u64    hash;
 };
-inline constexpr std::size_t   batch_header_bytes = 80;
-inline constexpr std::uint16_t batch_version      = 1;
+inline constexpr std::size_t   batch_header_bytes   = 80;
+inline constexpr std::uint16_t batch_version        = 1;
 inline constexpr std::uint16_t batch_has_completion = 1;  ///< Bit of `flags`.
 static_assert(sizeof(batch_header) == batch_header_bytes);
 static_assert(alignof(batch_header) == 1, "no padding is possible");
@@ -76,7 +78,8 @@ static_assert(alignof(batch_data_item) == 1, "no padding is possible");
 static_assert(offsetof(batch_data_item, checksum) == 8);
 
 /// Bytes of a batch from header to commit marker. No operand is large enough to overflow: see `batch_header`.
-[[nodiscard]] constexpr std::uint64_t batch_bytes(std::uint32_t data, std::uint32_t entries, std::uint64_t payload, bool completion) noexcept {
+[[nodiscard]] constexpr std::uint64_t batch_bytes(std::uint32_t data, std::uint32_t entries, std::uint64_t payload,
+                                                  bool completion) noexcept {
     return batch_header_bytes + std::uint64_t{data} * batch_data_item_bytes + (completion ? marker_bytes : 0U) +
            std::uint64_t{entries} * entry_overhead_bytes + payload + marker_bytes;
 }
@@ -90,14 +93,18 @@ inline void seal_header(batch_header& header, std::uint64_t seed) noexcept {
     header.hash = xxh64(std::span{bytes}.first(offsetof(batch_header, hash)), seed);
 }
 
-/// Reads the header of the batch that begins `position` blocks into the ring. Empty when there is none, which is no error.
-/// What it answers was written by this volume at this place; its numbers still have to be checked against the ring.
-[[nodiscard]] inline std::optional<batch_header> decode_header(std::span<const std::byte> bytes, const volume_id& volume, std::uint64_t position) noexcept {
+/// Reads the header of the batch that begins `position` blocks into the ring. Empty when there is none, which is no
+/// error. What it answers was written by this volume at this place; its numbers still have to be checked against the
+/// ring.
+[[nodiscard]] inline std::optional<batch_header> decode_header(std::span<const std::byte> bytes,
+                                                               const volume_id&           volume,
+                                                               std::uint64_t              position) noexcept {
     const auto header = load_struct<batch_header>(bytes);
     if (header.tag != tag::journal || header.version != batch_version || header.volume != volume) return std::nullopt;
     const auto covered = bytes.first(offsetof(batch_header, hash));
     if (header.hash != xxh64(covered, batch_seed(volume, header.epoch, position))) return std::nullopt;
-    if ((header.flags & ~batch_has_completion) != 0 || header.sequence == 0 || header.acknowledged >= header.sequence) return std::nullopt;
+    if ((header.flags & ~batch_has_completion) != 0 || header.sequence == 0 || header.acknowledged >= header.sequence)
+        return std::nullopt;
     const bool completion = (header.flags & batch_has_completion) != 0;
     if (header.length < batch_bytes(header.data, header.entries, 0, completion)) return std::nullopt;
     return header;

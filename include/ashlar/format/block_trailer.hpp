@@ -31,13 +31,11 @@ inline constexpr std::uint32_t node       = tag_of("NODE");
 ///   region blocks: tag = type of the region, owner = id of the region, number = block's place in the region
 ///   tree nodes:    tag NODE, owner = object id,  number = node id
 struct block_identity {
-    std::uint32_t tag    = 0;
-    std::uint64_t owner  = 0;
-    std::uint64_t number = 0;
+    std::uint32_t         tag                                                      = 0;
+    std::uint64_t         owner                                                    = 0;
+    std::uint64_t         number                                                   = 0;
     friend constexpr bool operator==(const block_identity&, const block_identity&) = default;
 };
-
-
 
 /// The seed of a metadata block's checksum: XXH64 over volume id, tag, owner and number, 36 bytes in that order.
 /// The superblock's volume part is zero, since the volume id stands in it.
@@ -67,7 +65,8 @@ static_assert(alignof(block_trailer) == 1, "no padding is possible");
 static_assert(offsetof(block_trailer, checksum) == 8);
 
 /// Writes the trailer over the last 16 bytes of `block`.
-inline void seal_block(std::span<std::byte> block, std::uint32_t tag, sequence generation, std::uint64_t seed) noexcept {
+inline void seal_block(std::span<std::byte> block, std::uint32_t tag, sequence generation,
+                       std::uint64_t seed) noexcept {
     block_trailer trailer;
     trailer.tag        = tag;
     trailer.generation = static_cast<std::uint32_t>(generation.value);

@@ -40,8 +40,8 @@ static_assert(checksum_blocks_per_group({65'536}) == 4);
 
 /// A block of the volume, as its group sees it.
 struct group_place {
-    std::uint64_t group  = 0;
-    std::uint32_t offset = 0;  ///< Counted in blocks from the group's first.
+    std::uint64_t         group                                = 0;
+    std::uint32_t         offset                               = 0;  ///< Counted in blocks from the group's first.
     friend constexpr bool operator==(group_place, group_place) = default;
 };
 
@@ -63,7 +63,8 @@ struct group_place {
 }
 
 /// Blocks of one group; fewer in the last. Precondition: the volume has that group.
-[[nodiscard]] constexpr std::uint32_t blocks_of_group(std::uint64_t group, block_count volume, block_size size) noexcept {
+[[nodiscard]] constexpr std::uint32_t blocks_of_group(std::uint64_t group, block_count volume,
+                                                      block_size size) noexcept {
     const std::uint64_t left = volume.value - first_of_group(group, size).value;
     return left < blocks_per_group(size) ? static_cast<std::uint32_t>(left) : blocks_per_group(size);
 }
@@ -80,14 +81,14 @@ static_assert(run_class(1) == 0 && run_class(3) == 1 && run_class(group_blocks_m
 /// What is known of a group without its bitmap.
 /// Invariant: `free` and `runs` agree, and no run is longer than `largest`.
 struct group_summary {
-    std::uint32_t free             = 0;
-    std::uint32_t largest          = 0;  ///< Blocks of the longest free run.
-    std::uint32_t head             = 0;  ///< Blocks of the free run at the group's beginning.
-    std::uint32_t tail             = 0;  ///< Blocks of the free run at its end.
-    std::uint32_t trimmed          = 0;  ///< Free blocks that are known to be trimmed.
-    bool          bitmap_written   = false;  ///< False: the bitmap block was never written, and all blocks are free.
-    bool          trimmed_written  = false;  ///< False: the bitmap of trimmed blocks was never written, and none is.
-    std::uint64_t checksums_written = 0;     ///< Bit i: block i of the group's checksum blocks was written.
+    std::uint32_t free              = 0;
+    std::uint32_t largest           = 0;      ///< Blocks of the longest free run.
+    std::uint32_t head              = 0;      ///< Blocks of the free run at the group's beginning.
+    std::uint32_t tail              = 0;      ///< Blocks of the free run at its end.
+    std::uint32_t trimmed           = 0;      ///< Free blocks that are known to be trimmed.
+    bool          bitmap_written    = false;  ///< False: the bitmap block was never written, and all blocks are free.
+    bool          trimmed_written   = false;  ///< False: the bitmap of trimmed blocks was never written, and none is.
+    std::uint64_t checksums_written = 0;      ///< Bit i: block i of the group's checksum blocks was written.
     std::array<std::uint16_t, run_classes> runs{};
 
     [[nodiscard]] constexpr std::uint32_t free_runs() const noexcept {
@@ -102,7 +103,7 @@ struct group_summary {
 [[nodiscard]] constexpr group_summary empty_group(std::uint32_t blocks) noexcept {
     group_summary summary{};
     summary.free = summary.largest = summary.head = summary.tail = blocks;
-    summary.runs[run_class(blocks)] = 1;
+    summary.runs[run_class(blocks)]                              = 1;
     return summary;
 }
 
@@ -153,7 +154,8 @@ struct group_record_place {
 }
 
 [[nodiscard]] constexpr group_record_place group_record_of(std::uint64_t group, block_size size) noexcept {
-    const auto split = divide_by_ones(group + totals_records, size.shift() - 6U);  // a block holds 2^(shift - 6) - 1 records
+    const auto split =
+        divide_by_ones(group + totals_records, size.shift() - 6U);  // a block holds 2^(shift - 6) - 1 records
     return {{split.quotient}, static_cast<std::uint32_t>(split.rest) * group_record_bytes};
 }
 
@@ -189,13 +191,14 @@ struct group_record_place {
     std::size_t top = run_classes;
     while (top > 0 && summary.runs[top - 1U] == 0) --top;
     const bool largest_agrees = top == (summary.largest == 0 ? 0 : run_class(summary.largest) + 1U);
-    return least <= summary.free && summary.free <= most && largest_agrees &&
-           summary.head <= summary.largest && summary.tail <= summary.largest && summary.trimmed <= summary.free &&
+    return least <= summary.free && summary.free <= most && largest_agrees && summary.head <= summary.largest &&
+           summary.tail <= summary.largest && summary.trimmed <= summary.free &&
            (summary.bitmap_written || summary.free == blocks);
 }
 
 /// Reads a record of a group of `blocks` blocks. Empty when it contradicts itself: then the table is damaged.
-[[nodiscard]] inline std::optional<group_summary> decode_group(const group_record& record, std::uint32_t blocks) noexcept {
+[[nodiscard]] inline std::optional<group_summary> decode_group(const group_record& record,
+                                                               std::uint32_t       blocks) noexcept {
     const std::uint32_t flags = record.flags;
     if ((flags & ~(group_flag::bitmap_written | group_flag::trimmed_written)) != 0) return std::nullopt;
     group_summary summary{};

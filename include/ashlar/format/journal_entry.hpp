@@ -57,12 +57,14 @@ static_assert(offsetof(journal_marker, hash) == 20);
 
 /// The hash of an entry or a completion marker that begins `place` bytes into its batch. The place is part of the seed,
 /// so that bytes of the right batch at the wrong place do not pass.
-[[nodiscard]] inline std::uint64_t item_hash(std::span<const std::byte> covered, std::uint64_t batch_seed, std::uint64_t place) noexcept {
+[[nodiscard]] inline std::uint64_t item_hash(std::span<const std::byte> covered, std::uint64_t batch_seed,
+                                             std::uint64_t place) noexcept {
     return xxh64(covered, batch_seed + place);
 }
 
 /// A completion marker with its hash.
-[[nodiscard]] inline journal_marker make_completion(sequence home, std::uint64_t batch_seed, std::uint64_t place) noexcept {
+[[nodiscard]] inline journal_marker make_completion(sequence home, std::uint64_t batch_seed,
+                                                    std::uint64_t place) noexcept {
     journal_marker marker;
     marker.target   = completion_marker_target;
     marker.sequence = home.value;

@@ -13,11 +13,12 @@ namespace ashlar::inline v0 {
 inline constexpr std::uint32_t object_record_bytes  = 136;  ///< Width of a record unless a feature made it wider.
 inline constexpr std::uint32_t object_header_bytes  = 88;   ///< Before the extents.
 inline constexpr std::uint32_t attribute_bytes      = 32;   ///< The caller's own.
-inline constexpr std::uint32_t inline_extents_limit = 7;   ///< Extents that a record of any width holds at most.
+inline constexpr std::uint32_t inline_extents_limit = 7;    ///< Extents that a record of any width holds at most.
 
 /// Extents that fit a record of so many bytes without a tree: two in the usual 136.
 [[nodiscard]] constexpr std::uint32_t inline_extents_for(std::uint32_t record_bytes) noexcept {
-    const std::uint32_t fit = record_bytes < object_header_bytes ? 0U : (record_bytes - object_header_bytes) / entry_bytes;
+    const std::uint32_t fit =
+        record_bytes < object_header_bytes ? 0U : (record_bytes - object_header_bytes) / entry_bytes;
     return fit < inline_extents_limit ? fit : inline_extents_limit;
 }
 static_assert(inline_extents_for(object_record_bytes) == 2);
@@ -26,11 +27,13 @@ inline constexpr std::uint32_t record_bytes_max = 256;
 
 /// Whether a volume may have records of that width, with so many extents in each.
 [[nodiscard]] constexpr bool is_record_width(std::uint32_t record_bytes, std::uint32_t inline_extents) noexcept {
-    return record_bytes <= record_bytes_max && record_bytes % 8U == 0 && inline_extents >= 1 && inline_extents <= inline_extents_for(record_bytes);
+    return record_bytes <= record_bytes_max && record_bytes % 8U == 0 && inline_extents >= 1 &&
+           inline_extents <= inline_extents_for(record_bytes);
 }
 
 /// Where an object's extents are. A copy of it belongs to a transaction, as its pages do: drop both or keep both.
-/// Invariant: with height 0 the first `extents` entries stand in `entries`, encoded as on disk; else in the tree at `root`.
+/// Invariant: with height 0 the first `extents` entries stand in `entries`, encoded as on disk; else in the tree at
+/// `root`.
 struct extent_map_state {
     object_id     owner{};
     std::uint32_t height    = 0;  ///< Levels of the tree; 0: no tree.
@@ -45,13 +48,13 @@ struct extent_map_state {
 
 /// One object in memory.
 struct object_state {
-    object_id     id{};
-    std::uint64_t size       = 0;  ///< Bytes.
-    bool          in_use     = false;
-    bool          dying      = false;  ///< Erased; its blocks are freed in steps.
-    bool          shrinking  = false;  ///< Truncated; blocks past the end are freed in steps.
-    std::uint64_t generation = 0;      ///< Of the mapping.
-    object_id     next_dying{};        ///< The next on the list of the dying.
+    object_id                              id{};
+    std::uint64_t                          size       = 0;  ///< Bytes.
+    bool                                   in_use     = false;
+    bool                                   dying      = false;  ///< Erased; its blocks are freed in steps.
+    bool                                   shrinking  = false;  ///< Truncated; blocks past the end are freed in steps.
+    std::uint64_t                          generation = 0;      ///< Of the mapping.
+    object_id                              next_dying{};        ///< The next on the list of the dying.
     std::array<std::byte, attribute_bytes> attributes{};
     extent_map_state                       map{};
 };
@@ -109,10 +112,11 @@ inline void encode_object(std::span<std::byte> record, const object_state& objec
     ASHLAR_ASSERT(map.inline_capacity >= 1 && map.inline_capacity <= inline_extents_limit);
     ASHLAR_ASSERT(record.size() >= object_encoded_bytes(map.inline_capacity));
     object_record header;
-    header.id    = object.id.value;
-    header.size  = object.size;
-    header.flags = static_cast<std::uint16_t>((object.in_use ? object_flag::in_use : 0) | (object.dying ? object_flag::dying : 0) |
-                                              (object.shrinking ? object_flag::shrinking : 0));
+    header.id   = object.id.value;
+    header.size = object.size;
+    header.flags =
+        static_cast<std::uint16_t>((object.in_use ? object_flag::in_use : 0) | (object.dying ? object_flag::dying : 0) |
+                                   (object.shrinking ? object_flag::shrinking : 0));
     header.height     = static_cast<std::uint16_t>(map.height);
     header.next_node  = map.next_node;
     header.extents    = map.extents;
@@ -148,7 +152,8 @@ inline void encode_object(std::span<std::byte> record, const object_state& objec
 
 /// Reads an object. A record that is not in use gives an empty object. `inline_capacity` is the volume's.
 /// Errors: damaged, where it contradicts itself; unsupported, with the unknown flags in `where`.
-[[nodiscard]] inline result<object_state> decode_object(std::span<const std::byte> record, std::uint32_t inline_capacity) noexcept {
+[[nodiscard]] inline result<object_state> decode_object(std::span<const std::byte> record,
+                                                        std::uint32_t              inline_capacity) noexcept {
     ASHLAR_ASSERT(inline_capacity >= 1 && inline_capacity <= inline_extents_limit);
     ASHLAR_ASSERT(record.size() >= object_encoded_bytes(inline_capacity));
     const auto          header = load_struct<object_record>(record);
@@ -167,14 +172,14 @@ inline void encode_object(std::span<std::byte> record, const object_state& objec
     object.generation = header.generation;
     object.next_dying = {header.next_dying};
     std::memcpy(object.attributes.data(), header.attributes, attribute_bytes);
-    map.owner     = object.id;
-    map.height    = header.height;
-    map.next_node = header.next_node;
-    map.extents   = header.extents;
-    map.blocks    = header.blocks;
+    map.owner       = object.id;
+    map.height      = header.height;
+    map.next_node   = header.next_node;
+    map.extents     = header.extents;
+    map.blocks      = header.blocks;
     const auto area = record.subspan(object_header_bytes, std::size_t{inline_capacity} * entry_bytes);
-    const bool sane = object.id.value != 0 && map.height <= tree_height_max && map.next_node != 0 && map.blocks >= map.extents &&
-                      (object.dying || object.shrinking || object.next_dying.value == 0);
+    const bool sane = object.id.value != 0 && map.height <= tree_height_max && map.next_node != 0 &&
+                      map.blocks >= map.extents && (object.dying || object.shrinking || object.next_dying.value == 0);
     if (!sane) return errc::damaged;
     if (map.height == 0) {
         if (map.extents > inline_capacity) return errc::damaged;

@@ -119,8 +119,8 @@ inline constexpr std::size_t member_rows        = 32;
 inline constexpr std::size_t member_rows_offset = 256;
 static_assert(member_rows_offset + member_rows * sizeof(member_row) <= frame_bytes_min - trailer_bytes);
 
-inline constexpr char          superblock_magic[8] = {'A', 'S', 'H', 'L', 'A', 'R', '\0', '\1'};
-inline constexpr std::uint32_t superblock_version  = 1;
+inline constexpr char           superblock_magic[8] = {'A', 'S', 'H', 'L', 'A', 'R', '\0', '\1'};
+inline constexpr std::uint32_t  superblock_version  = 1;
 inline constexpr block_identity superblock_identity{tag::superblock, 0, frame::superblock};
 
 /// Whether `content` (4096 bytes) is a whole superblock whose numbers are within their bounds.

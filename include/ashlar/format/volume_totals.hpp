@@ -20,15 +20,15 @@ static_assert(extents_class(99) == 8 && extents_class(999) == 9 && extents_class
 
 /// Sums over all groups and objects, kept with every transaction, so that no metric needs a walk.
 struct volume_totals {
-    std::uint64_t free                = 0;  ///< Free blocks.
-    std::uint64_t objects             = 0;
-    std::uint64_t records_high_water  = 0;  ///< Records of the object table that were ever in use lie below it.
-    std::uint64_t dying_head          = 0;  ///< Id of the first object on the list of the dying; 0: none.
-    std::uint64_t generation_counter  = 0;  ///< The last generation given to a mapping.
-    std::uint64_t allocated_extents   = 0;  ///< Extents of all objects.
-    std::uint64_t objects_with_data   = 0;
-    std::uint64_t trimmed             = 0;  ///< Free blocks known to be trimmed.
-    std::array<std::uint32_t, run_classes> runs{};     ///< Free runs by run_class, modulo 2^32; runs end at a group's end.
+    std::uint64_t free               = 0;  ///< Free blocks.
+    std::uint64_t objects            = 0;
+    std::uint64_t records_high_water = 0;  ///< Records of the object table that were ever in use lie below it.
+    std::uint64_t dying_head         = 0;  ///< Id of the first object on the list of the dying; 0: none.
+    std::uint64_t generation_counter = 0;  ///< The last generation given to a mapping.
+    std::uint64_t allocated_extents  = 0;  ///< Extents of all objects.
+    std::uint64_t objects_with_data  = 0;
+    std::uint64_t trimmed            = 0;           ///< Free blocks known to be trimmed.
+    std::array<std::uint32_t, run_classes> runs{};  ///< Free runs by run_class, modulo 2^32; runs end at a group's end.
     std::array<std::uint32_t, 16>          extents{};  ///< Objects by extents_class, modulo 2^32.
 
     friend constexpr bool operator==(const volume_totals&, const volume_totals&) = default;
@@ -63,8 +63,10 @@ struct volume_totals_record {
     le_u64    trimmed;
     std::byte reserved_end[56]{};
 };
-static_assert(sizeof(volume_totals_record) == totals_records * group_record_bytes && alignof(volume_totals_record) == 1);
-static_assert(offsetof(volume_totals_record, dying_head) == 24 && offsetof(volume_totals_record, generation_counter) == 32);
+static_assert(sizeof(volume_totals_record) == totals_records * group_record_bytes &&
+              alignof(volume_totals_record) == 1);
+static_assert(offsetof(volume_totals_record, dying_head) == 24 &&
+              offsetof(volume_totals_record, generation_counter) == 32);
 static_assert(offsetof(volume_totals_record, runs) == 64 && offsetof(volume_totals_record, extents) == 128);
 static_assert(offsetof(volume_totals_record, trimmed) == 192 && offsetof(volume_totals_record, reserved_end) == 200);
 
@@ -84,7 +86,8 @@ static_assert(offsetof(volume_totals_record, trimmed) == 192 && offsetof(volume_
 }
 
 /// Reads the totals of a volume of `blocks` blocks. Empty when they are impossible: then the table is damaged.
-[[nodiscard]] inline std::optional<volume_totals> decode_totals(const volume_totals_record& record, block_count blocks) noexcept {
+[[nodiscard]] inline std::optional<volume_totals> decode_totals(const volume_totals_record& record,
+                                                                block_count                 blocks) noexcept {
     volume_totals totals{};
     totals.free               = record.free;
     totals.objects            = record.objects;

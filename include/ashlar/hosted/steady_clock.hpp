@@ -7,8 +7,8 @@
 
 namespace ashlar::inline v0 {
 
-/// Zero is the zero of std::chrono::steady_clock, which is often the start of the machine: right for rates and waits, and
-/// no date. Cost: one call that needs no switch to the kernel on common systems.
+/// Zero is the zero of std::chrono::steady_clock, which is often the start of the machine: right for rates and waits,
+/// and no date. Cost: one call that needs no switch to the kernel on common systems.
 struct steady_clock {
     static constexpr bool ticks = true;
 

@@ -12,7 +12,7 @@ namespace ashlar::inline v0 {
 struct batch_expected {
     sequence      number{};
     std::uint64_t chain = 0;
-    sequence      epoch_first{};   ///< From here on a batch carries `epoch`; before, an older one.
+    sequence      epoch_first{};  ///< From here on a batch carries `epoch`; before, an older one.
     std::uint64_t epoch = 0;
 
     [[nodiscard]] bool allows(const batch_header& header) const noexcept {
@@ -82,7 +82,7 @@ class batch_reader {
     result<> read_list() noexcept {
         for (std::uint32_t left = header_.data; left > 0;) {
             constexpr std::uint32_t items_max = block_bytes_min / batch_data_item_bytes;
-            const auto items = left < items_max ? left : items_max;
+            const auto              items     = left < items_max ? left : items_max;
             BOOST_OUTCOME_TRY(const auto bytes, take(items * batch_data_item_bytes));
             for (std::uint32_t i = 0; i < items; ++i) {
                 const auto item = load_struct<batch_data_item>(bytes.subspan(i * batch_data_item_bytes));
@@ -112,12 +112,14 @@ class batch_reader {
             const auto          head   = load_struct<journal_entry_head>(first);
             const std::uint32_t length = head.length;
             const std::uint32_t most   = entry_bytes_max(ring_.ring().size);
-            if (head.target >= commit_marker_target || length > most || length > room - entry_overhead_bytes) return false;
+            if (head.target >= commit_marker_target || length > most || length > room - entry_overhead_bytes)
+                return false;
             if (head.offset > most - length) return false;
             BOOST_OUTCOME_TRY(const auto whole, take(entry_overhead_bytes + length));
             const auto covered = whole.first(sizeof(journal_entry_head) + length);
             if (load_little<std::uint64_t>(whole.last(8).data()) != item_hash(covered, seed_, place)) return false;
-            BOOST_OUTCOME_TRY(visitor_.entry(number, {head.target}, head.offset, covered.subspan(sizeof(journal_entry_head))));
+            BOOST_OUTCOME_TRY(
+                visitor_.entry(number, {head.target}, head.offset, covered.subspan(sizeof(journal_entry_head))));
         }
         return place_ == end_;
     }
@@ -128,7 +130,9 @@ class batch_reader {
         BOOST_OUTCOME_TRY(const auto bytes, ring_.view(base_ + place_, marker_bytes));
         const auto marker = load_struct<journal_marker>(bytes);
         hash_.update(bytes.first(marker_bytes - 8));
-        if (marker.target != commit_marker_target || marker.sequence != header_.sequence || marker.entries != header_.entries) return none;
+        if (marker.target != commit_marker_target || marker.sequence != header_.sequence ||
+            marker.entries != header_.entries)
+            return none;
         if (marker.hash != hash_.digest()) return none;
         return std::optional<std::uint64_t>{marker.hash};
     }

@@ -19,12 +19,14 @@ struct batch_context {
     return blocks_for(batch_bytes(shape.data, shape.entries, shape.entry_bytes, completion), size);
 }
 
-/// Keeps the order header, list, completion marker, entries, commit marker, and holds the caller to the shape told first.
+/// Keeps the order header, list, completion marker, entries, commit marker, and holds the caller to the shape told
+/// first.
 class batch_writer {
   public:
     template <BlockDevice D>
-    result<> begin(D& device, const ring_layout& ring, const batch_context& context, batch_shape shape, std::span<std::byte> memory) noexcept {
-        const bool completes = context.completion.value != 0;
+    result<> begin(D& device, const ring_layout& ring, const batch_context& context, batch_shape shape,
+                   std::span<std::byte> memory) noexcept {
+        const bool   completes = context.completion.value != 0;
         batch_header header;
         header.flags        = completes ? batch_has_completion : std::uint16_t{0};
         header.volume       = ring.volume;
@@ -57,7 +59,8 @@ class batch_writer {
     }
 
     template <BlockDevice D>
-    result<> entry(D& device, const ring_layout& ring, block_index target, std::uint32_t offset, std::span<const std::byte> bytes) noexcept {
+    result<> entry(D& device, const ring_layout& ring, block_index target, std::uint32_t offset,
+                   std::span<const std::byte> bytes) noexcept {
         ASHLAR_ASSERT(left_.data == 0 && left_.entries > 0 && left_.entry_bytes >= bytes.size());
         ASHLAR_ASSERT(target.value < commit_marker_target);
         ASHLAR_ASSERT(offset <= entry_bytes_max(ring.size) && bytes.size() <= entry_bytes_max(ring.size) - offset);

@@ -21,9 +21,11 @@ struct anchor_found {
 }
 
 /// Whether a ring can lie where it is said to: on the device, and not over an anchor.
-[[nodiscard]] constexpr bool ring_fits(extent ring, const journal_place& place, const device_geometry& geometry) noexcept {
+[[nodiscard]] constexpr bool ring_fits(extent ring, const journal_place& place,
+                                       const device_geometry& geometry) noexcept {
     if (ring.count.value > ring_blocks_max || !lies_in(ring, {block_index{0}, geometry.blocks})) return false;
-    return !overlap(ring, anchor_frame(place, geometry.size, 0)) && !overlap(ring, anchor_frame(place, geometry.size, 1));
+    return !overlap(ring, anchor_frame(place, geometry.size, 0)) &&
+           !overlap(ring, anchor_frame(place, geometry.size, 1));
 }
 
 /// Takes the newest valid copy. A copy that cannot be read is as good as an invalid one while the other is valid, since
@@ -56,7 +58,8 @@ result<anchor_found> read_anchors(D& device, const journal_place& place, std::sp
 
 /// Writes both copies, each followed by a sync, so that one of them is whole at any moment.
 template <BlockDevice D>
-result<> write_anchors(D& device, const journal_place& place, std::span<std::byte> memory, const anchor_content& content, unsigned write_first) noexcept {
+result<> write_anchors(D& device, const journal_place& place, std::span<std::byte> memory,
+                       const anchor_content& content, unsigned write_first) noexcept {
     const auto frame = memory.first(place.frame_bytes);
     encode_anchor(frame, content, place.volume);
     const auto size = device.geometry().size;

@@ -42,7 +42,8 @@ class ring_journal {
     template <BlockDevice D>
     result<> format(D& device, anchor_totals totals) noexcept {
         const auto least = batch_blocks({entry_bytes_max(ring_.size), 1, 0}, true, ring_.size);
-        if (memory_.empty() || device.geometry().size != ring_.size || place_.ring.count < least) return errc::invalid_argument;
+        if (memory_.empty() || device.geometry().size != ring_.size || place_.ring.count < least)
+            return errc::invalid_argument;
         if (!ring_fits(place_.ring, place_, device.geometry())) return error{errc::out_of_range, place_.ring.first};
         BOOST_OUTCOME_TRY(attach(place_, ring_.size, memory_));
         BOOST_OUTCOME_TRY(clear_ring(device));
@@ -55,11 +56,14 @@ class ring_journal {
     }
 
     /// Blocks that a batch takes at most: a completion marker that may ride in it is counted.
-    [[nodiscard]] block_count blocks_needed(batch_shape shape) const noexcept { return batch_blocks(shape, true, ring_.size); }
+    [[nodiscard]] block_count blocks_needed(batch_shape shape) const noexcept {
+        return batch_blocks(shape, true, ring_.size);
+    }
     [[nodiscard]] block_count room() const noexcept { return ring_.blocks.count - block_count{used_}; }
     [[nodiscard]] block_count capacity() const noexcept { return ring_.blocks.count; }
 
-    /// Errors: `journal_full`; `read_only` once a write or sync failed, which a batch that is not acknowledged counts as.
+    /// Errors: `journal_full`; `read_only` once a write or sync failed, which a batch that is not acknowledged counts
+    /// as.
     template <BlockDevice D>
     result<> begin(D& device, batch_shape shape) noexcept {
         if (!may_write()) return errc::read_only;
@@ -68,7 +72,8 @@ class ring_journal {
         open_   = true;
         blocks_ = blocks.value;
         used_ += blocks_;
-        return must(writer_.begin(device, ring_, {boundaries_.next(), epoch_, acknowledged_, completion_}, shape, memory_));
+        return must(
+            writer_.begin(device, ring_, {boundaries_.next(), epoch_, acknowledged_, completion_}, shape, memory_));
     }
 
     /// Lists a data block that no sync has covered.
@@ -109,15 +114,16 @@ class ring_journal {
         if (acknowledged_ == last() && claim_ > confirmed_) confirmed_ = claim_;
     }
 
-    /// Errors: the device's, after which nothing is written again; `read_only` then, or where a batch is not acknowledged.
+    /// Errors: the device's, after which nothing is written again; `read_only` then, or where a batch is not
+    /// acknowledged.
     template <BlockDevice D>
     result<> anchor(D& device, sequence tail, anchor_totals totals) noexcept {
         if (!may_write()) return errc::read_only;
         ASHLAR_ASSERT(tail <= next());
-        const auto     home = tail.value > checkpoint_.value + 1 ? sequence{tail.value - 1} : checkpoint_;
-        const auto     kept = boundaries_.at_or_before(tail);
-        const auto     before = std::exchange(checkpoint_, home);
-        totals_ = totals;
+        const auto home   = tail.value > checkpoint_.value + 1 ? sequence{tail.value - 1} : checkpoint_;
+        const auto kept   = boundaries_.at_or_before(tail);
+        const auto before = std::exchange(checkpoint_, home);
+        totals_           = totals;
         BOOST_OUTCOME_TRY(must(write_anchor(device, kept, 0)));
         confirmed_ = acknowledged_;
         boundaries_.forget_before(kept);
@@ -126,8 +132,8 @@ class ring_journal {
         return success();
     }
 
-    /// Also for a ring that moved: the anchor's place counts. With `read_only` a `damaged` history can still be replayed
-    /// up to the damage; otherwise an error leaves the journal closed, to be recovered again.
+    /// Also for a ring that moved: the anchor's place counts. With `read_only` a `damaged` history can still be
+    /// replayed up to the damage; otherwise an error leaves the journal closed, to be recovered again.
     template <BlockDevice D, class Data>
     result<recovery_report> recover(D& device, Data& data, bool read_only) noexcept {
         if (memory_.empty() || device.geometry().size != ring_.size) return errc::invalid_argument;
@@ -140,7 +146,7 @@ class ring_journal {
         report.first  = tail();
         report.totals = totals_;
         ring_recovery<D, Data> steps{device, data, ring_, anchor, memory_, boundaries_, report};
-        const auto decided = steps.decide();
+        const auto             decided = steps.decide();
         if (read_only && (decided || decided.error().code == errc::damaged)) state_ = state::reading;
         report.was_clean = next() == tail() && report.batches_cut == 0;
         acknowledged_ = confirmed_ = last();
@@ -156,8 +162,8 @@ class ring_journal {
         return report;
     }
 
-    /// Reads the accepted batches again. Errors: the sink's, the device's, `checksum_differs` where a batch is no longer
-    /// what recovery found.
+    /// Reads the accepted batches again. Errors: the sink's, the device's, `checksum_differs` where a batch is no
+    /// longer what recovery found.
     template <BlockDevice D, class Sink>
     result<> replay(D& device, Sink& sink) noexcept {
         if (state_ == state::closed) return errc::read_only;
@@ -165,7 +171,8 @@ class ring_journal {
         struct forward {
             Sink&    sink;
             result<> data(block_index, std::uint64_t) noexcept { return success(); }
-            result<> entry(sequence s, block_index target, std::uint32_t offset, std::span<const std::byte> bytes) noexcept {
+            result<> entry(sequence s, block_index target, std::uint32_t offset,
+                           std::span<const std::byte> bytes) noexcept {
                 return sink(s, target, offset, bytes);
             }
         } visitor{sink};
@@ -188,7 +195,7 @@ class ring_journal {
     [[nodiscard]] sequence tail() const noexcept { return boundaries_.tail().number; }
     [[nodiscard]] sequence checkpoint() const noexcept { return checkpoint_; }  ///< Home writes up to here are synced.
     [[nodiscard]] std::uint64_t epoch() const noexcept { return epoch_; }
-    [[nodiscard]] extent ring() const noexcept { return ring_.blocks; }
+    [[nodiscard]] extent        ring() const noexcept { return ring_.blocks; }
     [[nodiscard]] anchor_totals totals() const noexcept { return totals_; }
 
   private:
@@ -242,7 +249,8 @@ class ring_journal {
         const auto run_max = whole_blocks(memory_.size(), ring_.size);
         for (block_count done{}; done < ring_.blocks.count;) {
             const auto run = part_of(ring_.blocks, done, run_max);
-            BOOST_OUTCOME_TRY(device.write(run, memory_.first(static_cast<std::size_t>(bytes_of(run.count, ring_.size)))));
+            BOOST_OUTCOME_TRY(
+                device.write(run, memory_.first(static_cast<std::size_t>(bytes_of(run.count, ring_.size)))));
             done += run.count;
         }
         return device.sync();
@@ -259,7 +267,7 @@ class ring_journal {
     sequence             epoch_first_{};
     sequence             acknowledged_{};
     sequence             confirmed_{};
-    sequence             claim_{};       // What the newest batch's header says is acknowledged.
+    sequence             claim_{};  // What the newest batch's header says is acknowledged.
     sequence             checkpoint_{};
     sequence             completion_{};  // What the next batch's completion marker says; zero: none rides in it.
     std::uint64_t        used_   = 0;    // Blocks from the tail on, those of an open batch included.

@@ -23,20 +23,24 @@ struct ring_layout {
     [[nodiscard]] constexpr std::uint64_t distance(std::uint64_t from, std::uint64_t to) const noexcept {
         return to >= from ? to - from : blocks.count.value - from + to;
     }
-    [[nodiscard]] constexpr block_index at(std::uint64_t position) const noexcept { return blocks.first + block_count{position}; }
+    [[nodiscard]] constexpr block_index at(std::uint64_t position) const noexcept {
+        return blocks.first + block_count{position};
+    }
 };
 
 /// The longest ring: its bytes and its blocks then fit every sum that is made of them.
 inline constexpr std::uint64_t ring_blocks_max = 0xFFFF'FFFF;
 
 /// The most bytes that one entry carries: the largest metadata block, which is a frame.
-[[nodiscard]] constexpr std::uint32_t entry_bytes_max(block_size size) noexcept { return size.bytes < 4096 ? 4096 : size.bytes; }
+[[nodiscard]] constexpr std::uint32_t entry_bytes_max(block_size size) noexcept {
+    return size.bytes < 4096 ? 4096 : size.bytes;
+}
 
 /// A batch's beginning, seen before the batch is read or written.
 struct batch_boundary {
-    sequence      number{1};
-    std::uint64_t position = 0;  ///< Of its first block in the ring.
-    std::uint64_t chain    = 0;  ///< Hash of the batch before.
+    sequence              number{1};
+    std::uint64_t         position = 0;  ///< Of its first block in the ring.
+    std::uint64_t         chain    = 0;  ///< Hash of the batch before.
     friend constexpr bool operator==(const batch_boundary&, const batch_boundary&) = default;
 };
 
@@ -86,7 +90,8 @@ class batch_boundaries {
 };
 
 /// Blocks between the tail and the next batch.
-[[nodiscard]] constexpr std::uint64_t blocks_between(const ring_layout& ring, const batch_boundary& from, const batch_boundary& to) noexcept {
+[[nodiscard]] constexpr std::uint64_t blocks_between(const ring_layout& ring, const batch_boundary& from,
+                                                     const batch_boundary& to) noexcept {
     if (from.number == to.number) return 0;
     const auto distance = ring.distance(from.position, to.position);
     return distance == 0 ? ring.blocks.count.value : distance;  // Batches take blocks, so the same place is one lap on.

@@ -20,20 +20,21 @@ template <BlockDevice D>
 class ring_reader {
   public:
     /// Precondition: start < ring, blocks <= ring, memory of a few blocks.
-    ring_reader(D& device, const ring_layout& ring, std::uint64_t start, std::uint64_t blocks, std::span<std::byte> memory) noexcept
+    ring_reader(D& device, const ring_layout& ring, std::uint64_t start, std::uint64_t blocks,
+                std::span<std::byte> memory) noexcept
         : device_{device}, ring_{ring}, memory_{memory}, start_{start}, blocks_{blocks} {}
 
     [[nodiscard]] const ring_layout& ring() const noexcept { return ring_; }
-    [[nodiscard]] std::uint64_t blocks() const noexcept { return blocks_; }
-    [[nodiscard]] std::uint64_t bytes_read() const noexcept { return bytes_read_; }
+    [[nodiscard]] std::uint64_t      blocks() const noexcept { return blocks_; }
+    [[nodiscard]] std::uint64_t      bytes_read() const noexcept { return bytes_read_; }
 
     /// Ring position of the reader's block `block`.
     [[nodiscard]] std::uint64_t position_of(std::uint64_t block) const noexcept { return ring_.advance(start_, block); }
     /// The same as a block of the device.
     [[nodiscard]] block_index where(std::uint64_t block) const noexcept { return ring_.at(position_of(block)); }
 
-    /// The bytes from `offset` on, valid until the next call. Precondition: they lie in the reader's blocks and, with the
-    /// parts of blocks around them, in the memory.
+    /// The bytes from `offset` on, valid until the next call. Precondition: they lie in the reader's blocks and, with
+    /// the parts of blocks around them, in the memory.
     [[nodiscard]] result<std::span<const std::byte>> view(std::uint64_t offset, std::size_t length) noexcept {
         const auto first = offset >> ring_.size.shift();
         const auto last  = (offset + length - 1) >> ring_.size.shift();
@@ -45,7 +46,9 @@ class ring_reader {
     }
 
   private:
-    [[nodiscard]] std::size_t bytes(std::uint64_t blocks) const noexcept { return static_cast<std::size_t>(blocks << ring_.size.shift()); }
+    [[nodiscard]] std::size_t bytes(std::uint64_t blocks) const noexcept {
+        return static_cast<std::size_t>(blocks << ring_.size.shift());
+    }
 
     /// Moves the window to block `first`; what it held from there on is kept.
     result<> refill(std::uint64_t first) noexcept {
@@ -54,8 +57,8 @@ class ring_reader {
             kept = window_ + held_ - first;
             std::memmove(memory_.data(), memory_.data() + bytes(first - window_), bytes(kept));
         }
-        window_ = first;
-        held_   = kept;
+        window_         = first;
+        held_           = kept;
         const auto room = whole_blocks(memory_.size(), ring_.size).value - held_;
         const auto left = blocks_ - (window_ + held_);
         auto       want = room < left ? room : left;
@@ -63,7 +66,8 @@ class ring_reader {
             const auto position = position_of(window_ + held_);
             const auto ahead    = ring_.blocks.count.value - position;
             const auto count    = want < ahead ? want : ahead;
-            BOOST_OUTCOME_TRY(read_twice(device_, {ring_.at(position), {count}}, memory_.subspan(bytes(held_), bytes(count))));
+            BOOST_OUTCOME_TRY(
+                read_twice(device_, {ring_.at(position), {count}}, memory_.subspan(bytes(held_), bytes(count))));
             bytes_read_ += bytes(count);
             held_ += count;
             want -= count;

@@ -44,9 +44,15 @@ template <BlockDevice D, class Data>
 class ring_recovery {
   public:
     /// `boundaries` begins with the anchor's tail alone and ends with all that is found. Memory as for staging.
-    ring_recovery(D& device, Data& data, const ring_layout& ring, const anchor_content& anchor, std::span<std::byte> memory,
-                  batch_boundaries& boundaries, recovery_report& report) noexcept
-        : device_{device}, data_{data}, ring_{ring}, anchor_{anchor}, memory_{memory}, boundaries_{boundaries}, report_{report} {}
+    ring_recovery(D& device, Data& data, const ring_layout& ring, const anchor_content& anchor,
+                  std::span<std::byte> memory, batch_boundaries& boundaries, recovery_report& report) noexcept
+        : device_{device},
+          data_{data},
+          ring_{ring},
+          anchor_{anchor},
+          memory_{memory},
+          boundaries_{boundaries},
+          report_{report} {}
 
     /// Decides where history ends; writes nothing. Error `damaged`: a batch that was acknowledged is missing, and the
     /// boundaries end before it. `where` is its first block.
@@ -58,7 +64,8 @@ class ring_recovery {
         return success();
     }
 
-    /// Writes what is not confirmed again in place and syncs: it may have been read from a cache, or from one leg of a mirror.
+    /// Writes what is not confirmed again in place and syncs: it may have been read from a cache, or from one leg of a
+    /// mirror.
     result<> repeat() noexcept {
         auto       at  = boundaries_.at_or_before({report_.confirmed.value + 1});
         const auto end = boundaries_.next();
@@ -98,7 +105,8 @@ class ring_recovery {
         for (auto later = block; later < reader.blocks(); ++later) {
             BOOST_OUTCOME_TRY(const auto bytes, reader.view(later << ring_.size.shift(), batch_header_bytes));
             const auto header = decode_header(bytes, ring_.volume, reader.position_of(later));
-            if (header && header->epoch == anchor_.epoch && header->sequence >= missing.value) confirm({header->acknowledged});
+            if (header && header->epoch == anchor_.epoch && header->sequence >= missing.value)
+                confirm({header->acknowledged});
         }
         report_.bytes_read += reader.bytes_read();
         if (report_.confirmed >= missing) return error{errc::damaged, reader.where(block)};

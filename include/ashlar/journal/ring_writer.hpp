@@ -10,7 +10,8 @@ namespace ashlar::inline v0 {
 
 /// Writes `bytes`, whole blocks, from `position` on; around the end of the ring with a second write.
 template <BlockDevice D>
-result<> write_ring(D& device, const ring_layout& ring, std::uint64_t position, std::span<const std::byte> bytes) noexcept {
+result<> write_ring(D& device, const ring_layout& ring, std::uint64_t position,
+                    std::span<const std::byte> bytes) noexcept {
     const auto count = whole_blocks(bytes.size(), ring.size).value;
     const auto ahead = ring.blocks.count.value - position;
     const auto lead  = count < ahead ? count : ahead;
@@ -25,7 +26,8 @@ result<> write_ring(D& device, const ring_layout& ring, std::uint64_t position, 
 class ring_writer {
   public:
     /// Precondition: `memory` has a block at least.
-    void start(const ring_layout& ring, std::uint64_t position, std::span<std::byte> memory, std::uint64_t seed) noexcept {
+    void start(const ring_layout& ring, std::uint64_t position, std::span<std::byte> memory,
+               std::uint64_t seed) noexcept {
         memory_   = memory.first(static_cast<std::size_t>(bytes_of(whole_blocks(memory.size(), ring.size), ring.size)));
         position_ = position;
         seed_     = seed;

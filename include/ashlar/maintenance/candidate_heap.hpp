@@ -1,8 +1,8 @@
 #pragma once
 /// The best of a bounded number of candidates.
 
-#include <ashlar/config.hpp>
 #include <ashlar/concepts/defrag_policy.hpp>
+#include <ashlar/config.hpp>
 
 #include <algorithm>
 #include <span>
@@ -21,7 +21,10 @@ class candidate_heap {
     candidate_heap() noexcept = default;
     explicit candidate_heap(std::span<ranked_candidate> memory) noexcept : memory_{memory} {}
 
-    void clear() noexcept { count_ = 0; turn_ = 0; }
+    void clear() noexcept {
+        count_ = 0;
+        turn_  = 0;
+    }
 
     /// False: full, and nothing was added.
     bool push(const defrag_candidate& what, std::uint64_t rank) noexcept {
@@ -59,8 +62,8 @@ class candidate_heap {
     }
 
     std::span<ranked_candidate> memory_{};
-    std::size_t   count_ = 0;
-    std::uint64_t turn_  = 0;
+    std::size_t                 count_ = 0;
+    std::uint64_t               turn_  = 0;
 };
 
 }  // namespace ashlar::inline v0

@@ -21,7 +21,8 @@ template <DefragPolicy Policy>
     whole.extents          = c.owner_extents;
     whole.reads_before     = c.owner_extents * c.reads_before;
     whole.reads_after      = ((c.owner_extents * c.bytes) >> 18U) + 1;
-    const bool leaves = options.relocate_fragmented && c.owner_extents >= options.extents_min && policy.worth_moving(whole);
+    const bool leaves =
+        options.relocate_fragmented && c.owner_extents >= options.extents_min && policy.worth_moving(whole);
     return !leaves && policy.worth_moving(c);
 }
 
@@ -37,9 +38,9 @@ class candidate_window {
     explicit candidate_window(std::span<ranked_candidate> memory) noexcept : heap_{memory} {}
 
     void begin(const candidate_request& wanted) noexcept {
-        wanted_  = wanted;
-        cursor_  = {};
-        ended_   = false;
+        wanted_   = wanted;
+        cursor_   = {};
+        ended_    = false;
         draining_ = false;
         heap_.clear();
     }
@@ -65,7 +66,7 @@ class candidate_window {
     template <RelocationHost Host>
     [[nodiscard]] result<bool> still_stands(Host& host, const defrag_candidate& c) noexcept {
         if (c.free_runs_merged == 0) return true;
-        constexpr int tries_max = 16;
+        constexpr int     tries_max = 16;
         relocation_cursor cursor{c.owner, c.first, 0};
         for (int tries = 0; tries < tries_max; ++tries) {
             BOOST_OUTCOME_TRY(const std::optional<defrag_candidate> found, host.next_candidate(cursor, wanted_));
@@ -77,12 +78,14 @@ class candidate_window {
     }
 
     [[nodiscard]] const defrag_candidate& best() const noexcept { return heap_.best(); }
-    void pop() noexcept { heap_.pop(); }
+    void                                  pop() noexcept { heap_.pop(); }
     /// For what was popped and is to be tried again.
-    void put_back(const defrag_candidate& c, std::uint64_t rank) noexcept { draining_ = heap_.push(c, rank) || draining_; }
+    void put_back(const defrag_candidate& c, std::uint64_t rank) noexcept {
+        draining_ = heap_.push(c, rank) || draining_;
+    }
     void owner_improved(object_id owner, std::uint64_t fewer) noexcept { heap_.owner_improved(owner, fewer); }
 
-    [[nodiscard]] bool          empty() const noexcept { return heap_.empty(); }
+    [[nodiscard]] bool empty() const noexcept { return heap_.empty(); }
     /// Owners that the walk passed, less the candidates that wait.
     [[nodiscard]] std::uint64_t behind() const noexcept {
         return cursor_.seen - std::min<std::uint64_t>(cursor_.seen, heap_.size());

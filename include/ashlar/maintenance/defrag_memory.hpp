@@ -23,7 +23,7 @@ struct defrag_memory {
     const std::size_t blocks_min = options.verify_target ? 2 : 1;
     const std::size_t least      = blocks_min * block.bytes;
     const std::size_t chunk      = options.chunk_bytes > least ? options.chunk_bytes : least;
-    defrag_memory memory;
+    defrag_memory     memory;
     memory.move.chunk  = from.take_bytes(chunk, block.bytes < 4096 ? block.bytes : 4096);
     memory.move.pieces = from.take<mapped_extent>(options.pieces_max > 4 ? options.pieces_max : 4);
     memory.candidates  = from.take<ranked_candidate>(options.candidates_max > 1 ? options.candidates_max : 1);
@@ -41,9 +41,9 @@ struct plan_memory {
 /// Places it in scratch bytes. The chunk of a move serves, as it is free between two chunks.
 /// Precondition: 512 bytes or more.
 [[nodiscard]] inline plan_memory carve_plan_memory(std::span<std::byte> scratch, std::size_t pieces_max) noexcept {
-    const auto part   = scratch.size() / 2 - alignof(mapped_extent);
-    const auto pieces = part / sizeof(mapped_extent);
-    arena      place{scratch};
+    const auto  part   = scratch.size() / 2 - alignof(mapped_extent);
+    const auto  pieces = part / sizeof(mapped_extent);
+    arena       place{scratch};
     plan_memory memory;
     memory.pieces  = place.take<mapped_extent>(pieces < pieces_max ? pieces : pieces_max);
     memory.targets = place.take<extent>(part / sizeof(extent));

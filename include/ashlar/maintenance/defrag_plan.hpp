@@ -9,26 +9,26 @@ namespace ashlar::inline v0 {
 
 /// Moves of one pass as things lie now; the pass does within a few percent of it while nobody changes the volume.
 struct defrag_plan {
-    std::uint64_t moves  = 0;       ///< Of ranges and of whole extents.
-    std::uint64_t merges = 0;       ///< Those of whole extents, which join free runs.
+    std::uint64_t moves  = 0;  ///< Of ranges and of whole extents.
+    std::uint64_t merges = 0;  ///< Those of whole extents, which join free runs.
     block_count   blocks{};
     std::uint64_t bytes_read    = 0;
     std::uint64_t bytes_written = 0;
     std::size_t   memory_bytes  = 0;
-    duration      time{};           ///< At the rate, rests and cycles of the options; 0 when none of them limits.
+    duration      time{};  ///< At the rate, rests and cycles of the options; 0 when none of them limits.
     fragmentation before{};
-    fragmentation after{};          ///< Which free run will be the longest shows only later: free space counts as today.
+    fragmentation after{};  ///< Which free run will be the longest shows only later: free space counts as today.
     std::uint64_t extents_saved    = 0;
     std::uint64_t reads_saved      = 0;
     std::uint64_t free_runs_before = 0;
-    std::uint64_t free_runs_after  = 0;  ///< Merges counted; ranges may split or join runs.
-    std::uint64_t pinned           = 0;  ///< Ranges that stay because a pinned extent is in the way.
-    std::uint64_t without_room     = 0;  ///< Ranges that stay because no free run is long enough.
+    std::uint64_t free_runs_after  = 0;      ///< Merges counted; ranges may split or join runs.
+    std::uint64_t pinned           = 0;      ///< Ranges that stay because a pinned extent is in the way.
+    std::uint64_t without_room     = 0;      ///< Ranges that stay because no free run is long enough.
     bool          below_threshold  = false;  ///< Nothing would be moved, as little is fragmented.
 };
 
-/// Walks the candidates as a pass does and adds up. Nothing is written or held; targets are reserved in memory while the
-/// walk over whole extents lasts, because a merge that fills a free run makes others needless.
+/// Walks the candidates as a pass does and adds up. Nothing is written or held; targets are reserved in memory while
+/// the walk over whole extents lasts, because a merge that fills a free run makes others needless.
 class defrag_planner {
   public:
     /// `pieces`: four or more. `targets`: the more, the better merges are foreseen.
@@ -75,9 +75,9 @@ class defrag_planner {
     template <RelocationHost Host, DefragPolicy Policy>
     result<> walk(Host& host, const Policy& policy, const set_aside_list& aside, candidate_kind kind) noexcept {
         const candidate_request wanted{kind, range_limit(options_), scope_};
-        relocation_cursor cursor;
-        object_id         owner{};
-        std::uint64_t     saved = 0;  // pieces that the moves so far take from the owner
+        relocation_cursor       cursor;
+        object_id               owner{};
+        std::uint64_t           saved = 0;  // pieces that the moves so far take from the owner
         for (;;) {
             BOOST_OUTCOME_TRY(const std::optional<defrag_candidate> found, host.next_candidate(cursor, wanted));
             if (!found) return success();
@@ -91,7 +91,8 @@ class defrag_planner {
             if (!add(host, c, stretch)) continue;
             saved += stretch.gain;
             const auto left = c.owner_extents - std::min(c.owner_extents, stretch.gain);
-            if (c.owner_extents >= options_.extents_min && left < options_.extents_min && fragmented_ > 0) --fragmented_;
+            if (c.owner_extents >= options_.extents_min && left < options_.extents_min && fragmented_ > 0)
+                --fragmented_;
         }
     }
 
@@ -102,8 +103,9 @@ class defrag_planner {
             plan_.pinned += stretch.pinned.empty() ? 0U : 1U;
             return false;
         }
-        const bool fits = c.free_runs_merged > 0 ? rehearsal_.place(host, {stretch.goal, stretch.blocks, placement::tight})
-                                                 : stretch.blocks.value <= largest_;
+        const bool fits = c.free_runs_merged > 0
+                              ? rehearsal_.place(host, {stretch.goal, stretch.blocks, placement::tight})
+                              : stretch.blocks.value <= largest_;
         if (!fits) {
             ++plan_.without_room;
             return false;

@@ -15,20 +15,20 @@ namespace ashlar::inline v0 {
 /// Where a pass stands; `progress::phase` is its number.
 enum class defrag_phase : std::uint8_t {
     idle,
-    choosing_group,     ///< Groups are ordered worst first.
+    choosing_group,  ///< Groups are ordered worst first.
     measuring_objects,
     measuring_space,
-    merging,            ///< Whole extents between free runs leave their place.
-    relocating,         ///< Ranges in several pieces are put together.
-    concluding,         ///< A cycle is over: free space is measured again.
+    merging,     ///< Whole extents between free runs leave their place.
+    relocating,  ///< Ranges in several pieces are put together.
+    concluding,  ///< A cycle is over: free space is measured again.
 };
 
 /// A defragmenter of any engine that models `RelocationHost`; it is handed the engine at each call.
 ///
-/// A *pass* walks all candidates once: first those whole extents whose leaving makes one free run of two, then the ranges
-/// in several pieces, best first within a window of candidates. A *cycle* is the part of a pass that one budget of blocks
-/// covers. A pass that moved nothing ends with `nothing_to_gain`, and the next one begins after a cycle's interval, so
-/// that driving a tidy volume costs nothing.
+/// A *pass* walks all candidates once: first those whole extents whose leaving makes one free run of two, then the
+/// ranges in several pieces, best first within a window of candidates. A *cycle* is the part of a pass that one budget
+/// of blocks covers. A pass that moved nothing ends with `nothing_to_gain`, and the next one begins after a cycle's
+/// interval, so that driving a tidy volume costs nothing.
 ///
 /// Invariants:
 ///  - Every move lowers the pair (pieces of objects, free runs), in the order of words in a dictionary; so moving ends.
@@ -76,8 +76,8 @@ class defragmenter {
     void set_priority(defrag_intensity intensity) noexcept { options_.priority = intensity; }
 
     /// Works on, within the budget. Returns why it stopped; several reasons may hold at once.
-    /// A failed block is set aside and named in `failure`; the pass goes on. When the host cannot sync or list candidates
-    /// the pass ends. Cost: at most the budget's blocks read (twice when verified) and written.
+    /// A failed block is set aside and named in `failure`; the pass goes on. When the host cannot sync or list
+    /// candidates the pass ends. Cost: at most the budget's blocks read (twice when verified) and written.
     [[nodiscard]] progress step(Host& host, step_budget budget) noexcept;
 
     /// What a pass over the whole volume would do; one on a group where `group` is given. Works at any moment.
@@ -96,21 +96,27 @@ class defragmenter {
     // ---- what was done -------------------------------------------------------------------------------------------
 
     [[nodiscard]] defrag_status status() const noexcept {
-        return {phase_ != defrag_phase::idle && !paused_, paused_,       options_.priority, lifetime_.objects_processed,
-                lifetime_.objects_defragmented,           lifetime_.bytes_moved, lifetime_.errors, last_stop_};
+        return {phase_ != defrag_phase::idle && !paused_,
+                paused_,
+                options_.priority,
+                lifetime_.objects_processed,
+                lifetime_.objects_defragmented,
+                lifetime_.bytes_moved,
+                lifetime_.errors,
+                last_stop_};
     }
-    [[nodiscard]] const defrag_cycle_result& last_cycle() const noexcept { return last_cycle_; }
-    [[nodiscard]] const defrag_lifetime&     lifetime() const noexcept { return lifetime_; }
-    [[nodiscard]] const defrag_options&      options() const noexcept { return options_; }
+    [[nodiscard]] const defrag_cycle_result&       last_cycle() const noexcept { return last_cycle_; }
+    [[nodiscard]] const defrag_lifetime&           lifetime() const noexcept { return lifetime_; }
+    [[nodiscard]] const defrag_options&            options() const noexcept { return options_; }
     [[nodiscard]] std::span<const set_aside_range> set_aside() const noexcept { return aside_.ranges(); }
-    void forget_set_aside() noexcept { aside_.clear(); }
-    [[nodiscard]] Throttle& throttle() noexcept { return throttle_; }
-    [[nodiscard]] C&        clock() noexcept { return clock_; }
+    void                                           forget_set_aside() noexcept { aside_.clear(); }
+    [[nodiscard]] Throttle&                        throttle() noexcept { return throttle_; }
+    [[nodiscard]] C&                               clock() noexcept { return clock_; }
 
   private:
     struct task {
         bool          groups = false, one_group = false, only_merge = false;
-        std::uint64_t group  = 0;
+        std::uint64_t group = 0;
     };
     /// What is left of a step, and what it will say.
     struct turn {
@@ -121,8 +127,14 @@ class defragmenter {
 
     defragmenter(const defrag_options& options, const defrag_memory& memory, Policy&& policy, Throttle&& throttle,
                  C&& clock) noexcept
-        : options_{options}, chunk_{memory.move.chunk}, policy_{std::move(policy)}, throttle_{std::move(throttle)},
-          clock_{std::move(clock)}, window_{memory.candidates}, aside_{memory.aside}, order_{memory.groups},
+        : options_{options},
+          chunk_{memory.move.chunk},
+          policy_{std::move(policy)},
+          throttle_{std::move(throttle)},
+          clock_{std::move(clock)},
+          window_{memory.candidates},
+          aside_{memory.aside},
+          order_{memory.groups},
           move_{{options.races_max, options.failures_max, options.verify_target}, memory.move} {}
 
     // defragmenter_pass.hpp: what leads from phase to phase. Each answers true to go on, false to return from the step.
@@ -155,32 +167,32 @@ class defragmenter {
     bool commit(Host& host, turn& now) noexcept;
     bool suspend(Host& host, turn& now) noexcept;
 
-    defrag_options      options_;
-    std::span<std::byte> chunk_;
+    defrag_options                 options_;
+    std::span<std::byte>           chunk_;
     [[no_unique_address]] Policy   policy_;
     [[no_unique_address]] Throttle throttle_;
     [[no_unique_address]] C        clock_;
-    candidate_window    window_;
-    set_aside_list      aside_;
-    group_order         order_;
-    relocation          move_;
-    object_meter        objects_{};
-    space_meter         space_{};
-    defrag_candidate    moving_{};
+    candidate_window               window_;
+    set_aside_list                 aside_;
+    group_order                    order_;
+    relocation                     move_;
+    object_meter                   objects_{};
+    space_meter                    space_{};
+    defrag_candidate               moving_{};
 
     task                task_{}, next_task_{};
-    defrag_phase        phase_ = defrag_phase::idle;
+    defrag_phase        phase_       = defrag_phase::idle;
     defrag_phase        after_cycle_ = defrag_phase::idle;  ///< Where to go on once a cycle is concluded.
-    std::uint64_t       group_ = 0;
+    std::uint64_t       group_       = 0;
     extent              scope_{};
     bool                paused_ = false, cancelled_ = false, requested_ = false;
-    time_point          not_before_{};       ///< A rest, or the next cycle.
+    time_point          not_before_{};  ///< A rest, or the next cycle.
     time_point          pass_began_{}, cycle_began_{};
     block_count         cycle_left_{}, pass_moved_{};
     std::uint64_t       pass_flips_ = 0, fragmented_ = 0, owners_ = 0;
-    std::uint64_t       walked_ = 0;         ///< Objects, or groups, behind this walk.
+    std::uint64_t       walked_ = 0;  ///< Objects, or groups, behind this walk.
     stop_reasons        pass_notes_{}, last_stop_{};
-    fragmentation       as_measured_{};      ///< As last measured.
+    fragmentation       as_measured_{};  ///< As last measured.
     defrag_cycle_result cycle_{}, last_cycle_{};
     defrag_lifetime     lifetime_{};
 };

@@ -15,7 +15,7 @@ bool defragmenter<Host, Policy, Throttle, C>::run_moves(Host& host, turn& now) n
         return false;
     }
     const block_count most{std::min(now.blocks, cycle_left_.value)};
-    const auto answer = move_.advance(host, throttle_, clock_, most);
+    const auto        answer = move_.advance(host, throttle_, clock_, most);
     now.blocks -= answer.copied.value;
     cycle_left_ -= answer.copied;
     lifetime_.blocks_copied += answer.copied;

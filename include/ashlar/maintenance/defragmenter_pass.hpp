@@ -7,7 +7,8 @@ namespace ashlar::inline v0 {
 
 template <RelocationHost Host, DefragPolicy Policy, IoThrottle Throttle, Clock C>
     requires(!Throttle::needs_clock || C::ticks)
-progress defragmenter<Host, Policy, Throttle, C>::step(Host& host, step_budget budget) noexcept {
+progress defragmenter<Host, Policy, Throttle, C>::step(Host& host, step_budget budget)
+noexcept {
     turn now{budget.blocks_max, budget.candidates_max, {}};
     if constexpr (!Policy::enabled) {
         now.said.reasons = stop_reason::finished | stop_reason::nothing_to_gain;
@@ -76,12 +77,14 @@ bool defragmenter<Host, Policy, Throttle, C>::begin_pass(Host& host) noexcept {
     pass_began_ = clock_.now();
     pass_moved_ = {};
     pass_flips_ = walked_ = 0;
-    pass_notes_ = {};
-    owners_     = host.owner_count();
-    scope_      = {};
+    pass_notes_           = {};
+    owners_               = host.owner_count();
+    scope_                = {};
     order_.begin();
-    if (task_.groups) phase_ = defrag_phase::choosing_group;
-    else begin_measuring();
+    if (task_.groups)
+        phase_ = defrag_phase::choosing_group;
+    else
+        begin_measuring();
     return true;
 }
 
@@ -95,8 +98,10 @@ void defragmenter<Host, Policy, Throttle, C>::begin_measuring() noexcept {
 template <RelocationHost Host, DefragPolicy Policy, IoThrottle Throttle, Clock C>
     requires(!Throttle::needs_clock || C::ticks)
 void defragmenter<Host, Policy, Throttle, C>::begin_space() noexcept {
-    if (task_.groups) space_.begin(group_);
-    else space_.begin();
+    if (task_.groups)
+        space_.begin(group_);
+    else
+        space_.begin();
 }
 
 template <RelocationHost Host, DefragPolicy Policy, IoThrottle Throttle, Clock C>
@@ -154,7 +159,8 @@ bool defragmenter<Host, Policy, Throttle, C>::measure_space(Host& host, turn& no
     as_measured_ = {permille_of(fragmented_, owners_), space_.sums().permille()};
     begin_cycle();
     const auto threshold = options_.threshold_permille;
-    if (as_measured_.objects_permille >= threshold || as_measured_.free_permille >= threshold) return next_kind(host, now);
+    if (as_measured_.objects_permille >= threshold || as_measured_.free_permille >= threshold)
+        return next_kind(host, now);
     after_cycle_ = task_.groups ? defrag_phase::choosing_group : defrag_phase::idle;
     return close_cycle(now);
 }
@@ -218,7 +224,7 @@ bool defragmenter<Host, Policy, Throttle, C>::close_cycle(turn& now) noexcept {
     lifetime_.cycles_exhausted += cycle_.budget_exhausted ? 1U : 0U;
     lifetime_.busy.nanoseconds += cycle_.took.nanoseconds;
     const bool spent = cycle_.budget_exhausted || cycle_.blocks_moved.value > 0;
-    phase_ = after_cycle_;
+    phase_           = after_cycle_;
     if (phase_ == defrag_phase::idle) return end_pass(now);
     if (spent) not_before_ = cycle_began_ + options_.cycle_interval;
     if (phase_ == defrag_phase::choosing_group) return task_.one_group ? end_pass(now) : true;

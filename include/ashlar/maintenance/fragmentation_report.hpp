@@ -7,22 +7,22 @@ namespace ashlar::inline v0 {
 
 /// Free runs are those of the whole volume here: one may cross the border of two groups. An allocation does not.
 struct fragmentation_report {
-    std::uint64_t objects           = 0;
-    std::uint64_t objects_with_data = 0;
-    std::uint64_t objects_fragmented = 0;  ///< With five extents or more.
-    std::uint64_t extents           = 0;
+    std::uint64_t                              objects            = 0;
+    std::uint64_t                              objects_with_data  = 0;
+    std::uint64_t                              objects_fragmented = 0;  ///< With five extents or more.
+    std::uint64_t                              extents            = 0;
     std::array<std::uint32_t, extents_classes> objects_by_extents{};
 
-    block_count   free{};
-    std::uint64_t free_runs = 0;
-    block_count   largest_free{};
-    block_count   smallest_free{};
-    block_count   wasted{};              ///< In free runs of less than 16 blocks.
-    block_count   largest_request{};     ///< The largest contiguous request of data that succeeds now.
+    block_count                   free{};
+    std::uint64_t                 free_runs = 0;
+    block_count                   largest_free{};
+    block_count                   smallest_free{};
+    block_count                   wasted{};             ///< In free runs of less than 16 blocks.
+    block_count                   largest_request{};    ///< The largest contiguous request of data that succeeds now.
     std::array<std::uint64_t, 32> free_runs_by_size{};  ///< By log2 of their length.
-    std::uint32_t free_permille   = 0;   ///< 1000 * (1 - largest / total free); 0 when nothing is free.
-    std::uint32_t object_permille = 0;   ///< 1000 * fragmented / objects with data.
-    std::uint32_t score_permille  = 1000;  ///< 1000: nothing to do. To be shown, and compared with nothing.
+    std::uint32_t                 free_permille   = 0;  ///< 1000 * (1 - largest / total free); 0 when nothing is free.
+    std::uint32_t                 object_permille = 0;  ///< 1000 * fragmented / objects with data.
+    std::uint32_t score_permille = 1000;  ///< 1000: nothing to do. To be shown, and compared with nothing.
 };
 
 namespace detail {
@@ -35,7 +35,9 @@ struct free_run_counter {
     void close() noexcept {
         if (open == 0) return;
         ++report.free_runs;
-        ++report.free_runs_by_size[static_cast<std::size_t>(std::bit_width(open)) - 1 < 31 ? static_cast<std::size_t>(std::bit_width(open)) - 1 : 31];
+        ++report.free_runs_by_size[static_cast<std::size_t>(std::bit_width(open)) - 1 < 31
+                                       ? static_cast<std::size_t>(std::bit_width(open)) - 1
+                                       : 31];
         if (open > report.largest_free.value) report.largest_free = {open};
         if (report.smallest_free.value == 0 || open < report.smallest_free.value) report.smallest_free = {open};
         if (open < 16) report.wasted += block_count{open};
@@ -54,7 +56,8 @@ struct free_run_counter {
 
 }  // namespace detail
 
-/// Reads every group's bitmap. Errors: those of reading. Cost: the group records and the bitmaps that were ever written.
+/// Reads every group's bitmap. Errors: those of reading. Cost: the group records and the bitmaps that were ever
+/// written.
 template <class Volume>
 result<fragmentation_report> report_fragmentation(Volume& volume) noexcept {
     fragmentation_report report;
@@ -84,7 +87,8 @@ result<fragmentation_report> report_fragmentation(Volume& volume) noexcept {
     runs.close();
     const auto available   = volume.space.available(space_use::data);
     report.largest_request = largest_in_group < available ? largest_in_group : available;
-    report.free_permille   = report.free.value == 0 ? 0 : 1000 - detail::permille(report.largest_free.value, report.free.value);
+    report.free_permille =
+        report.free.value == 0 ? 0 : 1000 - detail::permille(report.largest_free.value, report.free.value);
     report.object_permille = detail::permille(report.objects_fragmented, report.objects_with_data);
     report.score_permille  = 1000 - (report.free_permille + report.object_permille) / 2;
     return report;

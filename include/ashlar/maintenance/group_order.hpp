@@ -19,7 +19,10 @@ class group_order {
     group_order() noexcept = default;
     explicit group_order(std::span<ranked_group> memory) noexcept : memory_{memory} {}
 
-    void begin() noexcept { next_ = count_ = taken_ = 0; filled_ = false; }
+    void begin() noexcept {
+        next_ = count_ = taken_ = 0;
+        filled_                 = false;
+    }
 
     /// True when `take` can answer. Each group costs one look. Errors: the host's.
     template <RelocationHost Host>
@@ -54,10 +57,10 @@ class group_order {
     }
 
     std::span<ranked_group> memory_{};
-    std::uint64_t next_   = 0;
-    std::size_t   count_  = 0;
-    std::size_t   taken_  = 0;
-    bool          filled_ = false;
+    std::uint64_t           next_   = 0;
+    std::size_t             count_  = 0;
+    std::size_t             taken_  = 0;
+    bool                    filled_ = false;
 };
 
 }  // namespace ashlar::inline v0

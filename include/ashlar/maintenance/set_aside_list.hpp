@@ -24,8 +24,8 @@ class set_aside_list {
     void add(const set_aside_range& range) noexcept {
         if (memory_.empty()) return;
         memory_[next_] = range;
-        next_  = next_ + 1 == memory_.size() ? 0 : next_ + 1;
-        count_ = count_ < memory_.size() ? count_ + 1 : count_;
+        next_          = next_ + 1 == memory_.size() ? 0 : next_ + 1;
+        count_         = count_ < memory_.size() ? count_ + 1 : count_;
     }
 
     [[nodiscard]] bool holds(const defrag_candidate& candidate) const noexcept {
@@ -38,13 +38,13 @@ class set_aside_list {
         return false;
     }
 
-    void clear() noexcept { count_ = next_ = 0; }
+    void                                           clear() noexcept { count_ = next_ = 0; }
     [[nodiscard]] std::span<const set_aside_range> ranges() const noexcept { return memory_.first(count_); }
 
   private:
     std::span<set_aside_range> memory_{};
-    std::size_t count_ = 0;
-    std::size_t next_  = 0;
+    std::size_t                count_ = 0;
+    std::size_t                next_  = 0;
 };
 
 }  // namespace ashlar::inline v0

@@ -38,9 +38,9 @@ class target_rehearsal {
 
   private:
     std::span<extent> memory_;
-    std::size_t count_ = 0;
-    block_count blocks_{};
-    block_count blocks_max_{};
+    std::size_t       count_ = 0;
+    block_count       blocks_{};
+    block_count       blocks_max_{};
 };
 
 }  // namespace ashlar::inline v0

@@ -1,6 +1,6 @@
 #pragma once
-/// Tells the device which blocks are free. The second bitmap says which free blocks it already knows, so what is left to
-/// trim survives a restart.
+/// Tells the device which blocks are free. The second bitmap says which free blocks it already knows, so what is left
+/// to trim survives a restart.
 
 #include <ashlar/volume/commit.hpp>
 
@@ -8,9 +8,10 @@ namespace ashlar::inline v0 {
 
 /// What one trim step did.
 struct trim_report {
-    block_count   blocks{};      ///< Trimmed, and covered by a sync.
-    std::uint64_t runs = 0;      ///< Transfers sent.
-    bool          finished = false;  ///< Every free block of the volume is known to be trimmed, but for runs under the granularity.
+    block_count   blocks{};  ///< Trimmed, and covered by a sync.
+    std::uint64_t runs = 0;  ///< Transfers sent.
+    bool          finished =
+        false;  ///< Every free block of the volume is known to be trimmed, but for runs under the granularity.
 };
 
 /// Trims free runs in steps. While a run is being trimmed it is reserved, so that nobody writes into it (R3); it counts
@@ -22,13 +23,15 @@ class trimmer {
 
     explicit trimmer(Volume& volume) noexcept : volume_{volume} {}
 
-    /// Trims at most `blocks_max` blocks. Errors: read_only; those of the device, of a failed sync as of any (R15); a device
-    /// that cannot trim answers with its own error, and nothing is noted.
+    /// Trims at most `blocks_max` blocks. Errors: read_only; those of the device, of a failed sync as of any (R15); a
+    /// device that cannot trim answers with its own error, and nothing is noted.
     result<trim_report> step(block_count blocks_max) noexcept {
-        BOOST_OUTCOME_TRY(admit(volume_, 3 * runs_at_once < volume_.cache.slots() / 2 ? 3 * runs_at_once : volume_.cache.slots() / 2));
+        BOOST_OUTCOME_TRY(admit(
+            volume_, 3 * runs_at_once < volume_.cache.slots() / 2 ? 3 * runs_at_once : volume_.cache.slots() / 2));
         trim_report         report;
         const std::uint64_t groups = volume_.geometry.groups;
-        for (std::uint64_t looked = 0; looked < groups && report.blocks < blocks_max && report.runs < runs_at_once; ++looked) {
+        for (std::uint64_t looked = 0; looked < groups && report.blocks < blocks_max && report.runs < runs_at_once;
+             ++looked) {
             BOOST_OUTCOME_TRY(const auto some, collect(volume_.trim_group, blocks_max - report.blocks));
             if (!some) {
                 volume_.trim_group = volume_.trim_group + 1 < groups ? volume_.trim_group + 1 : 0;
@@ -45,7 +48,7 @@ class trimmer {
   private:
     /// Reserves runs of the group that are free and not known to be trimmed. Answers whether there were any.
     result<bool> collect(std::uint64_t group, block_count most) noexcept {
-        count_ = 0;
+        count_                = 0;
         const block_size size = volume_.geometry.block;
         BOOST_OUTCOME_TRY(const auto known, space::summary(volume_.metadata(), group));
         if (known.free <= known.trimmed) return false;
@@ -72,9 +75,7 @@ class trimmer {
     }
 
     result<> trim_runs(trim_report& report) noexcept {
-        for (std::size_t i = 0; i < count_; ++i) {
-            BOOST_OUTCOME_TRY(volume_.device.trim(runs_[i]));
-        }
+        for (std::size_t i = 0; i < count_; ++i) { BOOST_OUTCOME_TRY(volume_.device.trim(runs_[i])); }
         if (auto synced = volume_.device.sync(); synced.has_error()) return volume_.end_writing(synced.error());
         for (std::size_t i = 0; i < count_; ++i) {
             BOOST_OUTCOME_TRY(volume_.space.note_trimmed(volume_.metadata(), runs_[i]));

@@ -6,21 +6,21 @@
 namespace ashlar::inline v0 {
 
 enum class verify_problem : std::uint8_t {
-    two_owners,        ///< A block belongs to two extents, nodes or tables.
-    leaked,            ///< A block is in use and has no owner.
-    in_use_but_free,   ///< A block has an owner and the bitmap calls it free.
-    bad_data,          ///< A data block does not match its checksum, or cannot be read.
-    bad_metadata,      ///< A metadata block does not match its checksum, or contradicts itself.
-    bad_record,        ///< An object record or an extent contradicts the volume.
-    bad_summary,       ///< A group's record disagrees with its bitmap.
-    bad_totals,        ///< The totals disagree with what was counted.
+    two_owners,       ///< A block belongs to two extents, nodes or tables.
+    leaked,           ///< A block is in use and has no owner.
+    in_use_but_free,  ///< A block has an owner and the bitmap calls it free.
+    bad_data,         ///< A data block does not match its checksum, or cannot be read.
+    bad_metadata,     ///< A metadata block does not match its checksum, or contradicts itself.
+    bad_record,       ///< An object record or an extent contradicts the volume.
+    bad_summary,      ///< A group's record disagrees with its bitmap.
+    bad_totals,       ///< The totals disagree with what was counted.
 };
 
 struct verify_finding {
     verify_problem problem{};
-    block_index    block{};    ///< First block concerned.
-    object_id      object{};   ///< Whose; none for tables.
-    error          why{};      ///< What reading said, where it failed.
+    block_index    block{};   ///< First block concerned.
+    object_id      object{};  ///< Whose; none for tables.
+    error          why{};     ///< What reading said, where it failed.
 };
 
 struct verify_report {
@@ -45,11 +45,11 @@ class verifier {
     result<verify_report> run(bool with_data) noexcept {
         const std::uint64_t at_once = volume_.claims.size() / words_per_group();
         for (std::uint64_t group = 0; group < volume_.geometry.groups; group += at_once) {
-            first_group_ = group;
+            first_group_             = group;
             const std::uint64_t left = volume_.geometry.groups - group;
-            groups_    = left < at_once ? left : at_once;
-            with_data_ = with_data;
-            counting_  = group == 0;
+            groups_                  = left < at_once ? left : at_once;
+            with_data_               = with_data;
+            counting_                = group == 0;
             for (auto& word : volume_.claims) word = 0;
             claim_tables();
             claim_objects();
@@ -60,7 +60,9 @@ class verifier {
     }
 
   private:
-    [[nodiscard]] std::size_t words_per_group() const noexcept { return words_for(blocks_per_group(volume_.geometry.block)); }
+    [[nodiscard]] std::size_t words_per_group() const noexcept {
+        return words_for(blocks_per_group(volume_.geometry.block));
+    }
 
     void find(verify_problem problem, block_index block, object_id object = {}, error why = {}) noexcept {
         ++report_.findings;
@@ -78,15 +80,19 @@ class verifier {
             if (counting_) find(verify_problem::bad_record, blocks.first, owner);
             return;
         }
-        static_cast<void>(for_each_group_part(blocks, volume_.geometry.block, [&](std::uint64_t group, group_run run) noexcept -> result<> {
-            if (group < first_group_ || group - first_group_ >= groups_) return success();
-            const auto words = claims_of(group - first_group_);
-            if (!all_clear(words, run)) {
-                find(verify_problem::two_owners, first_of_group(group, volume_.geometry.block) + block_count{next_set(words, run.first, run.first + run.count)}, owner);
-            }
-            set_bits(words, run);
-            return success();
-        }));
+        static_cast<void>(for_each_group_part(
+            blocks, volume_.geometry.block, [&](std::uint64_t group, group_run run) noexcept -> result<> {
+                if (group < first_group_ || group - first_group_ >= groups_) return success();
+                const auto words = claims_of(group - first_group_);
+                if (!all_clear(words, run)) {
+                    find(verify_problem::two_owners,
+                         first_of_group(group, volume_.geometry.block) +
+                             block_count{next_set(words, run.first, run.first + run.count)},
+                         owner);
+                }
+                set_bits(words, run);
+                return success();
+            }));
     }
 
     [[nodiscard]] std::span<bitmap_word> claims_of(std::uint64_t i) noexcept {
@@ -107,7 +113,8 @@ class verifier {
         for (std::uint64_t record = 0; record < used; ++record) {
             auto object = load_record(volume_, no_transaction, record);
             if (object.has_error()) {
-                if (counting_) find(verify_problem::bad_metadata, object.error().where, object_id_of(record, 0), object.error());
+                if (counting_)
+                    find(verify_problem::bad_metadata, object.error().where, object_id_of(record, 0), object.error());
                 continue;
             }
             if (object.value().in_use) claim_object(object.value());
@@ -118,7 +125,7 @@ class verifier {
         std::uint64_t extents = 0;
         std::uint64_t blocks  = 0;
         auto          map     = map_of(volume_, no_transaction, object, space_use::data);
-        auto walked = map.walk({0}, {no_bound}, [&](const mapped_extent& piece) noexcept -> result<bool> {
+        auto          walked  = map.walk({0}, {no_bound}, [&](const mapped_extent& piece) noexcept -> result<bool> {
             ++extents;
             blocks += piece.physical.count.value;
             claim(piece.physical, object.id);
@@ -127,16 +134,19 @@ class verifier {
         });
         if constexpr (Volume::map_type::has_tree) {
             if (walked.has_value()) {
-                walked = Volume::map_type::walk_nodes(map.pages(), object.map, [&](const node_place& node) noexcept -> result<bool> {
-                    claim({node.block, block_count{1}}, object.id);
-                    if (counting_) ++report_.nodes;
-                    return true;
-                });
+                walked = Volume::map_type::walk_nodes(map.pages(), object.map,
+                                                      [&](const node_place& node) noexcept -> result<bool> {
+                                                          claim({node.block, block_count{1}}, object.id);
+                                                          if (counting_) ++report_.nodes;
+                                                          return true;
+                                                      });
             }
         }
         if (!counting_) return;
-        if (walked.has_error()) return find(verify_problem::bad_metadata, walked.error().where, object.id, walked.error());
-        if (extents != object.map.extents || blocks != object.map.blocks) find(verify_problem::bad_record, {}, object.id);
+        if (walked.has_error())
+            return find(verify_problem::bad_metadata, walked.error().where, object.id, walked.error());
+        if (extents != object.map.extents || blocks != object.map.blocks)
+            find(verify_problem::bad_record, {}, object.id);
         if (object.dying || object.shrinking) ++report_.dying;
         if (object.dying) return;
         ++report_.objects;
@@ -146,11 +156,13 @@ class verifier {
 
     /// Reads data that begins in the window, so that each extent is read in one pass.
     void check_data(extent blocks, object_id owner) noexcept {
-        if (!with_data_ || !in_window(blocks.first) || !lies_in(blocks, {block_index{0}, volume_.geometry.blocks})) return;
+        if (!with_data_ || !in_window(blocks.first) || !lies_in(blocks, {block_index{0}, volume_.geometry.blocks}))
+            return;
         const block_count most = whole_blocks(volume_.staging.size(), volume_.geometry.block);
         while (!blocks.empty()) {
-            const extent part  = part_of(blocks, block_count{0}, most);
-            const auto   bytes = volume_.staging.first(static_cast<std::size_t>(bytes_of(part.count, volume_.geometry.block)));
+            const extent part = part_of(blocks, block_count{0}, most);
+            const auto   bytes =
+                volume_.staging.first(static_cast<std::size_t>(bytes_of(part.count, volume_.geometry.block)));
             if (const auto read = read_blocks(volume_, part, bytes); read.has_error()) check_each(part, owner);
             report_.data_blocks += part.count.value;
             blocks = part_of(blocks, part.count, blocks.count);
@@ -172,7 +184,7 @@ class verifier {
         const std::uint32_t blocks = volume_.geometry.group_blocks(group);
         const auto          first  = first_of_group(group, volume_.geometry.block);
         const auto          words  = claims_of(i);
-        const auto known = space::summary(volume_.metadata(), group);
+        const auto          known  = space::summary(volume_.metadata(), group);
         if (known.has_error()) return find(verify_problem::bad_metadata, known.error().where, {}, known.error());
         const auto scratch = volume_.space.scratch();
         if (known.value().bitmap_written) {
@@ -183,8 +195,9 @@ class verifier {
             clear_bitmap(scratch, blocks);
         }
         const auto counted = summarize({scratch, blocks});
-        if (counted.free != known.value().free || counted.runs != known.value().runs || counted.largest != known.value().largest ||
-            counted.head != known.value().head || counted.tail != known.value().tail) {
+        if (counted.free != known.value().free || counted.runs != known.value().runs ||
+            counted.largest != known.value().largest || counted.head != known.value().head ||
+            counted.tail != known.value().tail) {
             find(verify_problem::bad_summary, first);
         }
         check_trimmed(group, known.value(), scratch, blocks);
@@ -203,7 +216,8 @@ class verifier {
     }
 
     /// A block that is known to be trimmed is free, and the count agrees.
-    void check_trimmed(std::uint64_t group, const group_summary& known, std::span<const bitmap_word> in_use, std::uint32_t blocks) noexcept {
+    void check_trimmed(std::uint64_t group, const group_summary& known, std::span<const bitmap_word> in_use,
+                       std::uint32_t blocks) noexcept {
         trimmed_ += known.trimmed;
         if (!known.trimmed_written) return;
         const auto pin = volume_.metadata().get(volume_.regions.trimmed(group));
@@ -221,9 +235,11 @@ class verifier {
 
     void compare_totals() noexcept {
         const auto& totals = volume_.space.totals();
-        bool        equal  = totals.free == free_ && totals.trimmed == trimmed_ && totals.objects == report_.objects && totals.allocated_extents == report_.extents &&
-                             totals.objects_with_data == report_.objects - classes_[0];
-        for (std::size_t k = 0; k < extents_classes; ++k) equal = equal && totals.extents[k] == static_cast<std::uint32_t>(classes_[k]);
+        bool        equal  = totals.free == free_ && totals.trimmed == trimmed_ && totals.objects == report_.objects &&
+                     totals.allocated_extents == report_.extents &&
+                     totals.objects_with_data == report_.objects - classes_[0];
+        for (std::size_t k = 0; k < extents_classes; ++k)
+            equal = equal && totals.extents[k] == static_cast<std::uint32_t>(classes_[k]);
         if (!equal) find(verify_problem::bad_totals, volume_.regions.group_table(block_count{0}).home);
     }
 
@@ -235,8 +251,8 @@ class verifier {
     std::uint64_t free_        = 0;
     std::uint64_t trimmed_     = 0;
     std::uint64_t classes_[extents_classes]{};
-    bool          with_data_   = true;
-    bool          counting_    = true;
+    bool          with_data_ = true;
+    bool          counting_  = true;
 };
 
 }  // namespace ashlar::inline v0

@@ -9,7 +9,8 @@
 
 namespace ashlar::inline v0::detail {
 
-[[nodiscard]] inline entry_run run_of(std::span<const std::byte> block, std::uint32_t count, const node_place& leaf) noexcept {
+[[nodiscard]] inline entry_run run_of(std::span<const std::byte> block, std::uint32_t count,
+                                      const node_place& leaf) noexcept {
     return {block.data() + node_header_bytes, count, leaf.key, leaf.upper};
 }
 
@@ -35,8 +36,8 @@ class extent_change {
 
     /// Carries out one splice, in the record or in the one leaf that holds `at`. See plan_splice.
     template <class Sink>
-    [[nodiscard]] result<splice_done> splice(std::uint64_t at, std::uint64_t end, std::span<const extent_entry> pieces, bool alone, Sink& removed,
-                                             bool balance = true) noexcept {
+    [[nodiscard]] result<splice_done> splice(std::uint64_t at, std::uint64_t end, std::span<const extent_entry> pieces,
+                                             bool alone, Sink& removed, bool balance = true) noexcept {
         if (map_.height == 0) {
             BOOST_OUTCOME_TRY(const auto plan, plan_splice(inline_run(map_), at, end, pieces, true));
             if (plan.count_after(static_cast<std::uint32_t>(map_.extents)) <= map_.inline_capacity) {
@@ -82,7 +83,9 @@ class extent_change {
                 BOOST_OUTCOME_TRY(tree_.move_bound(near.home.upper, piece.end()));
                 BOOST_OUTCOME_TRY(near, around(piece));
             }
-            if (!near.has_after && near.home.upper == piece.end()) { BOOST_OUTCOME_TRY(poor, push_to_leaf_after(piece, near)); }
+            if (!near.has_after && near.home.upper == piece.end()) {
+                BOOST_OUTCOME_TRY(poor, push_to_leaf_after(piece, near));
+            }
         }
         ignore_removed nothing;
         BOOST_OUTCOME_TRY(const auto done, splice(piece.logical, piece.end(), {&piece, 1}, true, nothing));
@@ -93,7 +96,8 @@ class extent_change {
 
     /// Takes entries from the last leaf, or from the record.
     template <class Sink>
-    [[nodiscard]] result<removal> remove_tail(std::uint64_t extents_max, std::uint64_t keep_below, Sink& removed) noexcept {
+    [[nodiscard]] result<removal> remove_tail(std::uint64_t extents_max, std::uint64_t keep_below,
+                                              Sink& removed) noexcept {
         if (map_.height == 0) return remove_last_inline(map_, extents_max, keep_below, removed);
         BOOST_OUTCOME_TRY(const auto leaf, tree_.locate(no_bound - 1U, 0));
         std::uint32_t left = 0;
@@ -109,8 +113,9 @@ class extent_change {
             left = count - cut.whole;
             sum  = {cut.whole + cut.partial, cut.done || map_.extents == 0};
             if (cut.partial != 0) {
-                const auto        kept   = part_between(entry_at(run.entries, left - 1U), 0, keep_below);
-                const std::size_t offset = node_header_bytes + std::size_t{left - 1U} * entry_bytes + offsetof(leaf_entry_record, count);
+                const auto        kept = part_between(entry_at(run.entries, left - 1U), 0, keep_below);
+                const std::size_t offset =
+                    node_header_bytes + std::size_t{left - 1U} * entry_bytes + offsetof(leaf_entry_record, count);
                 store_little<std::uint32_t>(page.modify(offset, 4).data(), kept.count);
             }
             if (cut.whole != 0) node_tree<P>::set_count(page, left);
@@ -128,26 +133,32 @@ class extent_change {
             BOOST_OUTCOME_TRY(const auto view, tree_.view_of(tree_.root()));
             BOOST_OUTCOME_TRY(const auto count, check_node(view.bytes(), map_.owner.value, tree_.root()));
             if (count != map_.extents) return error{errc::damaged, map_.root};
-            if (count > 0) std::memcpy(map_.entries.data(), view.bytes().data() + node_header_bytes, std::size_t{count} * entry_bytes);
+            if (count > 0)
+                std::memcpy(map_.entries.data(), view.bytes().data() + node_header_bytes,
+                            std::size_t{count} * entry_bytes);
         }
         return tree_.uproot();
     }
 
   private:
-    [[nodiscard]] result<leaf_splice> plan_in(const node_place& leaf, std::uint64_t at, std::uint64_t end, std::span<const extent_entry> pieces,
-                                              bool alone, std::uint32_t& count) noexcept {
+    [[nodiscard]] result<leaf_splice> plan_in(const node_place& leaf, std::uint64_t at, std::uint64_t end,
+                                              std::span<const extent_entry> pieces, bool alone,
+                                              std::uint32_t& count) noexcept {
         BOOST_OUTCOME_TRY(const auto view, tree_.view_of(leaf));
         BOOST_OUTCOME_TRY(count, check_node(view.bytes(), map_.owner.value, leaf));
         return plan_splice(run_of(view.bytes(), count, leaf), at, end, pieces, alone);
     }
 
     template <class Sink>
-    [[nodiscard]] result<> carry_out(const node_place& leaf, const leaf_splice& plan, std::uint32_t count, Sink& removed) noexcept {
+    [[nodiscard]] result<> carry_out(const node_place& leaf, const leaf_splice& plan, std::uint32_t count,
+                                     Sink& removed) noexcept {
         if (plan.first == plan.last && plan.size == 0) return success();
         BOOST_OUTCOME_TRY(auto page, tree_.edit_of(leaf));
         const entry_run run = run_of(page.bytes(), count, leaf);
         BOOST_OUTCOME_TRY(report_removed(plan, run, removed));
-        apply_splice(plan, run, [&](std::size_t offset, std::size_t length) noexcept { return page.modify(node_header_bytes + offset, length).data(); });
+        apply_splice(plan, run, [&](std::size_t offset, std::size_t length) noexcept {
+            return page.modify(node_header_bytes + offset, length).data();
+        });
         if (plan.count_after(count) != count) node_tree<P>::set_count(page, plan.count_after(count));
         return count_splice(map_.extents, map_.blocks, plan);
     }
@@ -167,7 +178,8 @@ class extent_change {
         return near;
     }
 
-    /// When the last entry of the leaf before goes on in the piece, the border between the leaves moves behind the piece.
+    /// When the last entry of the leaf before goes on in the piece, the border between the leaves moves behind the
+    /// piece.
     [[nodiscard]] result<neighbours> pull_to_leaf_before(const extent_entry& piece, const neighbours& near) noexcept {
         {
             BOOST_OUTCOME_TRY(const auto leaf, tree_.locate(near.home.key - 1U, 0));
@@ -182,9 +194,10 @@ class extent_change {
         return around(piece);
     }
 
-    /// When the piece goes on in the first entry of the leaf after, the border moves before the piece; an entry of the home
-    /// leaf that the piece continues joins it first. Answers a key of the home leaf where that lost an entry.
-    [[nodiscard]] result<std::optional<std::uint64_t>> push_to_leaf_after(extent_entry& piece, const neighbours& near) noexcept {
+    /// When the piece goes on in the first entry of the leaf after, the border moves before the piece; an entry of the
+    /// home leaf that the piece continues joins it first. Answers a key of the home leaf where that lost an entry.
+    [[nodiscard]] result<std::optional<std::uint64_t>> push_to_leaf_after(extent_entry&     piece,
+                                                                          const neighbours& near) noexcept {
         extent_entry after{};
         {
             BOOST_OUTCOME_TRY(const auto leaf, tree_.locate(near.home.upper, 0));

@@ -8,19 +8,19 @@
 
 namespace ashlar::inline v0 {
 
-/// The default map. Every function takes the pages of one transaction (a reader needs only `view_node`) and the state out
-/// of the object record; after a change the record is written again. Extents that are neighbours in the object and on
-/// the volume, with equal flags, are one.
-/// Errors of all: those of the pages and the sink; damaged and unsupported, for what the nodes say. After an error of a
-/// change the transaction must be dropped, and the state with it.
-/// Cost: one node a level for a lookup; nodes_changed_max for a change; at most three pins; no allocation.
+/// The default map. Every function takes the pages of one transaction (a reader needs only `view_node`) and the state
+/// out of the object record; after a change the record is written again. Extents that are neighbours in the object and
+/// on the volume, with equal flags, are one. Errors of all: those of the pages and the sink; damaged and unsupported,
+/// for what the nodes say. After an error of a change the transaction must be dropped, and the state with it. Cost: one
+/// node a level for a lookup; nodes_changed_max for a change; at most three pins; no allocation.
 struct extent_tree {
     static constexpr std::uint32_t format_id = 1;
     static constexpr bool          has_tree  = true;
 
     /// The extent that covers a logical block, or else the first after it; empty at the end.
     template <NodePages P>
-    [[nodiscard]] static result<std::optional<mapped_extent>> find(P& pages, const extent_map_state& map, logical_block logical) noexcept {
+    [[nodiscard]] static result<std::optional<mapped_extent>> find(P& pages, const extent_map_state& map,
+                                                                   logical_block logical) noexcept {
         if (map.height == 0) return detail::find_in(detail::inline_run(map), logical.value);
         std::uint64_t from = logical.value;
         for (;;) {
@@ -34,10 +34,11 @@ struct extent_tree {
         }
     }
 
-    /// Calls `visit(mapped_extent) -> result<bool>` for the extents that touch [first, end), whole and in order, while it
-    /// answers true. The visitor runs under one pin and must not change the map.
+    /// Calls `visit(mapped_extent) -> result<bool>` for the extents that touch [first, end), whole and in order, while
+    /// it answers true. The visitor runs under one pin and must not change the map.
     template <NodePages P, class Visit>
-    [[nodiscard]] static result<> walk(P& pages, const extent_map_state& map, logical_block first, logical_block end, Visit&& visit) noexcept {
+    [[nodiscard]] static result<> walk(P& pages, const extent_map_state& map, logical_block first, logical_block end,
+                                       Visit&& visit) noexcept {
         if (map.height == 0) return inline_map::walk(pages, map, first, end, visit);
         std::uint64_t from = first.value;
         while (from < end.value) {
@@ -61,9 +62,10 @@ struct extent_tree {
         return success();
     }
 
-    /// Maps [first, first + count) anew: what it maps is removed, extents at the edges are split, and the pieces, in order
-    /// and inside the range, take the place; what they leave out becomes a hole. `removed(mapped_extent) -> result<>`
-    /// hears each removed part in order, under one pin. Errors too: out_of_range, invalid_argument (nothing changed).
+    /// Maps [first, first + count) anew: what it maps is removed, extents at the edges are split, and the pieces, in
+    /// order and inside the range, take the place; what they leave out becomes a hole. `removed(mapped_extent) ->
+    /// result<>` hears each removed part in order, under one pin. Errors too: out_of_range, invalid_argument (nothing
+    /// changed).
     template <NodePages P, class Sink>
     [[nodiscard]] static result<> replace(P& pages, extent_map_state& map, logical_block first, block_count count,
                                           std::span<const mapped_extent> pieces, Sink&& removed) noexcept {
@@ -84,13 +86,13 @@ struct extent_tree {
 
     /// Gives the flags in `mask` (of extent_flag) their bits in `value`, in all that [first, first + count) maps.
     template <NodePages P>
-    [[nodiscard]] static result<> set_flags(P& pages, extent_map_state& map, logical_block first, block_count count, std::uint32_t mask,
-                                            std::uint32_t value) noexcept {
+    [[nodiscard]] static result<> set_flags(P& pages, extent_map_state& map, logical_block first, block_count count,
+                                            std::uint32_t mask, std::uint32_t value) noexcept {
         if (count.value > no_bound - first.value) return errc::out_of_range;
-        const std::uint64_t end = first.value + count.value;
-        std::uint64_t       at  = first.value;
+        const std::uint64_t      end = first.value + count.value;
+        std::uint64_t            at  = first.value;
         detail::extent_change<P> work{pages, map};
-        ignore_removed      nothing;
+        ignore_removed           nothing;
         while (at < end) {
             BOOST_OUTCOME_TRY(const auto found, find(pages, map, {at}));
             if (!found || found->logical.value >= end) break;
@@ -108,10 +110,10 @@ struct extent_tree {
     /// Removes at most `extents_max` extents from the end, and none of the blocks below `keep_below`; the extent that
     /// crosses it loses its end. `removed` hears them, last first. For erase and truncate, step by step.
     template <NodePages P, class Sink>
-    [[nodiscard]] static result<removal> remove_last(P& pages, extent_map_state& map, std::uint64_t extents_max, logical_block keep_below,
-                                                     Sink&& removed) noexcept {
+    [[nodiscard]] static result<removal> remove_last(P& pages, extent_map_state& map, std::uint64_t extents_max,
+                                                     logical_block keep_below, Sink&& removed) noexcept {
         detail::extent_change<P> work{pages, map};
-        removal   sum;
+        removal                  sum;
         while (!sum.done && sum.extents < extents_max) {
             BOOST_OUTCOME_TRY(const auto step, work.remove_tail(extents_max - sum.extents, keep_below.value, removed));
             sum.extents += step.extents;
@@ -121,15 +123,18 @@ struct extent_tree {
         return sum;
     }
 
-    /// Moves one node to a block that the pages choose. Answers the new block; nothing when the node is not there any more.
+    /// Moves one node to a block that the pages choose. Answers the new block; nothing when the node is not there any
+    /// more.
     template <NodePages P>
-    [[nodiscard]] static result<std::optional<block_index>> relocate_node(P& pages, extent_map_state& map, std::uint64_t key, std::uint32_t level,
-                                                                          std::uint64_t node, block_index from) noexcept {
+    [[nodiscard]] static result<std::optional<block_index>> relocate_node(P& pages, extent_map_state& map,
+                                                                          std::uint64_t key, std::uint32_t level,
+                                                                          std::uint64_t node,
+                                                                          block_index   from) noexcept {
         return node_tree<P>{pages, map}.relocate(key, level, node, from);
     }
 
-    /// Calls `visit(const node_place&) -> result<bool>` for every node, the root first, level by level, while it answers
-    /// true. No pin is held meanwhile. Cost: one way down for each node.
+    /// Calls `visit(const node_place&) -> result<bool>` for every node, the root first, level by level, while it
+    /// answers true. No pin is held meanwhile. Cost: one way down for each node.
     template <NodePages P, class Visit>
     [[nodiscard]] static result<> walk_nodes(P& pages, const extent_map_state& map, Visit&& visit) noexcept {
         for (std::uint32_t level = map.height; level-- > 0;) {
@@ -144,9 +149,10 @@ struct extent_tree {
         return success();
     }
 
-    /// Nodes that a change of one range may edit, create or discard, when it removes and inserts `extents` extents in all.
-    /// `height` is the tree's before the change.
-    [[nodiscard]] static constexpr std::uint32_t nodes_changed_max(std::uint32_t height, std::uint64_t extents, block_size size) noexcept {
+    /// Nodes that a change of one range may edit, create or discard, when it removes and inserts `extents` extents in
+    /// all. `height` is the tree's before the change.
+    [[nodiscard]] static constexpr std::uint32_t nodes_changed_max(std::uint32_t height, std::uint64_t extents,
+                                                                   block_size size) noexcept {
         constexpr std::uint32_t entries_max = 1U << 28U;  // more than any cache has nodes for
         const std::uint32_t     third       = node_capacity(size) / 3U;
         const std::uint32_t     half        = node_capacity(size) / 2U;

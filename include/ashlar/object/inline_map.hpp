@@ -27,7 +27,8 @@ namespace detail {
 }
 
 /// Finds in one run: the extent that covers the block, else the first after it; empty when the run has none.
-[[nodiscard]] inline result<std::optional<mapped_extent>> find_in(const entry_run& run, std::uint64_t logical) noexcept {
+[[nodiscard]] inline result<std::optional<mapped_extent>> find_in(const entry_run& run,
+                                                                  std::uint64_t    logical) noexcept {
     const std::uint32_t n = entries_up_to(run.entries, run.count, logical);
     if (n > 0) {
         const auto entry = entry_at(run.entries, n - 1U);
@@ -57,7 +58,8 @@ struct tail_cut {
     bool          done    = false;  ///< What is left lies below `keep_below`.
 };
 
-[[nodiscard]] inline result<tail_cut> plan_tail_cut(const entry_run& run, std::uint64_t extents_max, std::uint64_t keep_below) noexcept {
+[[nodiscard]] inline result<tail_cut> plan_tail_cut(const entry_run& run, std::uint64_t extents_max,
+                                                    std::uint64_t keep_below) noexcept {
     tail_cut      cut;
     std::uint64_t upper = run.upper;
     while (cut.whole < run.count && cut.whole < extents_max) {
@@ -80,7 +82,8 @@ struct tail_cut {
 
 /// Tells the sink what a tail cut removes, last first.
 template <class Sink>
-[[nodiscard]] result<> report_tail(const tail_cut& cut, const entry_run& run, std::uint64_t keep_below, Sink& removed) noexcept {
+[[nodiscard]] result<> report_tail(const tail_cut& cut, const entry_run& run, std::uint64_t keep_below,
+                                   Sink& removed) noexcept {
     for (std::uint32_t i = 0; i < cut.whole + cut.partial; ++i) {
         const auto entry = entry_at(run.entries, run.count - i - 1U);
         BOOST_OUTCOME_TRY(removed(to_mapped(part_between(entry, keep_below, no_bound))));
@@ -96,13 +99,15 @@ template <class Sink>
 }
 
 template <class Sink>
-[[nodiscard]] result<removal> remove_last_inline(extent_map_state& map, std::uint64_t extents_max, std::uint64_t keep_below, Sink& removed) noexcept {
+[[nodiscard]] result<removal> remove_last_inline(extent_map_state& map, std::uint64_t extents_max,
+                                                 std::uint64_t keep_below, Sink& removed) noexcept {
     const entry_run run = inline_run(map);
     BOOST_OUTCOME_TRY(const auto cut, plan_tail_cut(run, extents_max, keep_below));
     BOOST_OUTCOME_TRY(report_tail(cut, run, keep_below, removed));
     if (cut.partial != 0) {
         const std::uint32_t i = run.count - cut.whole - 1U;
-        store_entry(map.entries.data() + std::size_t{i} * entry_bytes, part_between(entry_at(run.entries, i), 0, keep_below));
+        store_entry(map.entries.data() + std::size_t{i} * entry_bytes,
+                    part_between(entry_at(run.entries, i), 0, keep_below));
     }
     BOOST_OUTCOME_TRY(count_tail(map, cut));
     return removal{cut.whole + cut.partial, cut.done || map.extents == 0};
@@ -124,11 +129,13 @@ struct few_pieces {
 };
 
 /// Whether a replacement keeps its contract: pieces in order, not empty, inside the range.
-[[nodiscard]] inline bool pieces_fit(std::uint64_t first, std::uint64_t end, std::span<const mapped_extent> pieces) noexcept {
+[[nodiscard]] inline bool pieces_fit(std::uint64_t first, std::uint64_t end,
+                                     std::span<const mapped_extent> pieces) noexcept {
     for (const auto& piece : pieces) {
         const std::uint64_t at    = piece.logical.value;
         const std::uint64_t count = piece.physical.count.value;
-        if (at < first || at >= end || count == 0 || count > end - at || count > no_bound - piece.physical.first.value) return false;
+        if (at < first || at >= end || count == 0 || count > end - at || count > no_bound - piece.physical.first.value)
+            return false;
         first = at + count;
     }
     return true;
@@ -143,13 +150,15 @@ struct inline_map {
     static constexpr bool          has_tree  = false;
 
     template <class P>
-    [[nodiscard]] static result<std::optional<mapped_extent>> find(P&, const extent_map_state& map, logical_block logical) noexcept {
+    [[nodiscard]] static result<std::optional<mapped_extent>> find(P&, const extent_map_state& map,
+                                                                   logical_block logical) noexcept {
         if (map.height != 0) return errc::policy_differs;
         return detail::find_in(detail::inline_run(map), logical.value);
     }
 
     template <class P, class Visit>
-    [[nodiscard]] static result<> walk(P&, const extent_map_state& map, logical_block first, logical_block end, Visit&& visit) noexcept {
+    [[nodiscard]] static result<> walk(P&, const extent_map_state& map, logical_block first, logical_block end,
+                                       Visit&& visit) noexcept {
         if (map.height != 0) return errc::policy_differs;
         for (std::uint32_t i = 0; i < map.extents; ++i) {
             const auto entry = entry_at(map.entries.data(), i);
@@ -181,8 +190,8 @@ struct inline_map {
     }
 
     template <class P>
-    [[nodiscard]] static result<> set_flags(P& pages, extent_map_state& map, logical_block first, block_count count, std::uint32_t mask,
-                                            std::uint32_t value) noexcept {
+    [[nodiscard]] static result<> set_flags(P& pages, extent_map_state& map, logical_block first, block_count count,
+                                            std::uint32_t mask, std::uint32_t value) noexcept {
         if (count.value > no_bound - first.value) return errc::out_of_range;
         const std::uint64_t end = first.value + count.value;
         std::uint64_t       at  = first.value;
@@ -199,18 +208,23 @@ struct inline_map {
     }
 
     template <class P, class Sink>
-    [[nodiscard]] static result<removal> remove_last(P&, extent_map_state& map, std::uint64_t extents_max, logical_block keep_below, Sink&& removed) noexcept {
+    [[nodiscard]] static result<removal> remove_last(P&, extent_map_state& map, std::uint64_t extents_max,
+                                                     logical_block keep_below, Sink&& removed) noexcept {
         if (map.height != 0) return errc::policy_differs;
         return detail::remove_last_inline(map, extents_max, keep_below.value, removed);
     }
 
-    [[nodiscard]] static constexpr std::uint32_t nodes_changed_max(std::uint32_t, std::uint64_t, block_size) noexcept { return 0; }
+    [[nodiscard]] static constexpr std::uint32_t nodes_changed_max(std::uint32_t, std::uint64_t, block_size) noexcept {
+        return 0;
+    }
 
   private:
     template <class Sink>
-    [[nodiscard]] static result<> splice(extent_map_state& map, std::uint64_t at, std::uint64_t end, std::span<const extent_entry> pieces, Sink& removed) noexcept {
+    [[nodiscard]] static result<> splice(extent_map_state& map, std::uint64_t at, std::uint64_t end,
+                                         std::span<const extent_entry> pieces, Sink& removed) noexcept {
         BOOST_OUTCOME_TRY(const auto plan, plan_splice(detail::inline_run(map), at, end, pieces, true));
-        if (plan.count_after(static_cast<std::uint32_t>(map.extents)) > map.inline_capacity) return errc::too_many_extents;
+        if (plan.count_after(static_cast<std::uint32_t>(map.extents)) > map.inline_capacity)
+            return errc::too_many_extents;
         return detail::splice_inline(map, plan, removed);
     }
 };

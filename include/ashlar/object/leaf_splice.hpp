@@ -33,10 +33,12 @@ struct leaf_splice {
     bool          placed    = false;  ///< The pieces are in the list.
     std::uint32_t size      = 0;
     std::array<extent_entry, splice_list_max> list{};
-    std::uint64_t removed_blocks = 0;
-    std::uint64_t placed_blocks  = 0;
+    std::uint64_t                             removed_blocks = 0;
+    std::uint64_t                             placed_blocks  = 0;
 
-    [[nodiscard]] constexpr std::uint32_t count_after(std::uint32_t count) const noexcept { return count - (last - first) + size; }
+    [[nodiscard]] constexpr std::uint32_t count_after(std::uint32_t count) const noexcept {
+        return count - (last - first) + size;
+    }
 
     constexpr void push(const extent_entry& entry) noexcept {
         if (size > 0 && joinable(list[size - 1U], entry)) {
@@ -52,9 +54,9 @@ namespace detail {
 /// Finds the entries that [at, stop) cuts and checks them and their neighbours.
 [[nodiscard]] inline result<leaf_splice> find_cut(const entry_run& run, std::uint64_t at, std::uint64_t end) noexcept {
     leaf_splice cut;
-    cut.at        = at;
-    cut.stop      = end < run.upper ? end : run.upper;
-    cut.cut_first = entries_up_to(run.entries, run.count, at);
+    cut.at              = at;
+    cut.stop            = end < run.upper ? end : run.upper;
+    cut.cut_first       = entries_up_to(run.entries, run.count, at);
     std::uint64_t lower = run.key;
     if (cut.cut_first > 0) {
         const auto before = entry_at(run.entries, cut.cut_first - 1U);
@@ -82,25 +84,27 @@ namespace detail {
 }  // namespace detail
 
 /// Plans to remove what maps in [at, end), as far as the run goes, and to put the pieces there. They are put only when
-/// all of [at, end) is the run's and every neighbour that they could join is in it; `alone` says that none is elsewhere.
-/// Preconditions: at < end, at in [key, upper), pieces sorted inside [at, end). Errors: damaged, unsupported.
+/// all of [at, end) is the run's and every neighbour that they could join is in it; `alone` says that none is
+/// elsewhere. Preconditions: at < end, at in [key, upper), pieces sorted inside [at, end). Errors: damaged,
+/// unsupported.
 [[nodiscard]] inline result<leaf_splice> plan_splice(const entry_run& run, std::uint64_t at, std::uint64_t end,
                                                      std::span<const extent_entry> pieces, bool alone) noexcept {
     ASHLAR_ASSERT(at < end && at >= run.key && at < run.upper && pieces.size() <= splice_pieces_max);
     BOOST_OUTCOME_TRY(auto plan, detail::find_cut(run, at, end));
-    const bool cuts  = plan.cut_first < plan.cut_last;
-    const auto front = cuts ? entry_at(run.entries, plan.cut_first) : extent_entry{};
-    const auto back  = cuts ? entry_at(run.entries, plan.cut_last - 1U) : extent_entry{};
+    const bool cuts        = plan.cut_first < plan.cut_last;
+    const auto front       = cuts ? entry_at(run.entries, plan.cut_first) : extent_entry{};
+    const auto back        = cuts ? entry_at(run.entries, plan.cut_last - 1U) : extent_entry{};
     const bool keeps_front = cuts && front.logical < at;
     const bool keeps_back  = cuts && back.end() > plan.stop;
 
     const bool before_is_here = keeps_front || plan.first > 0 || run.key == 0;
     const bool after_is_here  = keeps_back || plan.last < run.count || run.upper == no_bound;
-    plan.placed = !pieces.empty() && plan.stop == end && (alone || (before_is_here && after_is_here));
+    plan.placed               = !pieces.empty() && plan.stop == end && (alone || (before_is_here && after_is_here));
 
     if (keeps_front) plan.push(part_between(front, front.logical, at));
     if (plan.placed) {
-        const bool joins = !keeps_front && plan.first > 0 && joinable(entry_at(run.entries, plan.first - 1U), pieces.front());
+        const bool joins =
+            !keeps_front && plan.first > 0 && joinable(entry_at(run.entries, plan.first - 1U), pieces.front());
         if (joins) plan.push(entry_at(run.entries, --plan.first));
         for (const auto& piece : pieces) {
             plan.push(piece);
@@ -127,8 +131,8 @@ template <class Sink>
     return success();
 }
 
-/// Carries the plan out and changes no byte that it need not. `modify(offset, length)` answers writable bytes of the run.
-/// Precondition: count_after fits the run.
+/// Carries the plan out and changes no byte that it need not. `modify(offset, length)` answers writable bytes of the
+/// run. Precondition: count_after fits the run.
 template <class Modify>
 void apply_splice(const leaf_splice& plan, const entry_run& run, Modify modify) noexcept {
     std::array<std::byte, std::size_t{splice_list_max} * entry_bytes> text;
@@ -153,7 +157,8 @@ void apply_splice(const leaf_splice& plan, const entry_run& run, Modify modify) 
 }
 
 /// Keeps the sums of a map. Error: damaged, where the record counted fewer extents or blocks than its map holds.
-[[nodiscard]] inline result<> count_splice(std::uint64_t& extents, std::uint64_t& blocks, const leaf_splice& plan) noexcept {
+[[nodiscard]] inline result<> count_splice(std::uint64_t& extents, std::uint64_t& blocks,
+                                           const leaf_splice& plan) noexcept {
     if (extents < plan.last - plan.first || blocks < plan.removed_blocks) return errc::damaged;
     extents = extents - (plan.last - plan.first) + plan.size;
     blocks  = blocks - plan.removed_blocks + plan.placed_blocks;

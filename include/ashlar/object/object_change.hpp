@@ -9,7 +9,8 @@ namespace detail {
 
 /// Zeros a part of one block that holds data. A hole and reserved space already read as zeros.
 template <class Volume>
-result<> zero_part(Volume& volume, std::uint32_t tx, object_state& object, std::uint64_t offset, std::uint64_t length) noexcept {
+result<> zero_part(Volume& volume, std::uint32_t tx, object_state& object, std::uint64_t offset,
+                   std::uint64_t length) noexcept {
     if (length == 0) return success();
     const block_size    size = volume.geometry.block;
     const logical_block at{offset >> size.shift()};
@@ -26,7 +27,8 @@ result<> zero_part(Volume& volume, std::uint32_t tx, object_state& object, std::
 
 /// Error: pinned, with the first pinned extent that touches [first, end).
 template <class Volume>
-result<> refuse_pinned(Volume& volume, std::uint32_t tx, object_state& object, logical_block first, logical_block end) noexcept {
+result<> refuse_pinned(Volume& volume, std::uint32_t tx, object_state& object, logical_block first,
+                       logical_block end) noexcept {
     if (end <= first) return success();
     result<> answer = success();
     auto     map    = map_of(volume, tx, object, space_use::metadata);
@@ -41,9 +43,9 @@ result<> refuse_pinned(Volume& volume, std::uint32_t tx, object_state& object, l
 template <class Volume>
 result<> put_on_list(Volume& volume, std::uint32_t tx, object_state& object) noexcept {
     BOOST_OUTCOME_TRY(lock_table(volume, tx));
-    auto& totals      = volume.transactions[tx].totals;
-    object.next_dying = object_id{totals.sets_dying_head ? totals.dying_head : volume.space.totals().dying_head};
-    totals.dying_head = object.id.value;
+    auto& totals           = volume.transactions[tx].totals;
+    object.next_dying      = object_id{totals.sets_dying_head ? totals.dying_head : volume.space.totals().dying_head};
+    totals.dying_head      = object.id.value;
     totals.sets_dying_head = true;
     return success();
 }
@@ -58,8 +60,8 @@ template <class Volume>
     return cached < listed ? cached : listed;
 }
 
-/// Sets the size. Shrinking frees at most a step's extents at once; the rest is freed later, in steps that survive a crash.
-/// Errors: pinned; out_of_range; busy; those of space, map and device.
+/// Sets the size. Shrinking frees at most a step's extents at once; the rest is freed later, in steps that survive a
+/// crash. Errors: pinned; out_of_range; busy; those of space, map and device.
 template <class Volume>
 result<> truncate_object(Volume& volume, std::uint32_t tx, object_state& object, std::uint64_t bytes) noexcept {
     if (bytes > object_bytes_max) return errc::out_of_range;
@@ -69,9 +71,10 @@ result<> truncate_object(Volume& volume, std::uint32_t tx, object_state& object,
         return success();
     }
     const std::uint64_t block_end = bytes_of(blocks_for(bytes, size), size);
-    BOOST_OUTCOME_TRY(detail::zero_part(volume, tx, object, bytes, (block_end < object.size ? block_end : object.size) - bytes));
-    const auto                extents = object.map.extents;
-    const logical_block       keep{blocks_for(bytes, size).value};
+    BOOST_OUTCOME_TRY(
+        detail::zero_part(volume, tx, object, bytes, (block_end < object.size ? block_end : object.size) - bytes));
+    const auto          extents = object.map.extents;
+    const logical_block keep{blocks_for(bytes, size).value};
     BOOST_OUTCOME_TRY(detail::refuse_pinned(volume, tx, object, keep, {blocks_for(object.size, size).value}));
     const retire_sink<Volume> sink{volume, tx};
     auto                      map = map_of(volume, tx, object, space_use::metadata);
@@ -85,22 +88,22 @@ result<> truncate_object(Volume& volume, std::uint32_t tx, object_state& object,
     return success();
 }
 
-/// Makes a hole that reads as zeros; whole blocks become free. Errors: pinned; too_large for a range of more extents than
-/// one transaction frees; those of space, map and device.
+/// Makes a hole that reads as zeros; whole blocks become free. Errors: pinned; too_large for a range of more extents
+/// than one transaction frees; those of space, map and device.
 template <class Volume>
-result<> punch_object(Volume& volume, std::uint32_t tx, object_state& object, std::uint64_t offset, std::uint64_t length) noexcept {
+result<> punch_object(Volume& volume, std::uint32_t tx, object_state& object, std::uint64_t offset,
+                      std::uint64_t length) noexcept {
     if (offset >= object.size || length == 0) return success();
-    const block_size    size  = volume.geometry.block;
-    const std::uint64_t end   = length < object.size - offset ? offset + length : object.size;
+    const block_size    size = volume.geometry.block;
+    const std::uint64_t end  = length < object.size - offset ? offset + length : object.size;
     const logical_block first{blocks_for(offset, size).value};
     const logical_block stop{end == object.size ? blocks_for(end, size).value : whole_blocks(end, size).value};
     BOOST_OUTCOME_TRY(detail::refuse_pinned(volume, tx, object, first, stop));
     const std::uint64_t head_end = byte_offset(first, size) < end ? byte_offset(first, size) : end;
-    if (offset < head_end) {
-        BOOST_OUTCOME_TRY(detail::zero_part(volume, tx, object, offset, head_end - offset));
-    }
+    if (offset < head_end) { BOOST_OUTCOME_TRY(detail::zero_part(volume, tx, object, offset, head_end - offset)); }
     if (stop >= first && byte_offset(stop, size) < end && byte_offset(stop, size) >= head_end) {
-        BOOST_OUTCOME_TRY(detail::zero_part(volume, tx, object, byte_offset(stop, size), end - byte_offset(stop, size)));
+        BOOST_OUTCOME_TRY(
+            detail::zero_part(volume, tx, object, byte_offset(stop, size), end - byte_offset(stop, size)));
     }
     if (stop <= first) return success();
     const auto                extents = object.map.extents;
@@ -114,7 +117,8 @@ result<> punch_object(Volume& volume, std::uint32_t tx, object_state& object, st
 /// Gives every hole of the range blocks that hold nothing yet: later writes into it cannot run out of space.
 /// The size stays. Errors: those of space and map.
 template <class Volume>
-result<> reserve_object(Volume& volume, std::uint32_t tx, object_state& object, std::uint64_t offset, std::uint64_t length) noexcept {
+result<> reserve_object(Volume& volume, std::uint32_t tx, object_state& object, std::uint64_t offset,
+                        std::uint64_t length) noexcept {
     if (offset > object_bytes_max || length > object_bytes_max - offset) return errc::out_of_range;
     const block_size    size = volume.geometry.block;
     const logical_block end{blocks_for(offset + length, size).value};
@@ -130,7 +134,8 @@ result<> reserve_object(Volume& volume, std::uint32_t tx, object_state& object, 
         const auto stop = found && found->logical < end ? found->logical : end;
         if (state.taken.full()) return error{errc::too_large};
         BOOST_OUTCOME_TRY(const auto goal, detail::goal_for(volume, map, at));
-        BOOST_OUTCOME_TRY(const auto run, volume.space.reserve(volume.metadata(), volume.allocator, {.blocks = stop - at, .goal = goal}));
+        BOOST_OUTCOME_TRY(const auto run, volume.space.reserve(volume.metadata(), volume.allocator,
+                                                               {.blocks = stop - at, .goal = goal}));
         state.taken.push({.blocks = run});
         const mapped_extent       piece{.logical = at, .physical = run, .unwritten = true};
         const retire_sink<Volume> sink{volume, tx};
@@ -143,7 +148,8 @@ result<> reserve_object(Volume& volume, std::uint32_t tx, object_state& object, 
 
 /// Pins or unpins the extents of a range. A pinned extent is never moved, and never overwritten.
 template <class Volume>
-result<> pin_object(Volume& volume, std::uint32_t tx, object_state& object, std::uint64_t offset, std::uint64_t length, bool pinned) noexcept {
+result<> pin_object(Volume& volume, std::uint32_t tx, object_state& object, std::uint64_t offset, std::uint64_t length,
+                    bool pinned) noexcept {
     if (length == 0) return success();
     if (offset > object_bytes_max || length > object_bytes_max - offset) return errc::out_of_range;
     const block_size    size = volume.geometry.block;
@@ -160,9 +166,7 @@ result<> pin_object(Volume& volume, std::uint32_t tx, object_state& object, std:
 template <class Volume>
 result<> erase_object(Volume& volume, std::uint32_t tx, object_state& object) noexcept {
     BOOST_OUTCOME_TRY(lock_table(volume, tx));
-    if (!object.shrinking) {
-        BOOST_OUTCOME_TRY(detail::put_on_list(volume, tx, object));
-    }
+    if (!object.shrinking) { BOOST_OUTCOME_TRY(detail::put_on_list(volume, tx, object)); }
     auto& totals = volume.transactions[tx].totals;
     count_extents(totals, object.map.extents, 0);
     --totals.classes[0];

@@ -28,33 +28,37 @@ template <class Volume>
     return grant < 40 ? grant : 40;
 }
 
-/// Metadata blocks that a transaction changes at most, those of space and checksums included. Runs that follow each other
-/// share their blocks, as the parts of a moved range do.
+/// Metadata blocks that a transaction changes at most, those of space and checksums included. Runs that follow each
+/// other share their blocks, as the parts of a moved range do.
 template <class Volume>
 [[nodiscard]] std::size_t blocks_changed(const Volume& volume, const transaction_state& state) noexcept {
-    const block_size    size   = volume.geometry.block;
-    const std::uint64_t groups = volume.geometry.groups;
-    const std::uint64_t each   = checksum_blocks_per_group(size);
-    std::uint64_t       parts  = 0;  // of runs, each in one group
-    std::uint64_t       sums   = 0;
-    std::uint64_t       last   = ~std::uint64_t{0};  // checksum block that the run before ended in
-    const auto sums_of = [&](block_index block) noexcept {
+    const block_size    size    = volume.geometry.block;
+    const std::uint64_t groups  = volume.geometry.groups;
+    const std::uint64_t each    = checksum_blocks_per_group(size);
+    std::uint64_t       parts   = 0;  // of runs, each in one group
+    std::uint64_t       sums    = 0;
+    std::uint64_t       last    = ~std::uint64_t{0};  // checksum block that the run before ended in
+    const auto          sums_of = [&](block_index block) noexcept {
         const auto place = place_of(block, size);
         return place.group * each + place.offset / sums_per_block(size);
     };
-    const auto count = [&](extent run) noexcept { return place_of(run.end() - block_count{1}, size).group - place_of(run.first, size).group + 1; };
+    const auto count = [&](extent run) noexcept {
+        return place_of(run.end() - block_count{1}, size).group - place_of(run.first, size).group + 1;
+    };
     for (const auto& run : state.taken.all()) {
         parts += count(run.blocks);
         if (!run.data || !Volume::checksum_type::enabled) continue;
         const auto first = sums_of(run.blocks.first);
         const bool again = first == last;
-        last = sums_of(run.blocks.end() - block_count{1});
+        last             = sums_of(run.blocks.end() - block_count{1});
         sums += last - first + (again ? 0U : 1U);
     }
     for (const auto& run : state.given.all()) parts += count(run.blocks);
-    const auto bounded = [](std::uint64_t n, std::uint64_t most) noexcept { return static_cast<std::size_t>(n < most ? n : most); };
-    return state.shadows.size() + 1 + bounded(parts, group_table_blocks(groups, size).value) + 2 * bounded(parts, groups) +
-           bounded(sums, groups * each);
+    const auto bounded = [](std::uint64_t n, std::uint64_t most) noexcept {
+        return static_cast<std::size_t>(n < most ? n : most);
+    };
+    return state.shadows.size() + 1 + bounded(parts, group_table_blocks(groups, size).value) +
+           2 * bounded(parts, groups) + bounded(sums, groups * each);
 }
 
 /// Joins the open batch, when it fits the ring together with what is there. Errors: journal_full; those of join.
@@ -73,12 +77,14 @@ template <class Volume>
         case errc::too_large: return volume.home_is_behind || !volume.cache.open_slots().empty();
         case errc::no_space:
         case errc::reserve_only:
-        case errc::no_contiguous_space: return volume.space.draining().value != 0 || volume.space.totals().dying_head != 0;
+        case errc::no_contiguous_space:
+            return volume.space.draining().value != 0 || volume.space.totals().dying_head != 0;
         default: return false;
     }
 }
 
-/// One step at the list of the dying. Answers whether it did anything; a list that an open transaction holds is left alone.
+/// One step at the list of the dying. Answers whether it did anything; a list that an open transaction holds is left
+/// alone.
 template <class Volume>
 result<bool> reap(Volume& volume) noexcept {
     if (volume.space.totals().dying_head == 0) return false;
@@ -100,9 +106,7 @@ result<bool> reap(Volume& volume) noexcept {
 template <class Volume>
 result<> relieve(Volume& volume, errc code) noexcept {
     const bool space = code == errc::no_space || code == errc::reserve_only || code == errc::no_contiguous_space;
-    for (bool more = space; more;) {
-        BOOST_OUTCOME_TRY(more, reap(volume));
-    }
+    for (bool more = space; more;) { BOOST_OUTCOME_TRY(more, reap(volume)); }
     return checkpoint(volume);
 }
 
@@ -138,7 +142,8 @@ result<> finish_shrinking(Volume& volume, object_id id) noexcept {
     return success();
 }
 
-/// Whether blocks behind the object's end still wait to be freed. Only a transaction that truncated it itself meets them.
+/// Whether blocks behind the object's end still wait to be freed. Only a transaction that truncated it itself meets
+/// them.
 template <class Volume>
 result<bool> has_leftovers(Volume& volume, std::uint32_t tx, object_state& object) noexcept {
     if (!object.shrinking) return false;
@@ -167,8 +172,8 @@ result<> change_object(Volume& volume, object_id id, Change&& change) noexcept {
     return run_transaction(volume, [&](std::uint32_t tx) noexcept { return change_in(volume, tx, id, change); });
 }
 
-/// Takes an object that shrank off the list of the dying: while it is there, blocks behind its end are freed, and so would
-/// be those that are about to be reserved there. Errors: busy while an open transaction holds the list.
+/// Takes an object that shrank off the list of the dying: while it is there, blocks behind its end are freed, and so
+/// would be those that are about to be reserved there. Errors: busy while an open transaction holds the list.
 template <class Volume>
 result<> leave_list(Volume& volume, object_id id) noexcept {
     for (;;) {
@@ -179,14 +184,13 @@ result<> leave_list(Volume& volume, object_id id) noexcept {
     }
 }
 
-/// Grows the table where it is too full for `wanted` more objects. That it cannot grow is no error: a record may be free.
+/// Grows the table where it is too full for `wanted` more objects. That it cannot grow is no error: a record may be
+/// free.
 template <class Volume>
 result<> make_records(Volume& volume, std::uint64_t wanted) noexcept {
     if (!table_wants_part(volume, wanted)) return success();
     const auto grown = run_transaction(volume, [&](std::uint32_t tx) noexcept { return add_table_part(volume, tx); });
-    if (grown.has_error()) {
-        BOOST_OUTCOME_TRY(volume.writable());
-    }
+    if (grown.has_error()) { BOOST_OUTCOME_TRY(volume.writable()); }
     return success();
 }
 
@@ -203,20 +207,20 @@ result<object_id> create_one(Volume& volume) noexcept {
         });
         if (made.has_value()) return id;
         if (freed || made.error().code != errc::too_large) return made.error();
-        for (bool more = true; more;) {
-            BOOST_OUTCOME_TRY(more, reap(volume));
-        }
+        for (bool more = true; more;) { BOOST_OUTCOME_TRY(more, reap(volume)); }
     }
 }
 
 inline constexpr std::uint32_t reap_steps_at_once = 64;  ///< An erase frees so many steps' extents itself.
 
-/// Erases an object and frees what a few steps can. Once it is gone, a step that fails is not the caller's error: the object
-/// stays on the list of the dying, and the next step meets the failure again.
+/// Erases an object and frees what a few steps can. Once it is gone, a step that fails is not the caller's error: the
+/// object stays on the list of the dying, and the next step meets the failure again.
 template <class Volume>
 result<> erase_one(Volume& volume, object_id id) noexcept {
     BOOST_OUTCOME_TRY(run_transaction(volume, [&](std::uint32_t tx) noexcept {
-        return change_in(volume, tx, id, [&](std::uint32_t inside, object_state& object) noexcept { return erase_object(volume, inside, object); });
+        return change_in(volume, tx, id, [&](std::uint32_t inside, object_state& object) noexcept {
+            return erase_object(volume, inside, object);
+        });
     }));
     for (std::uint32_t i = 0; i < reap_steps_at_once; ++i) {
         const auto more = reap(volume);

@@ -19,14 +19,16 @@ template <class Volume>
     auto&                        state = volume.transactions[tx];
     std::optional<std::uint64_t> newest;
     for (const auto& run : state.taken.all()) {
-        if (run.data && run.blocks.contains(block)) newest = state.sums[run.sums + static_cast<std::size_t>((block - run.blocks.first).value)];
+        if (run.data && run.blocks.contains(block))
+            newest = state.sums[run.sums + static_cast<std::size_t>((block - run.blocks.first).value)];
     }
     return newest;
 }
 
 /// Reads one logical block; zeros where nothing is mapped or written.
 template <class Volume>
-result<> read_block(Volume& volume, std::uint32_t tx, object_state& object, logical_block at, std::span<std::byte> block) noexcept {
+result<> read_block(Volume& volume, std::uint32_t tx, object_state& object, logical_block at,
+                    std::span<std::byte> block) noexcept {
     auto map = map_of(volume, tx, object, space_use::data);
     BOOST_OUTCOME_TRY(const auto found, map.find(at));
     if (!found || found->logical > at || found->unwritten) {
@@ -56,11 +58,12 @@ result<> read_object(Volume& volume, object_state& object, std::uint64_t offset,
         std::size_t bytes = into.size();
         if (!found || found->logical > at || found->unwritten) {
             std::uint64_t end = no_bound;  // of what reads as zeros
-            if (found) end = (found->logical > at ? found->logical.value : found->logical.value + found->physical.count.value);
+            if (found)
+                end = (found->logical > at ? found->logical.value : found->logical.value + found->physical.count.value);
             const std::uint64_t blocks = end - at.value;
             if (blocks < (into.size() >> size.shift()) + 2) {
                 const std::uint64_t zeros = (blocks << size.shift()) - skip;
-                bytes = zeros < bytes ? static_cast<std::size_t>(zeros) : bytes;
+                bytes                     = zeros < bytes ? static_cast<std::size_t>(zeros) : bytes;
             }
             std::memset(into.data(), 0, bytes);
         } else {

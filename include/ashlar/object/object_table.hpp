@@ -25,7 +25,8 @@ template <class Volume>
 template <class Volume>
 [[nodiscard]] std::uint64_t record_capacity(const Volume& volume) noexcept {
     std::uint64_t records = 0;
-    for (const auto& part : volume.regions.object_parts()) records += (part.count.value - 1) * records_per_block(volume);
+    for (const auto& part : volume.regions.object_parts())
+        records += (part.count.value - 1) * records_per_block(volume);
     return records;
 }
 
@@ -158,8 +159,8 @@ inline void count_extents(totals_change& totals, std::uint64_t before, std::uint
     ++totals.classes[extents_class(after)];
 }
 
-/// Whether the table should get another part before `wanted` more objects are created: when nearly every record is taken,
-/// looking for a free one costs more than another part.
+/// Whether the table should get another part before `wanted` more objects are created: when nearly every record is
+/// taken, looking for a free one costs more than another part.
 template <class Volume>
 [[nodiscard]] bool table_wants_part(const Volume& volume, std::uint64_t wanted) noexcept {
     const std::uint64_t capacity = record_capacity(volume);
@@ -173,14 +174,18 @@ template <class Volume>
 result<> add_table_part(Volume& volume, std::uint32_t tx) noexcept {
     auto&      state = volume.transactions[tx];
     const auto parts = volume.regions.object_parts();
-    if (parts.size() == region_table::object_parts_max || volume.regions.slots() == region_slots) return errc::too_large;
+    if (parts.size() == region_table::object_parts_max || volume.regions.slots() == region_slots)
+        return errc::too_large;
     BOOST_OUTCOME_TRY(lock_table(volume, tx));
     std::uint64_t blocks = 0;
     for (const auto& part : parts) blocks += part.count.value;
     if (blocks > blocks_per_group(volume.geometry.block)) blocks = blocks_per_group(volume.geometry.block);
     for (;; blocks /= 2) {
         auto run = volume.space.reserve(volume.metadata(), volume.allocator,
-                                        {.blocks = block_count{blocks}, .least = block_count{blocks}, .goal = parts.back().end(), .use = space_use::data});
+                                        {.blocks = block_count{blocks},
+                                         .least  = block_count{blocks},
+                                         .goal   = parts.back().end(),
+                                         .use    = space_use::data});
         if (run.has_error() && blocks > 4) continue;
         if (run.has_error()) return run.error();
         state.taken.push({.blocks = run.value()});
@@ -200,8 +205,8 @@ result<object_id> find_free_record(Volume& volume, std::uint32_t tx) noexcept {
         if (++volume.last_record >= used) volume.last_record = 0;
         const auto place = *place_of_record(volume, volume.last_record);
         BOOST_OUTCOME_TRY(const auto block, view_block(volume, tx, place.block.home, place.block.identity));
-        const auto record = load_struct<object_record>(block.bytes().subspan(place.byte, volume.record_bytes));
-        const std::uint64_t id = record.id;
+        const auto          record = load_struct<object_record>(block.bytes().subspan(place.byte, volume.record_bytes));
+        const std::uint64_t id     = record.id;
         if ((record.flags & object_flag::in_use) != 0 || (id & object_reuse_max) == object_reuse_max) continue;
         return object_id_of(volume.last_record, id == 0 ? 0 : (id & object_reuse_max) + 1);
     }
@@ -243,7 +248,8 @@ result<std::optional<object_id>> next_object(Volume& volume, object_id after) no
     while (record < used) {
         const auto place = place_of_record(volume, record);
         if (!place) return error{errc::damaged, block_index{record}};
-        BOOST_OUTCOME_TRY(const auto block, view_block(volume, no_transaction, place->block.home, place->block.identity));
+        BOOST_OUTCOME_TRY(const auto block,
+                          view_block(volume, no_transaction, place->block.home, place->block.identity));
         std::uint32_t byte = place->byte;
         for (; byte + volume.record_bytes <= volume.geometry.block.bytes - trailer_bytes && record < used; ++record) {
             const auto header = load_struct<object_record>(block.bytes().subspan(byte));

@@ -38,8 +38,12 @@ template <class Volume>
 class block_source {
   public:
     block_source(Volume& volume, std::uint64_t offset, std::span<const std::byte> bytes) noexcept
-        : size_{volume.geometry.block}, offset_{offset}, bytes_{bytes}, first_{offset >> size_.shift()},
-          last_{(offset + bytes.size() - 1) >> size_.shift()}, head_{volume.staging.first(size_.bytes)},
+        : size_{volume.geometry.block},
+          offset_{offset},
+          bytes_{bytes},
+          first_{offset >> size_.shift()},
+          last_{(offset + bytes.size() - 1) >> size_.shift()},
+          head_{volume.staging.first(size_.bytes)},
           tail_{volume.staging.subspan(size_.bytes, size_.bytes)} {}
 
     [[nodiscard]] logical_block first() const noexcept { return first_; }
@@ -50,8 +54,8 @@ class block_source {
         const std::size_t mask  = size_.bytes - 1U;
         const std::size_t begin = static_cast<std::size_t>(offset_ & mask);
         const std::size_t stop  = static_cast<std::size_t>((offset_ + bytes_.size() - 1) & mask) + 1;
-        head_partial_ = begin != 0 || (first_ == last_ && stop != size_.bytes);
-        tail_partial_ = first_ != last_ && stop != size_.bytes;
+        head_partial_           = begin != 0 || (first_ == last_ && stop != size_.bytes);
+        tail_partial_           = first_ != last_ && stop != size_.bytes;
         if (head_partial_) {
             BOOST_OUTCOME_TRY(read_block(volume, tx, object, first_, head_));
             const std::size_t length = size_.bytes - begin < bytes_.size() ? size_.bytes - begin : bytes_.size();
@@ -75,7 +79,8 @@ class block_source {
     }
 
     /// Copies as many of the blocks as `memory` holds into it.
-    [[nodiscard]] std::span<const std::byte> gather(logical_block at, block_count count, std::span<std::byte> memory) const noexcept {
+    [[nodiscard]] std::span<const std::byte> gather(logical_block at, block_count count,
+                                                    std::span<std::byte> memory) const noexcept {
         std::size_t gathered = 0;
         while (count.value != 0) {
             const auto piece = blocks(at, count);
@@ -100,26 +105,30 @@ class block_source {
     bool                       tail_partial_ = false;
 };
 
-/// Writes the source's blocks from `at` on to `run`, which the transaction takes from here on, and notes their checksums.
-/// `fresh`: the run was reserved for this; else it is reserved space of the object, written in place.
+/// Writes the source's blocks from `at` on to `run`, which the transaction takes from here on, and notes their
+/// checksums. `fresh`: the run was reserved for this; else it is reserved space of the object, written in place.
 /// Errors: too_large; those of the device. Small pieces are gathered, so that a small write is one transfer.
 template <class Volume>
-result<> write_run(Volume& volume, std::uint32_t tx, const block_source<Volume>& source, logical_block at, extent run, bool fresh) noexcept {
+result<> write_run(Volume& volume, std::uint32_t tx, const block_source<Volume>& source, logical_block at, extent run,
+                   bool fresh) noexcept {
     const block_size size  = volume.geometry.block;
     auto&            state = volume.transactions[tx];
     if (state.taken.full()) {
         if (fresh) volume.space.release(run, size);
         return error{errc::too_large, run.first};
     }
-    state.taken.push({.blocks = run, .sums = static_cast<std::uint32_t>(state.sums.size()), .data = true, .fresh = fresh});
+    state.taken.push(
+        {.blocks = run, .sums = static_cast<std::uint32_t>(state.sums.size()), .data = true, .fresh = fresh});
     if (state.sums.room() < run.count.value) return error{errc::too_large, run.first};
     const auto staging = volume.staging.subspan(2 * std::size_t{size.bytes});
     while (!run.empty()) {
         auto piece = source.blocks(at, run.count);
-        if (piece.size() < bytes_of(run.count, size) && piece.size() <= staging.size()) piece = source.gather(at, run.count, staging);
+        if (piece.size() < bytes_of(run.count, size) && piece.size() <= staging.size())
+            piece = source.gather(at, run.count, staging);
         const auto count = whole_blocks(piece.size(), size);
         for (std::uint64_t i = 0; i < count.value; ++i) {
-            state.sums.push(Volume::checksum_type::of(piece.subspan(static_cast<std::size_t>(i << size.shift()), size.bytes)));
+            state.sums.push(
+                Volume::checksum_type::of(piece.subspan(static_cast<std::size_t>(i << size.shift()), size.bytes)));
         }
         BOOST_OUTCOME_TRY(volume.device.write({run.first, count}, piece));
         at  = at + count;
@@ -157,11 +166,13 @@ result<block_index> goal_for(Volume& volume, Map& map, logical_block at) noexcep
 
 }  // namespace detail
 
-/// Writes bytes to fresh blocks, or in place to reserved ones that hold nothing yet, and flips the map in the transaction.
-/// Errors: pinned; too_large beyond what one transaction holds; out_of_range; those of space, map and device.
-/// Cost: the blocks of the range, written once; up to two read, where the range does not begin or end with a block.
+/// Writes bytes to fresh blocks, or in place to reserved ones that hold nothing yet, and flips the map in the
+/// transaction. Errors: pinned; too_large beyond what one transaction holds; out_of_range; those of space, map and
+/// device. Cost: the blocks of the range, written once; up to two read, where the range does not begin or end with a
+/// block.
 template <class Volume>
-result<> write_object(Volume& volume, std::uint32_t tx, object_state& object, std::uint64_t offset, std::span<const std::byte> bytes, space_use use) noexcept {
+result<> write_object(Volume& volume, std::uint32_t tx, object_state& object, std::uint64_t offset,
+                      std::span<const std::byte> bytes, space_use use) noexcept {
     if (bytes.empty()) return success();
     if (offset > object_bytes_max || bytes.size() > object_bytes_max - offset) return errc::out_of_range;
     block_source<Volume> source{volume, offset, bytes};
@@ -180,7 +191,8 @@ result<> write_object(Volume& volume, std::uint32_t tx, object_state& object, st
             } else {
                 goal = pieces[pieces.size() - 1].physical.end();
             }
-            BOOST_OUTCOME_TRY(const auto run, volume.space.reserve(volume.metadata(), volume.allocator, {.blocks = stop - at, .goal = goal, .use = use}));
+            BOOST_OUTCOME_TRY(const auto run, volume.space.reserve(volume.metadata(), volume.allocator,
+                                                                   {.blocks = stop - at, .goal = goal, .use = use}));
             BOOST_OUTCOME_TRY(write_run(volume, tx, source, at, run, true));
             pieces.push({.logical = at, .physical = run});
             at = at + run.count;

@@ -6,30 +6,35 @@
 namespace ashlar::inline v0 {
 
 /// The store's model of RelocationHost: made per call, holds nothing but the way to the volume.
-/// Ranges have no holes and no pinned piece inside; a pinned extent is a range of its own, so that it is seen and left alone.
+/// Ranges have no holes and no pinned piece inside; a pinned extent is a range of its own, so that it is seen and left
+/// alone.
 template <class Volume>
 class relocation_source {
   public:
     explicit relocation_source(Volume& volume) noexcept : volume_{volume} {}
 
-    [[nodiscard]] block_size block() const noexcept { return volume_.geometry.block; }
+    [[nodiscard]] block_size    block() const noexcept { return volume_.geometry.block; }
     [[nodiscard]] std::uint64_t owner_count() noexcept { return volume_.space.totals().objects; }
 
     /// Looks at so many owners a call before it answers "nothing yet".
     static constexpr int owners_per_call = 64;
 
-    result<std::optional<defrag_candidate>> next_candidate(relocation_cursor& cursor, candidate_request wanted) noexcept {
+    result<std::optional<defrag_candidate>> next_candidate(relocation_cursor& cursor,
+                                                           candidate_request  wanted) noexcept {
         for (int looked = 0; looked < owners_per_call; ++looked) {
             BOOST_OUTCOME_TRY(auto object, object_at(cursor));
             if (!object) return std::optional<defrag_candidate>{};
-            BOOST_OUTCOME_TRY(const auto found, wanted.kind == candidate_kind::fragmented_range ? next_range(*object, cursor, wanted) : next_gap(*object, cursor, wanted));
+            BOOST_OUTCOME_TRY(const auto found, wanted.kind == candidate_kind::fragmented_range
+                                                    ? next_range(*object, cursor, wanted)
+                                                    : next_gap(*object, cursor, wanted));
             if (found) return found;
             cursor = {.owner = {object->id.value + 1}, .logical = {}, .seen = cursor.seen + 1};
         }
         return std::optional{defrag_candidate{}};
     }
 
-    result<mapping_view> mapping(object_id owner, logical_block first, block_count blocks, std::span<mapped_extent> pieces) noexcept {
+    result<mapping_view> mapping(object_id owner, logical_block first, block_count blocks,
+                                 std::span<mapped_extent> pieces) noexcept {
         BOOST_OUTCOME_TRY(auto object, load_object(volume_, no_transaction, owner));
         mapping_view view{.generation = object.generation};
         const auto   end = first + blocks;
@@ -48,30 +53,41 @@ class relocation_source {
     /// Near the goal means right there: behind what the range continues. Elsewhere no place is better for reading than
     /// another, so the smallest hole from the volume's beginning on is taken, and free space stays together.
     result<extent> reserve_target(target_request target) noexcept {
-        BOOST_OUTCOME_TRY(const bool there, target.where == placement::near_goal ? is_free_at(target.goal, target.blocks) : result<bool>{false});
+        BOOST_OUTCOME_TRY(const bool there, target.where == placement::near_goal
+                                                ? is_free_at(target.goal, target.blocks)
+                                                : result<bool>{false});
         return volume_.space.reserve(volume_.metadata(), volume_.allocator,
-                                     {.blocks = target.blocks, .least = target.blocks, .goal = there ? target.goal : block_index{}, .use = space_use::relocation});
+                                     {.blocks = target.blocks,
+                                      .least  = target.blocks,
+                                      .goal   = there ? target.goal : block_index{},
+                                      .use    = space_use::relocation});
     }
     void release_target(extent blocks) noexcept { volume_.space.release(blocks, volume_.geometry.block); }
 
     result<> hold(extent blocks) noexcept { return volume_.space.hold(blocks); }
     void     unhold(extent blocks) noexcept { volume_.space.unhold(blocks); }
 
-    result<> read_blocks(extent blocks, std::span<std::byte> bytes) noexcept { return ashlar::read_blocks(volume_, blocks, bytes); }
+    result<> read_blocks(extent blocks, std::span<std::byte> bytes) noexcept {
+        return ashlar::read_blocks(volume_, blocks, bytes);
+    }
     /// A target has no checksum before its flip.
-    result<> read_target(extent blocks, std::span<std::byte> bytes) noexcept { return volume_.device.read(blocks, bytes); }
+    result<> read_target(extent blocks, std::span<std::byte> bytes) noexcept {
+        return volume_.device.read(blocks, bytes);
+    }
     result<> write_blocks(extent blocks, std::span<const std::byte> bytes) noexcept {
         BOOST_OUTCOME_TRY(volume_.writable());
         return volume_.device.write(blocks, bytes);
     }
 
     /// The checksums go with the data: what was read was proved by them.
-    result<bool> flip(object_id owner, logical_block first, block_count blocks, std::uint64_t generation, extent target) noexcept {
+    result<bool> flip(object_id owner, logical_block first, block_count blocks, std::uint64_t generation,
+                      extent target) noexcept {
         bool flipped = false;
         BOOST_OUTCOME_TRY(run_transaction(volume_, [&](std::uint32_t tx) noexcept -> result<> {
-            flipped = false;
+            flipped     = false;
             auto locked = lock_object(volume_, tx, owner);
-            if (locked.has_error() && locked.error().code == errc::busy) return success();  // its owner is changing it: a race
+            if (locked.has_error() && locked.error().code == errc::busy)
+                return success();  // its owner is changing it: a race
             BOOST_OUTCOME_TRY(locked);
             auto object = load_object(volume_, tx, owner);
             if (object.has_error() && object.error().code == errc::not_found) return success();
@@ -87,11 +103,14 @@ class relocation_source {
     result<> sync() noexcept { return flush(volume_); }
 
     [[nodiscard]] std::uint64_t scope_count() noexcept { return volume_.geometry.groups; }
-    result<relocation_scope> scope(std::uint64_t group) noexcept {
-        if (group >= volume_.geometry.groups) return errc::out_of_range;
+    result<relocation_scope>    scope(std::uint64_t group) noexcept {
+           if (group >= volume_.geometry.groups) return errc::out_of_range;
         BOOST_OUTCOME_TRY(const auto known, space::summary(volume_.metadata(), group));
-        return relocation_scope{{first_of_group(group, volume_.geometry.block), block_count{volume_.geometry.group_blocks(group)}},
-                                block_count{known.free}, block_count{known.largest}, known.free_runs()};
+           return relocation_scope{
+            {first_of_group(group, volume_.geometry.block), block_count{volume_.geometry.group_blocks(group)}},
+            block_count{known.free},
+            block_count{known.largest},
+            known.free_runs()};
     }
 
   private:
@@ -125,18 +144,20 @@ class relocation_source {
             if (here.error().code != errc::not_found) return here.error();
             // A record that is used again may hold a later id of the same number.
             const auto record = load_record(volume_, no_transaction, record_of(wanted));
-            if (record.has_value() && record.value().in_use && !record.value().dying && record.value().id > wanted) return std::optional{record.value().id};
+            if (record.has_value() && record.value().in_use && !record.value().dying && record.value().id > wanted)
+                return std::optional{record.value().id};
         }
         return next_object(volume_, before);
     }
 
     /// Whole extents that follow each other without a hole, from the cursor on, as many as the window holds.
-    result<std::optional<defrag_candidate>> next_range(object_state& object, relocation_cursor& cursor, const candidate_request& wanted) noexcept {
+    result<std::optional<defrag_candidate>> next_range(object_state& object, relocation_cursor& cursor,
+                                                       const candidate_request& wanted) noexcept {
         range_builder range{volume_.geometry.block, object, wanted};
         auto          map = map_of(volume_, no_transaction, object, space_use::relocation);
-        BOOST_OUTCOME_TRY(map.walk(cursor.logical, {no_bound}, [&](const mapped_extent& piece) noexcept -> result<bool> {
-            return range.add(piece);
-        }));
+        BOOST_OUTCOME_TRY(
+            map.walk(cursor.logical, {no_bound},
+                     [&](const mapped_extent& piece) noexcept -> result<bool> { return range.add(piece); }));
         if (!range.any()) return std::optional<defrag_candidate>{};
         cursor.logical = range.end();
         if (!range.in_scope()) return std::optional{defrag_candidate{}};
@@ -144,7 +165,8 @@ class relocation_source {
     }
 
     /// The next whole extent with free blocks on both sides.
-    result<std::optional<defrag_candidate>> next_gap(object_state& object, relocation_cursor& cursor, const candidate_request& wanted) noexcept {
+    result<std::optional<defrag_candidate>> next_gap(object_state& object, relocation_cursor& cursor,
+                                                     const candidate_request& wanted) noexcept {
         for (int looked = 0; looked < owners_per_call; ++looked) {
             auto map = map_of(volume_, no_transaction, object, space_use::relocation);
             BOOST_OUTCOME_TRY(const auto piece, map.find(cursor.logical));
@@ -156,7 +178,7 @@ class relocation_source {
             if (!between) continue;
             range_builder range{volume_.geometry.block, object, wanted};
             static_cast<void>(range.add(*piece));
-            auto found = range.candidate();
+            auto found             = range.candidate();
             found.free_runs_merged = 1;
             return std::optional{found};
         }
@@ -177,12 +199,15 @@ class relocation_source {
         const block_size size  = volume_.geometry.block;
         const auto       first = place_of(blocks.first, size);
         const auto       last  = place_of(blocks.end() - block_count{1}, size);
-        if (first.group != last.group || first.offset == 0 || last.offset + 1 >= volume_.geometry.group_blocks(last.group)) return false;
+        if (first.group != last.group || first.offset == 0 ||
+            last.offset + 1 >= volume_.geometry.group_blocks(last.group))
+            return false;
         BOOST_OUTCOME_TRY(const auto window, volume_.space.window(volume_.metadata(), first.group));
         return !is_set(window.busy, first.offset - 1) && !is_set(window.busy, last.offset + 1);
     }
 
-    result<> flip_in(std::uint32_t tx, object_state& object, logical_block first, block_count blocks, extent target) noexcept {
+    result<> flip_in(std::uint32_t tx, object_state& object, logical_block first, block_count blocks,
+                     extent target) noexcept {
         auto&      pieces = volume_.pieces;
         const auto end    = first + blocks;
         auto       map    = map_of(volume_, tx, object, space_use::relocation);
@@ -193,7 +218,8 @@ class relocation_source {
             if (!found || found->logical >= end) break;
             const auto piece = cut(*found, first, end);
             if (piece.pinned) return error{errc::pinned, piece.physical.first};
-            if (pieces.full() || piece.physical.count > target.count - used) return error{errc::too_large, target.first};
+            if (pieces.full() || piece.physical.count > target.count - used)
+                return error{errc::too_large, target.first};
             const extent part = part_of(target, used, piece.physical.count);
             BOOST_OUTCOME_TRY(take_part(tx, piece, part));
             pieces.push({.logical = piece.logical, .physical = part, .unwritten = piece.unwritten});
@@ -212,7 +238,10 @@ class relocation_source {
     result<> take_part(std::uint32_t tx, const mapped_extent& piece, extent part) noexcept {
         auto& state = volume_.transactions[tx];
         if (state.taken.full() || state.sums.room() < part.count.value) return error{errc::too_large, part.first};
-        state.taken.push({.blocks = part, .sums = static_cast<std::uint32_t>(state.sums.size()), .data = !piece.unwritten, .borrowed = true});
+        state.taken.push({.blocks   = part,
+                          .sums     = static_cast<std::uint32_t>(state.sums.size()),
+                          .data     = !piece.unwritten,
+                          .borrowed = true});
         if (!Volume::checksum_type::enabled || piece.unwritten) return success();
         for (std::uint64_t i = 0; i < part.count.value; ++i) {
             BOOST_OUTCOME_TRY(const auto sum, checksum_of(volume_, piece.physical.first + block_count{i}));
@@ -225,7 +254,9 @@ class relocation_source {
     class range_builder {
       public:
         range_builder(block_size size, const object_state& object, const candidate_request& wanted) noexcept
-            : read_blocks_{(256U * 1024U) >> size.shift() ? (256U * 1024U) >> size.shift() : 1U}, size_{size}, wanted_{wanted} {
+            : read_blocks_{(256U * 1024U) >> size.shift() ? (256U * 1024U) >> size.shift() : 1U},
+              size_{size},
+              wanted_{wanted} {
             found_.owner         = object.id;
             found_.owner_extents = object.map.extents;
             found_.extents       = 0;
@@ -234,25 +265,29 @@ class relocation_source {
         /// Answers whether more could follow.
         bool add(const mapped_extent& piece) noexcept {
             const bool first = found_.extents == 0;
-            if (!first && (piece.pinned || found_.has_pinned || piece.logical != end_ || found_.blocks + piece.physical.count > wanted_.window)) return false;
+            if (!first && (piece.pinned || found_.has_pinned || piece.logical != end_ ||
+                           found_.blocks + piece.physical.count > wanted_.window))
+                return false;
             if (first) found_.first = piece.logical;
             const bool continues = !first && last_.physical.end() == piece.physical.first;
-            run_ = continues ? run_ + piece.physical.count.value : piece.physical.count.value;
-            if (!continues) reads_ += reads_of(piece.physical.count.value);
-            else reads_ += reads_of(run_) - reads_of(run_ - piece.physical.count.value);
+            run_                 = continues ? run_ + piece.physical.count.value : piece.physical.count.value;
+            if (!continues)
+                reads_ += reads_of(piece.physical.count.value);
+            else
+                reads_ += reads_of(run_) - reads_of(run_ - piece.physical.count.value);
             if (first || last_.unwritten != piece.unwritten) ++ideal_;
             ++found_.extents;
             found_.blocks += piece.physical.count;
             found_.has_pinned = piece.pinned;
-            in_scope_ = in_scope_ || wanted_.scope.empty() || overlap(piece.physical, wanted_.scope);
-            end_  = piece.logical + piece.physical.count;
-            last_ = piece;
+            in_scope_         = in_scope_ || wanted_.scope.empty() || overlap(piece.physical, wanted_.scope);
+            end_              = piece.logical + piece.physical.count;
+            last_             = piece;
             return true;
         }
 
-        [[nodiscard]] bool any() const noexcept { return found_.extents != 0; }
-        [[nodiscard]] bool in_scope() const noexcept { return in_scope_; }
-        [[nodiscard]] logical_block end() const noexcept { return end_; }
+        [[nodiscard]] bool             any() const noexcept { return found_.extents != 0; }
+        [[nodiscard]] bool             in_scope() const noexcept { return in_scope_; }
+        [[nodiscard]] logical_block    end() const noexcept { return end_; }
         [[nodiscard]] defrag_candidate candidate() const noexcept {
             auto answer          = found_;
             answer.extents_ideal = ideal_;
@@ -273,9 +308,9 @@ class relocation_source {
         defrag_candidate  found_{};
         mapped_extent     last_{};
         logical_block     end_{};
-        std::uint64_t     reads_ = 0;
-        std::uint64_t     run_   = 0;
-        std::uint64_t     ideal_ = 0;
+        std::uint64_t     reads_    = 0;
+        std::uint64_t     run_      = 0;
+        std::uint64_t     ideal_    = 0;
         bool              in_scope_ = false;
     };
 

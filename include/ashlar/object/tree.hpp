@@ -13,7 +13,8 @@ namespace ashlar::inline v0 {
 /// The node of a level to which a logical block belongs. One pin. Precondition: level < height.
 /// Errors: those of the pages; damaged.
 template <NodePages P>
-[[nodiscard]] result<node_place> locate_node(P& pages, const extent_map_state& map, std::uint64_t logical, std::uint32_t level) noexcept {
+[[nodiscard]] result<node_place> locate_node(P& pages, const extent_map_state& map, std::uint64_t logical,
+                                             std::uint32_t level) noexcept {
     if (map.height == 0 || map.height > tree_height_max) return error{errc::damaged, map.root};
     node_place at{map.root, map.root_node, 0, no_bound, map.height - 1U};
     while (at.level > level) {
@@ -31,11 +32,14 @@ template <NodePages P>
 template <NodePages P>
 class node_tree {
   public:
-    node_tree(P& pages, extent_map_state& map) noexcept : pages_{pages}, map_{map}, capacity_{node_capacity(pages.block())} {}
+    node_tree(P& pages, extent_map_state& map) noexcept
+        : pages_{pages}, map_{map}, capacity_{node_capacity(pages.block())} {}
 
     [[nodiscard]] std::uint32_t capacity() const noexcept { return capacity_; }
     [[nodiscard]] std::uint32_t third() const noexcept { return capacity_ / 3U; }
-    [[nodiscard]] node_place    root() const noexcept { return {map_.root, map_.root_node, 0, no_bound, map_.height - 1U}; }
+    [[nodiscard]] node_place    root() const noexcept {
+           return {map_.root, map_.root_node, 0, no_bound, map_.height - 1U};
+    }
 
     [[nodiscard]] result<node_place> locate(std::uint64_t logical, std::uint32_t level) noexcept {
         return locate_node(pages_, map_, logical, level);
@@ -51,7 +55,8 @@ class node_tree {
     }
 
     static void set_count(typename P::edit& page, std::uint32_t count) noexcept {
-        store_little<std::uint16_t>(page.modify(offsetof(node_header, count), 2).data(), static_cast<std::uint16_t>(count));
+        store_little<std::uint16_t>(page.modify(offsetof(node_header, count), 2).data(),
+                                    static_cast<std::uint16_t>(count));
     }
 
     /// Makes a root leaf of entries that stood in the record. Precondition: there is no tree.
@@ -74,7 +79,8 @@ class node_tree {
         return success();
     }
 
-    /// Splits on the way to the leaf of `logical` until that leaf has room for `more` entries, and each node above for one.
+    /// Splits on the way to the leaf of `logical` until that leaf has room for `more` entries, and each node above for
+    /// one.
     [[nodiscard]] result<> make_room(std::uint64_t logical, std::uint32_t more) noexcept {
         BOOST_OUTCOME_TRY(const auto root_count, count_of(root()));
         if (is_full(root(), root_count, more)) { BOOST_OUTCOME_TRY(grow()); }
@@ -120,7 +126,8 @@ class node_tree {
             if (here.level > 0) {
                 const std::uint32_t i = child_index(page.bytes(), count, from);
                 BOOST_OUTCOME_TRY(at, child_at(page.bytes(), count, i, here));
-                const bool in_order = to < at.upper && (i == 0 || to > key_at(page.bytes().data() + node_header_bytes, i - 1U));
+                const bool in_order =
+                    to < at.upper && (i == 0 || to > key_at(page.bytes().data() + node_header_bytes, i - 1U));
                 if (at.key == from && !in_order) return error{errc::damaged, here.block};
                 if (at.key == from) store_little<std::uint64_t>(page.modify(entry_offset(i), 8).data(), to);
             } else if (here.key != from) {
@@ -133,7 +140,8 @@ class node_tree {
 
     /// Moves one node to a fresh block that the pages choose, and points its parent at it. Answers the new block, or
     /// nothing when no such node is at `from` any more. Cost: edits the parent and creates one node.
-    [[nodiscard]] result<std::optional<block_index>> relocate(std::uint64_t key, std::uint32_t level, std::uint64_t node, block_index from) noexcept {
+    [[nodiscard]] result<std::optional<block_index>> relocate(std::uint64_t key, std::uint32_t level,
+                                                              std::uint64_t node, block_index from) noexcept {
         if (level >= map_.height) return std::nullopt;
         BOOST_OUTCOME_TRY(const auto at, locate(key, level));
         if (at.block != from || at.node != node || at.key != key) return std::nullopt;
@@ -153,7 +161,8 @@ class node_tree {
             BOOST_OUTCOME_TRY(auto page, edit_of(parent));
             BOOST_OUTCOME_TRY(const auto count, check_node(page.bytes(), owner(), parent));
             const std::size_t entry = entry_offset(child_index(page.bytes(), count, key));
-            store_little<std::uint64_t>(page.modify(entry + offsetof(inner_entry_record, block), 8).data(), target.value);
+            store_little<std::uint64_t>(page.modify(entry + offsetof(inner_entry_record, block), 8).data(),
+                                        target.value);
         }
         BOOST_OUTCOME_TRY(pages_.discard_node(from, owner(), node));
         return std::optional{target};
@@ -190,13 +199,14 @@ class node_tree {
         return step_down{i, count - 1U, child};
     }
 
-    void write_node(typename P::edit& page, std::uint64_t node, std::uint64_t key, std::uint32_t level, std::span<const std::byte> entries) noexcept {
+    void write_node(typename P::edit& page, std::uint64_t node, std::uint64_t key, std::uint32_t level,
+                    std::span<const std::byte> entries) noexcept {
         node_header header;
-        header.owner = owner();
-        header.node  = node;
-        header.key   = key;
-        header.level = static_cast<std::uint16_t>(level);
-        header.count = static_cast<std::uint16_t>(entries.size() / entry_bytes);
+        header.owner  = owner();
+        header.node   = node;
+        header.key    = key;
+        header.level  = static_cast<std::uint16_t>(level);
+        header.count  = static_cast<std::uint16_t>(entries.size() / entry_bytes);
         const auto to = page.modify(0, node_header_bytes + entries.size());
         store_struct(to, header);
         if (!entries.empty()) std::memcpy(to.data() + node_header_bytes, entries.data(), entries.size());
@@ -209,7 +219,8 @@ class node_tree {
         BOOST_OUTCOME_TRY(auto page, edit_of(root()));
         BOOST_OUTCOME_TRY(const auto count, check_node(page.bytes(), owner(), root()));
         BOOST_OUTCOME_TRY(auto made, pages_.create_node(owner(), node));
-        write_node(made.page, node, 0, root().level, page.bytes().subspan(node_header_bytes, std::size_t{count} * entry_bytes));
+        write_node(made.page, node, 0, root().level,
+                   page.bytes().subspan(node_header_bytes, std::size_t{count} * entry_bytes));
 
         inner_entry_record only;
         only.key   = 0;
@@ -251,7 +262,8 @@ class node_tree {
     }
 
     /// Splits a child in two. At the right edge the left half stays full, as objects mostly grow at their end.
-    [[nodiscard]] result<> split(const node_place& parent, std::uint32_t index, const node_place& child, std::uint64_t logical) noexcept {
+    [[nodiscard]] result<> split(const node_place& parent, std::uint32_t index, const node_place& child,
+                                 std::uint64_t logical) noexcept {
         const std::uint32_t node = next_node_id();
         BOOST_OUTCOME_TRY(auto above, edit_of(parent));
         BOOST_OUTCOME_TRY(const auto above_count, check_node(above.bytes(), owner(), parent));
@@ -265,7 +277,8 @@ class node_tree {
         if (key <= child.key || key >= child.upper) return error{errc::damaged, child.block};
 
         BOOST_OUTCOME_TRY(auto made, pages_.create_node(owner(), node));
-        write_node(made.page, node, key, child.level, left.bytes().subspan(entry_offset(keep), std::size_t{count - keep} * entry_bytes));
+        write_node(made.page, node, key, child.level,
+                   left.bytes().subspan(entry_offset(keep), std::size_t{count - keep} * entry_bytes));
         set_count(left, keep);
 
         const std::size_t tail = std::size_t{above_count - index - 1U} * entry_bytes;
@@ -294,14 +307,15 @@ class node_tree {
         if (left.block == right.block) return error{errc::damaged, parent.block};
         BOOST_OUTCOME_TRY(const auto left_count, count_of(left));
         BOOST_OUTCOME_TRY(const auto right_count, count_of(right));
-        const std::uint32_t total = left_count + right_count;
-        const bool merges = total <= capacity_ - capacity_ / 4U || left_count == 0 || right_count == 0;
+        const std::uint32_t total  = left_count + right_count;
+        const bool          merges = total <= capacity_ - capacity_ / 4U || left_count == 0 || right_count == 0;
         if (merges) return merge(parent, index, left, right, left_count, right_count);
         return share(parent, index, left, right, left_count, right_count);
     }
 
-    [[nodiscard]] result<> merge(const node_place& parent, std::uint32_t index, const node_place& left, const node_place& right,
-                                 std::uint32_t left_count, std::uint32_t right_count) noexcept {
+    [[nodiscard]] result<> merge(const node_place& parent, std::uint32_t index, const node_place& left,
+                                 const node_place& right, std::uint32_t left_count,
+                                 std::uint32_t right_count) noexcept {
         {
             BOOST_OUTCOME_TRY(auto above, edit_of(parent));
             BOOST_OUTCOME_TRY(const auto count, check_node(above.bytes(), owner(), parent));
@@ -309,7 +323,8 @@ class node_tree {
                 BOOST_OUTCOME_TRY(auto to, edit_of(left));
                 BOOST_OUTCOME_TRY(const auto from, view_of(right));
                 const std::size_t size = std::size_t{right_count} * entry_bytes;
-                std::memcpy(to.modify(entry_offset(left_count), size).data(), from.bytes().data() + node_header_bytes, size);
+                std::memcpy(to.modify(entry_offset(left_count), size).data(), from.bytes().data() + node_header_bytes,
+                            size);
                 set_count(to, left_count + right_count);
             }
             const std::size_t tail = std::size_t{count - index - 2U} * entry_bytes;
@@ -322,8 +337,9 @@ class node_tree {
         return pages_.discard_node(right.block, owner(), right.node);
     }
 
-    [[nodiscard]] result<> share(const node_place& parent, std::uint32_t index, const node_place& left, const node_place& right,
-                                 std::uint32_t left_count, std::uint32_t right_count) noexcept {
+    [[nodiscard]] result<> share(const node_place& parent, std::uint32_t index, const node_place& left,
+                                 const node_place& right, std::uint32_t left_count,
+                                 std::uint32_t right_count) noexcept {
         const std::uint32_t keep = (left_count + right_count) / 2U;
         if (keep == left_count) return success();
         BOOST_OUTCOME_TRY(auto above, edit_of(parent));

@@ -36,11 +36,12 @@ struct copy_position {
 /// noticed by the generation at the flip, so nothing needs to be held between chunks.
 /// Errors: the host's, with the first block of the piece that failed.
 template <RelocationHost Host>
-result<> gather(Host& host, std::span<const mapped_extent> pieces, copy_position at, std::span<std::byte> buffer) noexcept {
+result<> gather(Host& host, std::span<const mapped_extent> pieces, copy_position at,
+                std::span<std::byte> buffer) noexcept {
     const auto size = host.block();
     while (!buffer.empty()) {
-        const auto  source = part_of(pieces[at.piece].physical, at.skip, whole_blocks(buffer.size(), size));
-        const auto  bytes  = buffer.first(static_cast<std::size_t>(bytes_of(source.count, size)));
+        const auto source = part_of(pieces[at.piece].physical, at.skip, whole_blocks(buffer.size(), size));
+        const auto bytes  = buffer.first(static_cast<std::size_t>(bytes_of(source.count, size)));
         BOOST_OUTCOME_TRY(host.hold(source));
         const auto read = host.read_blocks(source, bytes);
         host.unhold(source);
@@ -78,7 +79,8 @@ result<> put(Host& host, extent target, std::span<const std::byte> buffer, std::
 }
 
 /// The position `blocks` further on; they are written ones.
-[[nodiscard]] inline copy_position passed(std::span<const mapped_extent> pieces, copy_position at, block_count blocks) noexcept {
+[[nodiscard]] inline copy_position passed(std::span<const mapped_extent> pieces, copy_position at,
+                                          block_count blocks) noexcept {
     at.target += blocks;
     while (blocks.value > 0) {
         const auto left = pieces[at.piece].physical.count - at.skip;

@@ -42,7 +42,8 @@ struct relocation_memory {
 /// Moves one range at a time; several flips may share a commit.
 ///
 /// Invariants:
-///  - The source is never written. Until the flip the owner's mapping is as it was, and `undo` needs only to release the
+///  - The source is never written. Until the flip the owner's mapping is as it was, and `undo` needs only to release
+///  the
 ///    target; after it the host keeps the old blocks until the change is confirmed.
 ///  - A target is reserved exactly while a move is under way (`active`).
 ///  - Every grant of the throttle is released before the call returns.
@@ -50,7 +51,8 @@ struct relocation_memory {
 class relocation {
   public:
     relocation() noexcept = default;
-    relocation(const relocation_options& chosen, relocation_memory memory) noexcept : options_{chosen}, memory_{memory} {}
+    relocation(const relocation_options& chosen, relocation_memory memory) noexcept
+        : options_{chosen}, memory_{memory} {}
 
     /// Looks at the range and reserves a target. `more`: the move is under way; else why there is none.
     /// Precondition: no move is under way.
@@ -74,7 +76,8 @@ class relocation {
         target_ = {};
     }
 
-    /// Makes the flips so far durable. Errors: the host's; then writing has ended, and reopening decides about the flips.
+    /// Makes the flips so far durable. Errors: the host's; then writing has ended, and reopening decides about the
+    /// flips.
     template <RelocationHost Host>
     [[nodiscard]] result<> commit(Host& host) noexcept {
         if (flips_ == 0) return success();
@@ -146,8 +149,8 @@ move_answer relocation::aim(Host& host) noexcept {
 template <RelocationHost Host, IoThrottle Throttle, Clock C>
 move_answer relocation::advance(Host& host, Throttle& throttle, const C& clock, block_count blocks_max) noexcept {
     ASHLAR_ASSERT(active());
-    const auto  size  = host.block();
-    const auto  chunk = whole_blocks(chunk_bytes(), size);
+    const auto size  = host.block();
+    const auto chunk = whole_blocks(chunk_bytes(), size);
     ASHLAR_ASSERT(chunk.value > 0);
     block_count copied{};
     const auto  answered = [&copied](move_answer answer) noexcept {
@@ -193,12 +196,12 @@ result<> relocation::copy(Host& host, block_count blocks) noexcept {
     return success();
 }
 
-/// Whether the owner's mapping is no longer the one that is being copied. Then a failed read says nothing: the blocks may
-/// belong to another owner by now.
+/// Whether the owner's mapping is no longer the one that is being copied. Then a failed read says nothing: the blocks
+/// may belong to another owner by now.
 template <RelocationHost Host>
 bool relocation::changed(Host& host) noexcept {
     mapped_extent one[4];
-    const auto view = host.mapping(request_.owner, stretch_.first, block_count{1}, one);
+    const auto    view = host.mapping(request_.owner, stretch_.first, block_count{1}, one);
     if (view.has_error()) return view.error().code == errc::not_found;
     return view.value().generation != stretch_.generation;
 }
@@ -215,7 +218,8 @@ move_answer relocation::finish(Host& host) noexcept {
         flipped = flip();
     }
     if (flipped.has_error()) {
-        // Busy: somebody else is changing the owner, which would have raced the flip a moment later. Not found: it is gone.
+        // Busy: somebody else is changing the owner, which would have raced the flip a moment later. Not found: it is
+        // gone.
         const bool race = flipped.error().code == errc::busy || flipped.error().code == errc::not_found;
         return race ? again_after_race(host) : fail(host, flipped.error());
     }

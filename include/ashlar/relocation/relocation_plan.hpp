@@ -12,30 +12,30 @@ namespace ashlar::inline v0 {
 struct move_request {
     object_id     owner{};
     logical_block first{};
-    block_count   blocks{};  ///< At most so many mapped blocks from `first` on,
-    block_count   window{};  ///< that lie within so many logical blocks.
+    block_count   blocks{};                      ///< At most so many mapped blocks from `first` on,
+    block_count   window{};                      ///< that lie within so many logical blocks.
     placement     where = placement::near_goal;  ///< `tight`: a whole extent moves, so that two free runs become one.
 };
 
 /// The part of a range that is worth moving: whole pieces between pinned ones.
 ///
-/// `gain` is by how much the owner's pieces fall at least, the cuts at both ends counted: a stretch that was joined to its
-/// neighbours loses those joints. A move of scattered blocks is made only for a gain above 0. This is what proves that
-/// moving ends: each such move lowers the number of pieces; a merge of free runs lowers the number of free runs and
-/// leaves the pieces as they are; so the pair (pieces, free runs) falls with every move, in the order of words in a
+/// `gain` is by how much the owner's pieces fall at least, the cuts at both ends counted: a stretch that was joined to
+/// its neighbours loses those joints. A move of scattered blocks is made only for a gain above 0. This is what proves
+/// that moving ends: each such move lowers the number of pieces; a merge of free runs lowers the number of free runs
+/// and leaves the pieces as they are; so the pair (pieces, free runs) falls with every move, in the order of words in a
 /// dictionary.
 struct move_stretch {
-    std::uint64_t generation = 0;
+    std::uint64_t            generation = 0;
     std::span<mapped_extent> pieces{};  ///< In logical order; in the caller's memory.
-    logical_block first{};
-    block_count   logical_blocks{};     ///< From `first` to the end of the last piece, holes included.
-    block_count   blocks{};             ///< What the target must hold.
-    block_count   unwritten{};          ///< Of these, blocks that need no copy.
-    std::uint64_t extents_before = 0;
-    std::uint64_t extents_after  = 0;
-    std::uint64_t gain           = 0;
-    block_index   goal{};
-    extent        pinned{};             ///< A pinned piece of the range; empty: there is none.
+    logical_block            first{};
+    block_count              logical_blocks{};  ///< From `first` to the end of the last piece, holes included.
+    block_count              blocks{};          ///< What the target must hold.
+    block_count              unwritten{};       ///< Of these, blocks that need no copy.
+    std::uint64_t            extents_before = 0;
+    std::uint64_t            extents_after  = 0;
+    std::uint64_t            gain           = 0;
+    block_index              goal{};
+    extent                   pinned{};  ///< A pinned piece of the range; empty: there is none.
 
     [[nodiscard]] bool empty() const noexcept { return pieces.empty(); }
 };
@@ -55,8 +55,8 @@ namespace move_detail {
 /// The pieces of a range, with what stands before and behind it.
 struct range_pieces {
     std::span<mapped_extent> pieces{};
-    mapped_extent before{};        // count 0: nothing
-    bool joined_behind = false;    // the last piece is joined to what follows it
+    mapped_extent            before{};               // count 0: nothing
+    bool                     joined_behind = false;  // the last piece is joined to what follows it
 };
 
 /// Cuts what lies before `first`, and what exceeds `blocks`.
@@ -64,11 +64,11 @@ inline range_pieces clip(std::span<mapped_extent> seen, logical_block first, log
                          bool complete) noexcept {
     range_pieces range;
     if (!seen.empty() && seen.front().logical < first) {
-        auto& head   = seen.front();
-        const auto n = first - head.logical;
+        auto&      head = seen.front();
+        const auto n    = first - head.logical;
         if (head.physical.count <= n) {
             range.before = head;
-            seen = seen.subspan(1);
+            seen         = seen.subspan(1);
         } else {
             range.before          = head;
             range.before.physical = {head.physical.first, n};
@@ -79,10 +79,10 @@ inline range_pieces clip(std::span<mapped_extent> seen, logical_block first, log
     block_count taken{};
     std::size_t count = 0;
     while (count < seen.size() && taken < blocks && seen[count].logical < end) {
-        auto& piece     = seen[count];
-        const auto left = blocks - taken;
-        const auto room = end - piece.logical;
-        const auto most = left < room ? left : room;
+        auto&      piece = seen[count];
+        const auto left  = blocks - taken;
+        const auto room  = end - piece.logical;
+        const auto most  = left < room ? left : room;
         if (piece.physical.count > most) {
             piece.physical.count = most;
             range.joined_behind  = true;
@@ -110,12 +110,13 @@ inline move_stretch measure(const range_pieces& range, std::size_t from, std::si
         stretch.extents_after += i == 0 || !continues(stretch.pieces[i - 1], piece) ? 1U : 0U;
         stretch.logical_blocks = piece.logical + piece.physical.count - stretch.first;
     }
-    const auto& before = from > 0 ? range.pieces[from - 1] : range.before;
+    const auto& before     = from > 0 ? range.pieces[from - 1] : range.before;
     const bool  cut_before = !before.physical.empty() && joined(before, stretch.pieces.front());
-    const bool  cut_behind = to < range.pieces.size() ? joined(stretch.pieces.back(), range.pieces[to]) : range.joined_behind;
-    const auto  after      = stretch.extents_after + (cut_before ? 1U : 0U) + (cut_behind ? 1U : 0U);
-    stretch.gain = stretch.extents_before > after ? stretch.extents_before - after : 0;
-    stretch.goal = before.physical.empty() ? stretch.pieces.front().physical.first : before.physical.end();
+    const bool  cut_behind =
+        to < range.pieces.size() ? joined(stretch.pieces.back(), range.pieces[to]) : range.joined_behind;
+    const auto after = stretch.extents_after + (cut_before ? 1U : 0U) + (cut_behind ? 1U : 0U);
+    stretch.gain     = stretch.extents_before > after ? stretch.extents_before - after : 0;
+    stretch.goal     = before.physical.empty() ? stretch.pieces.front().physical.first : before.physical.end();
     return stretch;
 }
 
@@ -134,9 +135,9 @@ template <RelocationHost Host>
 [[nodiscard]] result<move_stretch> find_stretch(Host& host, const move_request& request,
                                                 std::span<mapped_extent> memory) noexcept {
     ASHLAR_ASSERT(memory.size() >= 4);
-    const block_count lead{request.first.value > 0 ? 1U : 0U};
+    const block_count   lead{request.first.value > 0 ? 1U : 0U};
     const logical_block from{request.first.value - lead.value};
-    const auto around = lead + request.window + block_count{1};
+    const auto          around = lead + request.window + block_count{1};
     BOOST_OUTCOME_TRY(const mapping_view view, host.mapping(request.owner, from, around, memory));
     if (view.pieces > memory.size()) return errc::damaged;
     const auto end   = request.first + request.window;

@@ -64,7 +64,8 @@ template <Allocator A>
     return "";
 }
 
-/// Asks `rounds` seeded questions of many groups. Empty when every answer keeps the promises; else what the first broke.
+/// Asks `rounds` seeded questions of many groups. Empty when every answer keeps the promises; else what the first
+/// broke.
 template <Allocator A>
 [[nodiscard]] std::string allocator_conformance(const A& allocator, std::uint64_t seed, std::uint32_t rounds) {
     std::mt19937_64 random{seed};
@@ -79,7 +80,8 @@ template <Allocator A>
             request.goal      = static_cast<std::uint32_t>(random() % (blocks + 8U));
             request.near_goal = random() % 2U == 0;
             const auto broken = broken_promise(allocator, {words, blocks}, request);
-            if (!broken.empty()) return broken + " (round " + std::to_string(round) + ", seed " + std::to_string(seed) + ")";
+            if (!broken.empty())
+                return broken + " (round " + std::to_string(round) + ", seed " + std::to_string(seed) + ")";
         }
     }
     return "";

@@ -17,9 +17,11 @@ struct crash_effort {
     std::uint64_t seed       = 1;
 };
 
-/// The outcomes of a cut while so many operations are unsynced, the last of them of so many sectors: none, all, each one
-/// dropped, each one kept, the last torn at each sector from both sides, and random ones. Without unsynced work: one.
-[[nodiscard]] inline std::vector<crash_choice> crash_choices(std::uint64_t operations, std::uint64_t sectors_of_last, crash_effort effort = {}) {
+/// The outcomes of a cut while so many operations are unsynced, the last of them of so many sectors: none, all, each
+/// one dropped, each one kept, the last torn at each sector from both sides, and random ones. Without unsynced work:
+/// one.
+[[nodiscard]] inline std::vector<crash_choice> crash_choices(std::uint64_t operations, std::uint64_t sectors_of_last,
+                                                             crash_effort effort = {}) {
     std::vector<crash_choice> choices{{unsynced::none, 0, 0}};
     if (operations == 0) return choices;
     choices.push_back({unsynced::all, 0, 0});
@@ -59,7 +61,8 @@ struct crash_point {
 /// what it makes durable is among the states of the writes before it. `visit` answers whether to go on.
 /// Answers the number of states shown. Cost: one image copied for each; memory: five images.
 template <class Visit>
-std::uint64_t crash_states(const std::vector<recorded_call>& calls, std::span<const std::byte> base, block_size size, crash_effort effort, Visit visit) {
+std::uint64_t crash_states(const std::vector<recorded_call>& calls, std::span<const std::byte> base, block_size size,
+                           crash_effort effort, Visit visit) {
     auto memory = memory_device::create(size, whole_blocks(base.size(), size));
     ASHLAR_ASSERT(memory.has_value());
     power_cut_device       device{memory.value()};
@@ -79,7 +82,7 @@ std::uint64_t crash_states(const std::vector<recorded_call>& calls, std::span<co
     for (std::size_t i = 0; i < calls.size(); ++i) {
         if (calls[i].failure.code != errc::none) continue;
         const auto before = device.operations_unsynced();
-        const auto done   = calls[i].kind == transfer_kind::write ? device.write(calls[i].blocks, calls[i].data)
+        const auto done   = calls[i].kind == transfer_kind::write  ? device.write(calls[i].blocks, calls[i].data)
                             : calls[i].kind == transfer_kind::trim ? device.trim(calls[i].blocks)
                                                                    : device.sync();
         ASHLAR_ASSERT(done.has_value());

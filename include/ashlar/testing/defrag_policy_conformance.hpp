@@ -25,8 +25,8 @@ template <DefragPolicy Policy>
         c.reads_after      = 1 + c.blocks.value / 64;
         c.reads_before     = c.reads_after + (c.extents > 1 ? random.below(c.extents) : 0);
         c.bytes            = c.blocks.value * 4096;
-        const auto worth = policy.worth_moving(c);
-        const auto rank  = policy.rank(c);
+        const auto worth   = policy.worth_moving(c);
+        const auto rank    = policy.rank(c);
         if (worth && !Policy::enabled) return "a policy that is not enabled moves nothing";
         const bool gains = c.extents > c.extents_ideal || c.free_runs_merged > 0;
         if (worth && !gains) return "a move that gains nothing is not worth making";

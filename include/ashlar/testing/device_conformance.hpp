@@ -49,7 +49,8 @@ class device_check {
     void expect_holds(extent e, std::span<const std::byte> bytes, const char* what) {
         std::vector<std::byte> seen(bytes.size());
         expect(device_.read(e, seen).has_value(), std::string{what} + ": the read failed");
-        expect(std::equal(seen.begin(), seen.end(), bytes.begin()), std::string{what} + ": other bytes were read than were written");
+        expect(std::equal(seen.begin(), seen.end(), bytes.begin()),
+               std::string{what} + ": other bytes were read than were written");
     }
 
     void check_geometry() {
@@ -70,8 +71,10 @@ class device_check {
             expect_written({{1}, {2}}, memory, "memory of any alignment");
             std::fill(space.begin(), space.end(), std::byte{0x5A});
             expect(device_.read({{1}, {2}}, memory).has_value(), "memory of any alignment: the read failed");
-            expect(std::equal(wanted.begin(), wanted.end(), memory.begin()), "memory of any alignment: other bytes were read than were written");
-            const bool outside = std::all_of(space.begin() + static_cast<std::ptrdiff_t>(shift + wanted.size()), space.end(), [](std::byte b) { return b == std::byte{0x5A}; });
+            expect(std::equal(wanted.begin(), wanted.end(), memory.begin()),
+                   "memory of any alignment: other bytes were read than were written");
+            const bool outside = std::all_of(space.begin() + static_cast<std::ptrdiff_t>(shift + wanted.size()),
+                                             space.end(), [](std::byte b) { return b == std::byte{0x5A}; });
             expect(outside, "memory of any alignment: the read wrote behind the memory");
         }
     }
@@ -79,8 +82,10 @@ class device_check {
     void refused(extent e, std::span<std::byte> bytes, const char* what) {
         const auto read  = device_.read(e, bytes);
         const auto write = device_.write(e, bytes);
-        expect(!read && read.error() == error{errc::out_of_range, e.first}, std::string{what} + ": read did not say out_of_range at its first block");
-        expect(!write && write.error() == error{errc::out_of_range, e.first}, std::string{what} + ": write did not say out_of_range at its first block");
+        expect(!read && read.error() == error{errc::out_of_range, e.first},
+               std::string{what} + ": read did not say out_of_range at its first block");
+        expect(!write && write.error() == error{errc::out_of_range, e.first},
+               std::string{what} + ": write did not say out_of_range at its first block");
     }
 
     void check_bounds() {
@@ -109,14 +114,16 @@ class device_check {
 
     /// Whole or not at all, also where a transfer is longer than any buffer of the device.
     void check_long_transfer() {
-        const auto blocks = std::min<std::uint64_t>(shape_.blocks.value, (std::uint64_t{1} << 20U) >> shape_.size.shift());
+        const auto blocks =
+            std::min<std::uint64_t>(shape_.blocks.value, (std::uint64_t{1} << 20U) >> shape_.size.shift());
         const auto wanted = made(blocks, 6);
         expect_written({{0}, {blocks}}, wanted, "a long write");
         expect_holds({{0}, {blocks}}, wanted, "a long read");
         std::vector<std::byte> shifted(wanted.size() + 1);
         const auto             memory = std::span{shifted}.subspan(1);
         expect(device_.read({{0}, {blocks}}, memory).has_value(), "a long read into odd memory failed");
-        expect(std::equal(wanted.begin(), wanted.end(), memory.begin()), "a long read into odd memory gave other bytes");
+        expect(std::equal(wanted.begin(), wanted.end(), memory.begin()),
+               "a long read into odd memory gave other bytes");
     }
 
     void check_trim() {

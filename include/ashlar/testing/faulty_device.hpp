@@ -108,7 +108,8 @@ class faulty_device {
         rotten_.clear();
     }
 
-    [[nodiscard]] std::uint64_t calls(transfer_kind kind) const noexcept {  ///< Since construction, failed ones included.
+    [[nodiscard]] std::uint64_t calls(
+        transfer_kind kind) const noexcept {  ///< Since construction, failed ones included.
         const std::lock_guard lock{mutex_};
         return calls_[index(kind)];
     }

@@ -1,5 +1,6 @@
 #pragma once
-/// Reads what stands at fixed places of a volume: superblock, anchors, directory. With the decoders of the format alone.
+/// Reads what stands at fixed places of a volume: superblock, anchors, directory. With the decoders of the format
+/// alone.
 
 #include <ashlar/format/region_directory.hpp>
 #include <ashlar/journal/ring_anchor.hpp>
@@ -43,7 +44,8 @@ class frame_reader {
 
     template <BlockDevice D>
     void read_directory(D& device) {
-        if (!learn_regions(read_frame(device, frame::directory))) learn_regions(read_frame(device, frame::directory_mirror));
+        if (!learn_regions(read_frame(device, frame::directory)))
+            learn_regions(read_frame(device, frame::directory_mirror));
     }
 
     /// Takes in a directory. False where it is not whole.
@@ -70,7 +72,8 @@ class frame_reader {
     template <BlockDevice D>
     [[nodiscard]] std::vector<std::byte> read_frame(D& device, std::uint64_t number) const {
         std::vector<std::byte> bytes(frame_bytes_of(size_));
-        if (!device.read({frame_home(number, size_), frame_blocks_of(size_)}, bytes)) bytes.assign(bytes.size(), std::byte{0});
+        if (!device.read({frame_home(number, size_), frame_blocks_of(size_)}, bytes))
+            bytes.assign(bytes.size(), std::byte{0});
         bytes.resize(frame_bytes_min);
         return bytes;
     }

@@ -18,10 +18,10 @@ class watched_device {
   public:
     explicit watched_device(Inner& inner) noexcept : inner_{inner} {}
     [[nodiscard]] device_geometry geometry() const noexcept { return inner_.geometry(); }
-    result<> read(extent e, std::span<std::byte> in) noexcept { return inner_.read(e, in); }
-    result<> write(extent e, std::span<const std::byte> out) noexcept {
-        ++writes;
-        if (fails) return error{errc::device_failed, e.first};
+    result<>                      read(extent e, std::span<std::byte> in) noexcept { return inner_.read(e, in); }
+    result<>                      write(extent e, std::span<const std::byte> out) noexcept {
+                             ++writes;
+                             if (fails) return error{errc::device_failed, e.first};
         return inner_.write(e, out);
     }
     result<> sync() noexcept { return fails ? result<>{errc::device_failed} : inner_.sync(); }
@@ -51,7 +51,7 @@ struct seen_entry {
     std::uint64_t          target = 0;
     std::uint32_t          offset = 0;
     std::vector<std::byte> bytes;
-    bool operator==(const seen_entry&) const = default;
+    bool                   operator==(const seen_entry&) const = default;
 };
 
 struct seen_entries {
@@ -88,7 +88,8 @@ class inspection {
 
     J attached() {
         J journal{};
-        expect(journal.attach(place_, device_.geometry().size, memory_).has_value(), "attach takes the memory that staging_bytes asks for");
+        expect(journal.attach(place_, device_.geometry().size, memory_).has_value(),
+               "attach takes the memory that staging_bytes asks for");
         return journal;
     }
     J formatted() {
@@ -134,15 +135,19 @@ class inspection {
 
     void starts_empty() {
         J journal{};
-        expect(!journal.attach(place_, device_.geometry().size, std::span{memory_}.first(memory_.size() - 1)), "too little memory is refused");
+        expect(!journal.attach(place_, device_.geometry().size, std::span{memory_}.first(memory_.size() - 1)),
+               "too little memory is refused");
         journal = formatted();
         expect(journal.next() == sequence{1}, "the first batch is number 1");
-        expect(journal.room() == journal.capacity() && journal.capacity() == place_.ring.count, "an empty ring is all room");
+        expect(journal.room() == journal.capacity() && journal.capacity() == place_.ring.count,
+               "an empty ring is all room");
         J           again = attached();
         listed_data data;
         const auto  report = again.recover(device_, data, false);
-        expect(report && report.value().was_clean && report.value().last == sequence{0}, "an empty journal recovers clean");
-        expect(report && report.value().totals.free_blocks == 11 && report.value().totals.modified == 12, "the anchor keeps the totals");
+        expect(report && report.value().was_clean && report.value().last == sequence{0},
+               "an empty journal recovers clean");
+        expect(report && report.value().totals.free_blocks == 11 && report.value().totals.modified == 12,
+               "the anchor keeps the totals");
         expect(shows(again, 1, 0), "an empty journal replays nothing");
     }
 
@@ -151,7 +156,8 @@ class inspection {
         for (std::uint64_t i = 1; i <= 3; ++i) {
             const auto before = journal.room();
             expect(commit(journal), "a batch that has room is written and gets the next number");
-            expect(before - journal.room() <= journal.blocks_needed(shape()), "a batch takes no more than blocks_needed");
+            expect(before - journal.room() <= journal.blocks_needed(shape()),
+                   "a batch takes no more than blocks_needed");
             expect(journal.acknowledged() == sequence{i}, "what was acknowledged is acknowledged");
             expect(journal.confirmed() < sequence{i}, "a batch does not confirm itself");
         }
@@ -159,15 +165,18 @@ class inspection {
         J           reader = attached();
         const auto  writes = device_.writes;
         const auto  report = reader.recover(device_, data, true);
-        expect(report && report.value().last == sequence{3} && !report.value().was_clean, "recovery finds every acknowledged batch");
+        expect(report && report.value().last == sequence{3} && !report.value().was_clean,
+               "recovery finds every acknowledged batch");
         expect(shows(reader, 1, 3), "replay shows every entry, in order, as it was");
         expect(!reader.begin(device_, shape()), "a journal that is read only begins no batch");
         expect(device_.writes == writes, "a recovery that is read only writes nothing");
 
         J writer = attached();
-        expect(writer.recover(device_, data, false).has_value() && shows(writer, 1, 3), "recovery for writing finds the same");
+        expect(writer.recover(device_, data, false).has_value() && shows(writer, 1, 3),
+               "recovery for writing finds the same");
         expect(writer.epoch() > journal.epoch(), "recovery begins a new epoch");
-        expect(writer.confirmed() == sequence{3} && writer.next() == sequence{4}, "what recovery accepted is confirmed");
+        expect(writer.confirmed() == sequence{3} && writer.next() == sequence{4},
+               "what recovery accepted is confirmed");
         expect(commit(writer), "life goes on after recovery");
         J last = attached();
         expect(last.recover(device_, data, false).has_value() && shows(last, 1, 4), "the old and the new are found");
@@ -180,11 +189,12 @@ class inspection {
         data.unreadable = 1002;
         J broken        = attached();
         expect(!broken.recover(device_, data, true), "data that cannot be read is an error, not a cut");
-        data         = {};
-        data.lost    = 1002;
+        data              = {};
+        data.lost         = 1002;
         J          cut    = attached();
         const auto report = cut.recover(device_, data, false);
-        expect(report && report.value().last == sequence{1} && report.value().batches_cut == 1, "a batch without its data is cut");
+        expect(report && report.value().last == sequence{1} && report.value().batches_cut == 1,
+               "a batch without its data is cut");
         expect(shows(cut, 1, 1), "replay ends before the cut");
         data    = {};
         J after = attached();
@@ -192,14 +202,16 @@ class inspection {
 
         J open = formatted();
         expect(commit(open), "a batch is written");
-        expect(open.begin(device_, shape()).has_value() && open.data(device_, {1002}, 3006).has_value(), "a batch begins");
+        expect(open.begin(device_, shape()).has_value() && open.data(device_, {1002}, 3006).has_value(),
+               "a batch begins");
         J found = attached();
-        expect(found.recover(device_, data, false).has_value() && shows(found, 1, 1), "a batch that was not sealed never happened");
+        expect(found.recover(device_, data, false).has_value() && shows(found, 1, 1),
+               "a batch that was not sealed never happened");
     }
 
     void frees_the_ring() {
-        J           journal = formatted();
-        listed_data data;
+        J             journal = formatted();
+        listed_data   data;
         std::uint64_t anchors = 0;
         while (anchors < 6) {
             if (journal.blocks_needed(shape()) <= journal.room()) {
@@ -211,12 +223,14 @@ class inspection {
                 expect(journal.confirmed() == journal.acknowledged(), "an anchor confirms all that is acknowledged");
                 J reader = attached();
                 expect(reader.recover(device_, data, true).has_value() && reader.tail() == journal.tail() &&
-                           shows(reader, journal.tail().value, journal.next().value - 1), "replay begins at the tail");
+                           shows(reader, journal.tail().value, journal.next().value - 1),
+                       "replay begins at the tail");
                 ++anchors;
             }
             if (!broken_.empty()) return;
         }
-        expect(journal.anchor(device_, journal.next(), {}).has_value() && journal.room() == journal.capacity(), "an anchor at the end empties the ring");
+        expect(journal.anchor(device_, journal.next(), {}).has_value() && journal.room() == journal.capacity(),
+               "an anchor at the end empties the ring");
     }
 
     void stops_after_a_failure() {
@@ -227,23 +241,27 @@ class inspection {
         device_.fails = false;
         log_.resize(3);
         const auto writes = device_.writes;
-        expect(!journal.begin(device_, shape()) && !journal.anchor(device_, journal.next(), {}), "after a failed write nothing is begun or anchored");
+        expect(!journal.begin(device_, shape()) && !journal.anchor(device_, journal.next(), {}),
+               "after a failed write nothing is begun or anchored");
         expect(device_.writes == writes, "after a failed write nothing is written");
         J           again = attached();
         listed_data data;
-        expect(again.recover(device_, data, false).has_value() && shows(again, 1, 1), "recovery after a failed write finds what was acknowledged");
+        expect(again.recover(device_, data, false).has_value() && shows(again, 1, 1),
+               "recovery after a failed write finds what was acknowledged");
     }
 
     std::vector<std::byte> some_history() {
         J journal = formatted();
         for (int i = 0; i < 3; ++i) expect(commit(journal), "a batch is written");
-        expect(journal.anchor(device_, {2}, {5, 6}).has_value() && commit(journal), "an anchor and a batch are written");
+        expect(journal.anchor(device_, {2}, {5, 6}).has_value() && commit(journal),
+               "an anchor and a batch are written");
         const auto             geometry = device_.geometry();
         std::vector<std::byte> image(static_cast<std::size_t>(bytes_of(place_.ring.count, geometry.size)));
         expect(device_.read(place_.ring, image).has_value(), "the ring can be read");
         std::vector<std::byte> frame(place_.frame_bytes);
         for (const auto first : {place_.anchor_first, place_.anchor_second}) {
-            expect(device_.read({first, blocks_for(frame.size(), geometry.size)}, frame).has_value(), "the anchors can be read");
+            expect(device_.read({first, blocks_for(frame.size(), geometry.size)}, frame).has_value(),
+                   "the anchors can be read");
             image.insert(image.end(), frame.begin(), frame.end());
         }
         return image;
@@ -259,12 +277,12 @@ class inspection {
 
 }  // namespace journal_check
 
-/// Formats and uses the place again and again; what is there is lost. Answers the promises that were not kept; none is right.
-/// Precondition: the ring has room for eight batches of 700 bytes.
+/// Formats and uses the place again and again; what is there is lost. Answers the promises that were not kept; none is
+/// right. Precondition: the ring has room for eight batches of 700 bytes.
 template <class J, BlockDevice D>
-    requires JournalOn<J, D> && (J::durable)
-[[nodiscard]] std::vector<std::string> journal_conformance(D& device, const journal_place& place) {
-    return journal_check::inspection<J, D>{device, place}.run();
-}
+    requires JournalOn<J, D> &&(J::durable)
+        [[nodiscard]] std::vector<std::string> journal_conformance(D& device, const journal_place& place) {
+        return journal_check::inspection<J, D>{device, place}.run();
+    }
 
 }  // namespace ashlar::inline v0

@@ -1,5 +1,6 @@
 #pragma once
-/// What the durable bytes of a volume say about its metadata: which batch changed which block to what, and what is confirmed.
+/// What the durable bytes of a volume say about its metadata: which batch changed which block to what, and what is
+/// confirmed.
 
 #include <ashlar/format/group_record.hpp>
 #include <ashlar/journal/ring_journal.hpp>
@@ -36,10 +37,10 @@ class journal_history {
   public:
     using violations = std::vector<std::string>;
 
-    [[nodiscard]] bool          is_open() const noexcept { return open_; }
-    [[nodiscard]] sequence      confirmed() const noexcept { return confirmed_; }
-    [[nodiscard]] sequence      tail() const noexcept { return tail_.number; }  ///< Both anchors name it or a later one.
-    [[nodiscard]] sequence      last() const noexcept { return {next_.number.value - 1}; }
+    [[nodiscard]] bool     is_open() const noexcept { return open_; }
+    [[nodiscard]] sequence confirmed() const noexcept { return confirmed_; }
+    [[nodiscard]] sequence tail() const noexcept { return tail_.number; }  ///< Both anchors name it or a later one.
+    [[nodiscard]] sequence last() const noexcept { return {next_.number.value - 1}; }
     [[nodiscard]] const volume_id& volume() const noexcept { return ring_.volume; }
 
     void close() noexcept { *this = {}; }
@@ -53,7 +54,8 @@ class journal_history {
         if (!frames_.read_superblock(device)) return false;
         const auto anchors = frames_.read_anchor_copies(device);
         if (!anchors[0] && !anchors[1]) return false;
-        const auto& newest = !anchors[1] || (anchors[0] && anchors[0]->generation >= anchors[1]->generation) ? *anchors[0] : *anchors[1];
+        const auto& newest =
+            !anchors[1] || (anchors[0] && anchors[0]->generation >= anchors[1]->generation) ? *anchors[0] : *anchors[1];
         ring_ = {{{newest.ring_first}, {newest.ring_blocks}}, size_, frames_.volume()};
         if (!lies_in(ring_.blocks, {block_index{0}, geometry.blocks})) return false;
         epoch_       = newest.epoch;
@@ -70,29 +72,31 @@ class journal_history {
     /// After a sync: takes in the batches that have become durable. Adds to `found` what they do too early.
     template <BlockDevice D>
     void follow(D& device, violations& found) {
-        const auto             durable_before = last();
+        const auto             durable_before   = last();
         const auto             confirmed_before = confirmed_;
         std::vector<std::byte> memory(ring_journal::staging_bytes(size_));
         ring_reader<D>         reader{device, ring_, next_.position, ring_.blocks.count.value, memory};
         for (std::uint64_t block = 0;;) {
-            entries            visitor;
-            batch_reader       batches{reader, visitor};
-            const auto         batch = batches.read(block, {next_.number, next_.chain, epoch_first_, epoch_});
+            entries      visitor;
+            batch_reader batches{reader, visitor};
+            const auto   batch = batches.read(block, {next_.number, next_.chain, epoch_first_, epoch_});
             if (!batch) return close();
             if (!batch.value()) break;
             if (batch.value()->acknowledged > durable_before) {
-                found.push_back("batch " + text(next_.number) + " says that batch " + text(batch.value()->acknowledged) +
+                found.push_back("batch " + text(next_.number) + " says that batch " +
+                                text(batch.value()->acknowledged) +
                                 " was acknowledged, but no sync had made that durable");
             }
             confirmed_ = std::max(confirmed_, batch.value()->acknowledged);
             if (!take_in(device, visitor.all, confirmed_before, found)) return close();
             block += batch.value()->blocks;
-            next_ = {{next_.number.value + 1}, ring_.advance(next_.position, batch.value()->blocks), batch.value()->hash};
+            next_ = {
+                {next_.number.value + 1}, ring_.advance(next_.position, batch.value()->blocks), batch.value()->hash};
         }
     }
 
-    /// After a sync that may have covered an anchor. A new epoch or ring means that a recovery decided what counts: then
-    /// everything is read again.
+    /// After a sync that may have covered an anchor. A new epoch or ring means that a recovery decided what counts:
+    /// then everything is read again.
     template <BlockDevice D>
     void follow_anchors(D& device) {
         const auto anchors = frames_.read_anchor_copies(device);
@@ -170,8 +174,8 @@ class journal_history {
     };
     struct entries {
         std::vector<change> all;
-        result<>           data(block_index, std::uint64_t) noexcept { return success(); }
-        result<>           entry(sequence, block_index target, std::uint32_t offset, std::span<const std::byte> bytes) noexcept {
+        result<>            data(block_index, std::uint64_t) noexcept { return success(); }
+        result<> entry(sequence, block_index target, std::uint32_t offset, std::span<const std::byte> bytes) noexcept {
             all.push_back({target, offset, {bytes.begin(), bytes.end()}});
             return success();
         }
@@ -179,7 +183,8 @@ class journal_history {
     /// What an anchor permits holds once both copies say it.
     void note_anchors(const frame_reader::anchor_copies& copies) noexcept {
         if (!copies[0] || !copies[1]) return;
-        confirmed_ = std::max(confirmed_, sequence{std::min<std::uint64_t>(copies[0]->confirmed, copies[1]->confirmed)});
+        confirmed_ =
+            std::max(confirmed_, sequence{std::min<std::uint64_t>(copies[0]->confirmed, copies[1]->confirmed)});
         const auto& older = copies[0]->tail <= copies[1]->tail ? *copies[0] : *copies[1];
         if (older.tail > tail_.number.value) tail_ = {{older.tail}, older.tail_position, older.tail_chain};
     }
@@ -198,9 +203,11 @@ class journal_history {
             if (one.offset + one.bytes.size() > image.size()) return false;
             std::copy(one.bytes.begin(), one.bytes.end(), image.begin() + one.offset);
         }
-        if (const auto directory = changed.find(frame_home(frame::directory, size_)); directory != changed.end()) frames_.learn_regions(directory->second);
+        if (const auto directory = changed.find(frame_home(frame::directory, size_)); directory != changed.end())
+            frames_.learn_regions(directory->second);
         for (const auto& [home, image] : changed) {
-            if (frames_.bitmaps().contains(home) && !take_in_bitmap(device, home, image, confirmed_before, found)) return false;
+            if (frames_.bitmaps().contains(home) && !take_in_bitmap(device, home, image, confirmed_before, found))
+                return false;
         }
         for (auto& [home, image] : changed) {
             auto& block = blocks_[home];
@@ -226,11 +233,13 @@ class journal_history {
     /// Compares a bitmap before and after a batch. Where an older run already wrote it home, the bits before its replay
     /// are newer than the first batches; what that seems to free or give away does no harm.
     template <BlockDevice D>
-    bool take_in_bitmap(D& device, block_index home, std::span<const std::byte> image, sequence confirmed_before, violations& found) {
+    bool take_in_bitmap(D& device, block_index home, std::span<const std::byte> image, sequence confirmed_before,
+                        violations& found) {
         const auto             group = (home - frames_.bitmaps().first).value;
         std::vector<std::byte> before;
         if (group >= groups_for(frames_.blocks(), size_) || !load_image(device, home, before)) return false;
-        if (find(home) == nullptr && !is_bitmap(before, group)) before.assign(before.size(), std::byte{0});  // never written
+        if (find(home) == nullptr && !is_bitmap(before, group))
+            before.assign(before.size(), std::byte{0});  // never written
         const auto blocks = blocks_of_group(group, frames_.blocks(), size_);
         for (std::uint32_t i = 0; i < blocks; ++i) {
             const auto mask = static_cast<std::byte>(1U << (i % 8U));
@@ -245,23 +254,24 @@ class journal_history {
             const auto* old = freed(block);
             if (old == nullptr) continue;
             if (!is_settled(*old) || old->batch > confirmed_before) {
-                found.push_back("block " + std::to_string(block.value) + " was freed by batch " + text(old->batch) + " and given away by batch " +
-                                text(next_.number) + " before that was confirmed" + (old->journaled ? " and behind the tail" : ""));
+                found.push_back("block " + std::to_string(block.value) + " was freed by batch " + text(old->batch) +
+                                " and given away by batch " + text(next_.number) + " before that was confirmed" +
+                                (old->journaled ? " and behind the tail" : ""));
             }
             forget(block);
         }
         return true;
     }
 
-    bool           open_ = false;
-    block_size     size_{};
-    ring_layout    ring_{};
-    std::uint64_t  epoch_ = 0;
-    sequence       epoch_first_{};
-    sequence       confirmed_{};
-    batch_boundary tail_{};
-    batch_boundary next_{};
-    frame_reader   frames_;
+    bool                                   open_ = false;
+    block_size                             size_{};
+    ring_layout                            ring_{};
+    std::uint64_t                          epoch_ = 0;
+    sequence                               epoch_first_{};
+    sequence                               confirmed_{};
+    batch_boundary                         tail_{};
+    batch_boundary                         next_{};
+    frame_reader                           frames_;
     std::map<block_index, journaled_block> blocks_;
     std::map<block_index, freed_block>     freed_;
 };

@@ -15,7 +15,8 @@ class manual_clock {
   public:
     static constexpr bool ticks = true;
 
-    explicit manual_clock(time_point start = {}) : now_{std::make_shared<std::atomic<std::uint64_t>>(start.nanoseconds)} {}
+    explicit manual_clock(time_point start = {})
+        : now_{std::make_shared<std::atomic<std::uint64_t>>(start.nanoseconds)} {}
 
     [[nodiscard]] time_point now() const noexcept { return {now_->load()}; }
 

@@ -10,11 +10,11 @@ namespace ashlar::inline v0 {
 
 /// What a checker has looked at: zero means that a test proved nothing.
 struct order_checks {
-    std::uint64_t batches      = 0;  ///< Batches seen durable.
-    std::uint64_t home_writes  = 0;  ///< Metadata blocks that went home.
-    std::uint64_t reuses       = 0;  ///< Freed blocks that were written again.
-    std::uint64_t trims        = 0;  ///< Freed blocks that were trimmed.
-    std::uint64_t anchors      = 0;  ///< Anchors written.
+    std::uint64_t batches     = 0;  ///< Batches seen durable.
+    std::uint64_t home_writes = 0;  ///< Metadata blocks that went home.
+    std::uint64_t reuses      = 0;  ///< Freed blocks that were written again.
+    std::uint64_t trims       = 0;  ///< Freed blocks that were trimmed.
+    std::uint64_t anchors     = 0;  ///< Anchors written.
 };
 
 /// Any device below a store with a ring journal. It learns what is metadata from trailers, directory and journal alone,
@@ -27,10 +27,10 @@ struct order_checks {
 ///  - a batch that replay needs is overwritten, or a header claims what no sync had made durable;
 ///  - both copies of a frame are on their way without a sync between them.
 ///
-/// Confirmed means: a durable batch header, or both durable anchors, say that it was acknowledged. Every call goes on to
-/// the inner device whatever is found. Formatting is not judged: the checker begins when a superblock becomes durable.
-/// After a power cut below, call `restarted`. It reads the inner device after each sync, so put devices that fail or
-/// count reads above it. Safe from: several threads, one at a time inside.
+/// Confirmed means: a durable batch header, or both durable anchors, say that it was acknowledged. Every call goes on
+/// to the inner device whatever is found. Formatting is not judged: the checker begins when a superblock becomes
+/// durable. After a power cut below, call `restarted`. It reads the inner device after each sync, so put devices that
+/// fail or count reads above it. Safe from: several threads, one at a time inside.
 template <BlockDevice Inner>
 class order_checker {
   public:
@@ -95,7 +95,8 @@ class order_checker {
     static std::string text(block_index block) { return "block " + std::to_string(block.value); }
     static std::string text(sequence s) { return journal_history::text(s); }
 
-    [[nodiscard]] std::span<const std::byte> block_at(std::span<const std::byte> bytes, std::uint64_t number) const noexcept {
+    [[nodiscard]] std::span<const std::byte> block_at(std::span<const std::byte> bytes,
+                                                      std::uint64_t              number) const noexcept {
         return bytes.subspan(static_cast<std::size_t>(bytes_of({number}, geometry().size)), geometry().size.bytes);
     }
 
@@ -111,9 +112,12 @@ class order_checker {
         if (e.first < frame_home(frame::count, geometry().size)) {
             const auto number = e.first.value / frame_blocks.value;
             frames_written_   = true;
-            if (number == frame::superblock && std::all_of(out.begin(), out.end(), [](std::byte b) { return b == std::byte{0}; })) history_.close();
+            if (number == frame::superblock &&
+                std::all_of(out.begin(), out.end(), [](std::byte b) { return b == std::byte{0}; }))
+                history_.close();
             if (!history_.is_open()) return;
-            if (e != extent{frame_home(number, geometry().size), frame_blocks}) return report("frame " + std::to_string(number) + " was not written as a whole");
+            if (e != extent{frame_home(number, geometry().size), frame_blocks})
+                return report("frame " + std::to_string(number) + " was not written as a whole");
             return check_frame(number, out);
         }
         if (!history_.is_open()) return;
@@ -121,14 +125,17 @@ class order_checker {
     }
 
     void check_block(block_index block, std::span<const std::byte> bytes) {
-        if (pending_trims_.count(block) != 0) report(text(block) + " was written after a trim without a sync between them");
+        if (pending_trims_.count(block) != 0)
+            report(text(block) + " was written after a trim without a sync between them");
         if (history_.in_ring(block)) {
-            if (history_.in_live_ring(block) && !holds(block, bytes)) report(text(block) + " of the ring was overwritten while replay needs it");
+            if (history_.in_live_ring(block) && !holds(block, bytes))
+                report(text(block) + " of the ring was overwritten while replay needs it");
             return;
         }
         if (goes_home(block, bytes)) return;
         if (const auto* freed = history_.freed(block)) {
-            if (holds(block, bytes)) return;  // recovery writes listed data again, also of blocks that a later batch freed
+            if (holds(block, bytes))
+                return;  // recovery writes listed data again, also of blocks that a later batch freed
             ++checks_.reuses;
             if (!history_.is_settled(*freed)) {
                 report(text(block) + " was written again, but batch " + text(freed->batch) + " that freed it is not " +
@@ -136,10 +143,12 @@ class order_checker {
             }
             return history_.forget(block);
         }
-        // Where a cut left a bitmap that was already home, nobody saw which batch freed the block: its bit alone says so.
+        // Where a cut left a bitmap that was already home, nobody saw which batch freed the block: its bit alone says
+        // so.
         const bool metadata = history_.find(block) != nullptr && history_.is_in_use(inner_, block);
         if (metadata || history_.in_engine_region(block) || is_node(bytes)) {
-            if (!holds(block, bytes)) report(text(block) + " is metadata and was written with bytes that no durable batch carries");
+            if (!holds(block, bytes))
+                report(text(block) + " is metadata and was written with bytes that no durable batch carries");
         } else {
             history_.forget(block);
         }
@@ -164,30 +173,38 @@ class order_checker {
     }
 
     [[nodiscard]] bool is_node(std::span<const std::byte> bytes) const noexcept {
-        const block_identity identity{tag::node, load_little<std::uint64_t>(bytes.data()), load_little<std::uint64_t>(bytes.data() + 8)};
+        const block_identity identity{tag::node, load_little<std::uint64_t>(bytes.data()),
+                                      load_little<std::uint64_t>(bytes.data() + 8)};
         return is_sealed(bytes, tag::node, identity_seed(history_.volume(), identity));
     }
 
     /// The frame that holds the same content, and the one of the two that the journal names.
-    static std::uint64_t twin_of(std::uint64_t number) noexcept { return number >= frame::directory ? number ^ 1U : number ^ 4U; }
-    static std::uint64_t first_of(std::uint64_t number) noexcept { return number >= frame::directory ? frame::directory : number & 3U; }
+    static std::uint64_t twin_of(std::uint64_t number) noexcept {
+        return number >= frame::directory ? number ^ 1U : number ^ 4U;
+    }
+    static std::uint64_t first_of(std::uint64_t number) noexcept {
+        return number >= frame::directory ? frame::directory : number & 3U;
+    }
 
     void check_frame(std::uint64_t number, std::span<const std::byte> bytes) {
         const auto home = frame_home(number, geometry().size);
         const auto twin = frame_home(twin_of(number), geometry().size);
-        if (pending_frames_.count(twin_of(number)) != 0) report("frame " + std::to_string(number) + " was written before a sync covered its other copy");
+        if (pending_frames_.count(twin_of(number)) != 0)
+            report("frame " + std::to_string(number) + " was written before a sync covered its other copy");
         pending_frames_.insert(number);
         const auto content = bytes.first(frame_bytes_min);
         if (first_of(number) == frame::anchor) return check_anchor(content);
         if (goes_home(frame_home(first_of(number), geometry().size), content)) return;
-        if (!holds(home, bytes) && !holds(twin, bytes)) report("frame " + std::to_string(number) + " was written with bytes that no durable batch carries");
+        if (!holds(home, bytes) && !holds(twin, bytes))
+            report("frame " + std::to_string(number) + " was written with bytes that no durable batch carries");
     }
 
     void check_anchor(std::span<const std::byte> content) {
         ++checks_.anchors;
         const auto anchor = decode_anchor(content, history_.volume());
         if (!anchor) return report("an anchor was written that is none");
-        if (anchor->confirmed > history_.last().value) report("an anchor confirms batch " + text(sequence{anchor->confirmed}) + ", which no sync made durable");
+        if (anchor->confirmed > history_.last().value)
+            report("an anchor confirms batch " + text(sequence{anchor->confirmed}) + ", which no sync made durable");
         for (const auto& [home, block] : history_.blocks()) {
             sequence needed{};
             for (const auto& version : block.versions) {
@@ -195,7 +212,8 @@ class order_checker {
             }
             const auto* freed = history_.freed(home);
             if (needed <= block.home || (freed != nullptr && freed->batch <= history_.confirmed())) continue;
-            report("the tail passes batch " + text(needed) + ", whose change of " + text(home) + " is not durable at home");
+            report("the tail passes batch " + text(needed) + ", whose change of " + text(home) +
+                   " is not durable at home");
         }
     }
 
@@ -240,7 +258,7 @@ class order_checker {
     Inner&                          inner_;
     mutable std::mutex              mutex_;
     journal_history                 history_;
-    std::map<block_index, sequence> pending_home_;    // written home since the last sync
+    std::map<block_index, sequence> pending_home_;  // written home since the last sync
     std::set<std::uint64_t>         pending_frames_;
     std::set<block_index>           pending_trims_;
     bool                            frames_written_ = false;

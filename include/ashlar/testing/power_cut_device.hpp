@@ -34,8 +34,9 @@ struct crash_choice {
 /// What a trimmed block holds: all of these are allowed by the fault model.
 enum class trim_leaves : std::uint8_t { old_bytes, zeros, garbage };
 
-/// Any device, minus power. The inner device holds the newest bytes, which is what reads answer; beside it stand the bytes
-/// that a sync has made durable and the list of writes and trims since then. A cut chooses among these, per sector of 512 bytes.
+/// Any device, minus power. The inner device holds the newest bytes, which is what reads answer; beside it stand the
+/// bytes that a sync has made durable and the list of writes and trims since then. A cut chooses among these, per
+/// sector of 512 bytes.
 ///
 /// Made for many cuts of one image: `keep_base` remembers a state, `reset` goes back to it and copies only blocks that
 /// were touched since; nothing is allocated once the lists have grown. Memory: three times the device in all.
@@ -46,7 +47,8 @@ class power_cut_device {
     static constexpr std::size_t sector_bytes = 512;
 
     /// What `inner` holds counts as durable and becomes the base. Precondition: it can be read.
-    explicit power_cut_device(Inner& inner, trim_leaves trimmed = trim_leaves::garbage) : inner_{inner}, trimmed_{trimmed} {
+    explicit power_cut_device(Inner& inner, trim_leaves trimmed = trim_leaves::garbage)
+        : inner_{inner}, trimmed_{trimmed} {
         const auto shape = inner_.geometry();
         durable_.resize(static_cast<std::size_t>(bytes_of(shape.blocks, shape.size)));
         must(inner_.read({block_index{0}, shape.blocks}, durable_));
@@ -94,7 +96,8 @@ class power_cut_device {
         return success();
     }
 
-    /// Power goes as soon as `writes` more writes have returned; 0 cuts at once. From then on every call fails until `restart` or `reset`.
+    /// Power goes as soon as `writes` more writes have returned; 0 cuts at once. From then on every call fails until
+    /// `restart` or `reset`.
     void cut_after(std::uint64_t writes) noexcept {
         const std::lock_guard lock{mutex_};
         armed_       = writes > 0;
@@ -133,7 +136,7 @@ class power_cut_device {
     /// Remembers what is durable as the state that `reset` returns to.
     void keep_base() noexcept {
         const std::lock_guard lock{mutex_};
-        const auto size = geometry().size;
+        const auto            size = geometry().size;
         for (const auto block : touched_list_) {
             const auto at = static_cast<std::size_t>(byte_offset(block, size));
             std::memcpy(base_.data() + at, durable_.data() + at, size.bytes);
@@ -158,7 +161,7 @@ class power_cut_device {
     /// Goes back to the base with power on and counters at zero. Cost: a copy of the blocks touched since.
     void reset() noexcept {
         const std::lock_guard lock{mutex_};
-        const auto size = geometry().size;
+        const auto            size = geometry().size;
         for (const auto block : touched_list_) {
             const auto at = static_cast<std::size_t>(byte_offset(block, size));
             std::memcpy(durable_.data() + at, base_.data() + at, size.bytes);
@@ -253,7 +256,7 @@ class power_cut_device {
     mutable std::mutex       mutex_;
     std::vector<std::byte>   durable_;
     std::vector<std::byte>   base_;
-    std::vector<std::byte>   arena_;    // bytes of the unsynced operations, one after the other
+    std::vector<std::byte>   arena_;  // bytes of the unsynced operations, one after the other
     std::vector<operation>   pending_;
     std::vector<std::byte>   scratch_;
     std::vector<bool>        touched_;  // since the base

@@ -15,8 +15,8 @@ class random_bits {
 
     constexpr std::uint64_t next() noexcept {
         std::uint64_t mixed = state_ += 0x9E37'79B9'7F4A'7C15U;
-        mixed = (mixed ^ (mixed >> 30U)) * 0xBF58'476D'1CE4'E5B9U;
-        mixed = (mixed ^ (mixed >> 27U)) * 0x94D0'49BB'1331'11EBU;
+        mixed               = (mixed ^ (mixed >> 30U)) * 0xBF58'476D'1CE4'E5B9U;
+        mixed               = (mixed ^ (mixed >> 27U)) * 0x94D0'49BB'1331'11EBU;
         return mixed ^ (mixed >> 31U);
     }
 

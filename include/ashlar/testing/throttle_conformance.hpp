@@ -19,8 +19,8 @@ template <IoThrottle Throttle>
     random_bits                random{seed};
     std::vector<std::uint64_t> in_flight;
     time_point                 now{1'000'000};
-    unsigned                   refusals = 0;
-    const auto release_all = [&] {
+    unsigned                   refusals    = 0;
+    const auto                 release_all = [&] {
         for (const auto bytes : in_flight) throttle.release(bytes, now);
         in_flight.clear();
     };
@@ -36,7 +36,8 @@ template <IoThrottle Throttle>
         } else if (!starves) {
             if (grant.not_before <= now) return "a refusal names a time that is still to come";
             constexpr unsigned refusals_max = 8;
-            if (++refusals > refusals_max) return "a request is granted when its time has come and nothing is in flight";
+            if (++refusals > refusals_max)
+                return "a request is granted when its time has come and nothing is in flight";
             release_all();
             if (grant.not_before.nanoseconds != ~std::uint64_t{0}) now = grant.not_before;
             --round;  // ask again, for another size

@@ -1,8 +1,8 @@
 #pragma once
 /// Two throttles at once.
 
-#include <ashlar/config.hpp>
 #include <ashlar/concepts/io_throttle.hpp>
+#include <ashlar/config.hpp>
 
 #include <algorithm>
 
@@ -22,7 +22,8 @@ class combined_throttle {
     };
 
     constexpr combined_throttle() noexcept = default;
-    constexpr explicit combined_throttle(const options& chosen) noexcept : first_{chosen.first}, second_{chosen.second} {}
+    constexpr explicit combined_throttle(const options& chosen) noexcept
+        : first_{chosen.first}, second_{chosen.second} {}
 
     /// Precondition: least <= want.
     [[nodiscard]] constexpr io_grant acquire(io_request request, time_point now) noexcept {
@@ -54,7 +55,7 @@ class combined_throttle {
     constexpr io_grant refill(io_request request, time_point now) noexcept {
         if (kept_ > 0) first_.release(kept_, now);
         const auto grant = first_.acquire(request, now);
-        kept_ = grant.bytes;
+        kept_            = grant.bytes;
         return grant;
     }
 

@@ -29,8 +29,8 @@ class cycle_budget {
     constexpr cycle_budget() noexcept = default;
     constexpr explicit cycle_budget(options chosen) noexcept : options_{chosen} {}
 
-    /// Precondition: least <= want. A `least` above the whole budget is granted at the beginning of a cycle, of which it
-    /// then takes all.
+    /// Precondition: least <= want. A `least` above the whole budget is granted at the beginning of a cycle, of which
+    /// it then takes all.
     [[nodiscard]] constexpr io_grant acquire(io_request request, time_point now) noexcept {
         ASHLAR_ASSERT(request.least <= request.want);
         if (request.want == 0) return {};

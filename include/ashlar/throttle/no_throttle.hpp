@@ -15,8 +15,8 @@ struct no_throttle {
     constexpr explicit no_throttle(options) noexcept {}
 
     [[nodiscard]] constexpr io_grant acquire(io_request request, time_point) noexcept { return {request.want, {}}; }
-    constexpr void release(std::uint64_t, time_point) noexcept {}
-    constexpr void observe(io_kind, std::uint64_t, duration, time_point) noexcept {}
+    constexpr void                   release(std::uint64_t, time_point) noexcept {}
+    constexpr void                   observe(io_kind, std::uint64_t, duration, time_point) noexcept {}
 };
 static_assert(IoThrottle<no_throttle>);
 static_assert(no_throttle{}.acquire({.want = 7, .least = 1}, {}).bytes == 7);

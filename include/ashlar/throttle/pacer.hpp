@@ -26,11 +26,11 @@ class pacer {
     constexpr pacer(std::uint64_t units_per_second, std::uint64_t allowance) noexcept {
         if (units_per_second == 0) return;
         constexpr std::uint64_t second = nanoseconds_per_second << 32U;
-        const auto price = quotient_of(second, units_per_second);
-        whole_     = price >> 32U;
-        part_      = price & 0xFFFF'FFFFU;
-        allowance_ = cost(allowance);
-        limits_    = true;
+        const auto              price  = quotient_of(second, units_per_second);
+        whole_                         = price >> 32U;
+        part_                          = price & 0xFFFF'FFFFU;
+        allowance_                     = cost(allowance);
+        limits_                        = true;
     }
 
     /// When `units` may pass; a time that is not after `now` means at once.
@@ -51,7 +51,7 @@ class pacer {
     /// Nanoseconds that `units` take at the rate. Units above 2^31 count as 2^31, so that no product wraps.
     [[nodiscard]] constexpr duration cost(std::uint64_t units) const noexcept {
         constexpr std::uint64_t most = std::uint64_t{1} << 31U;
-        const auto n = units < most ? units : most;
+        const auto              n    = units < most ? units : most;
         return {n * whole_ + ((n * part_) >> 32U)};
     }
 

@@ -23,7 +23,7 @@ class token_bucket {
         std::uint64_t bytes_per_second      = 50 * 1024 * 1024;  ///< 0: no limit.
         std::uint64_t operations_per_second = 0;                 ///< Chunks; 0: no limit. They are spaced evenly.
         std::uint64_t bytes_in_flight_max   = 64 * 1024;
-        std::uint64_t burst                 = 256 * 1024;        ///< Bytes that may go at once after a rest.
+        std::uint64_t burst                 = 256 * 1024;  ///< Bytes that may go at once after a rest.
     };
 
     constexpr token_bucket() noexcept : token_bucket{options{}} {}

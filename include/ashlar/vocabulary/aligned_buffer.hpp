@@ -14,7 +14,7 @@ namespace ashlar::inline v0 {
 /// Owned bytes are zeroed and freed with the buffer; lent bytes stay the caller's.
 class aligned_buffer {
   public:
-    aligned_buffer() noexcept = default;
+    aligned_buffer() noexcept                        = default;
     aligned_buffer(const aligned_buffer&)            = delete;
     aligned_buffer& operator=(const aligned_buffer&) = delete;
     aligned_buffer(aligned_buffer&& other) noexcept
@@ -56,11 +56,11 @@ class aligned_buffer {
 };
 
 inline result<aligned_buffer> aligned_buffer::allocate(std::size_t size) noexcept {
-    void* const memory = ::operator new(size, std::align_val_t{alignment}, std::nothrow);
+    void* const memory = ::operator new (size, std::align_val_t{alignment}, std::nothrow);
     if (memory == nullptr) return errc::workspace_too_small;
     aligned_buffer buffer;
     buffer.bytes_ = {static_cast<std::byte*>(memory), size};
-    buffer.free_  = [](void* bytes) noexcept { ::operator delete(bytes, std::align_val_t{alignment}); };
+    buffer.free_  = [](void* bytes) noexcept { ::operator delete (bytes, std::align_val_t{alignment}); };
     std::memset(memory, 0, size);
     return buffer;
 }

@@ -9,13 +9,14 @@ namespace ashlar::inline v0 {
 
 /// What went wrong. Values are stable: they appear in logs and bug reports.
 enum class errc : std::uint16_t {
-    none                = 0,
-    device_failed       = 1,   ///< The device refused a transfer; `error::os_code` has the system's reason.
-    checksum_differs    = 2,   ///< Bytes were read whole but do not match their checksum.
-    damaged             = 3,   ///< A structure on the device contradicts itself or its bounds.
-    journal_full        = 4,   ///< No room in the ring until the next checkpoint.
-    no_space            = 5,   ///< No free block is left, reserves included.
-    reserve_only        = 6,   ///< Free blocks are left, but they belong to the reserves that keep erase and compaction possible.
+    none             = 0,
+    device_failed    = 1,  ///< The device refused a transfer; `error::os_code` has the system's reason.
+    checksum_differs = 2,  ///< Bytes were read whole but do not match their checksum.
+    damaged          = 3,  ///< A structure on the device contradicts itself or its bounds.
+    journal_full     = 4,  ///< No room in the ring until the next checkpoint.
+    no_space         = 5,  ///< No free block is left, reserves included.
+    reserve_only =
+        6,  ///< Free blocks are left, but they belong to the reserves that keep erase and compaction possible.
     no_contiguous_space = 7,   ///< Enough blocks are free, but no run of them is long enough.
     not_found           = 8,   ///< No object, record or region of that name.
     busy                = 9,   ///< Another transaction or process holds it; try again later.
@@ -26,7 +27,8 @@ enum class errc : std::uint16_t {
     too_large           = 14,  ///< More than one transaction may hold; split the request.
     not_a_volume        = 15,  ///< No superblock of ashlar was found.
     unsupported         = 16,  ///< The volume uses a change of format that this build lacks; `where` holds the mask.
-    policy_differs      = 17,  ///< The volume was written with another policy than this build's; `where` holds its format_id.
+    policy_differs =
+        17,  ///< The volume was written with another policy than this build's; `where` holds its format_id.
     workspace_too_small = 18,  ///< The lent memory is less than `workspace_bytes` says.
     too_many_extents    = 19,  ///< The object map or the caller's buffer has no room for more extents.
     unclean             = 20,  ///< A volume without journal was not closed; its options say whether to discard it.

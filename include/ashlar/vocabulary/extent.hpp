@@ -7,12 +7,12 @@ namespace ashlar::inline v0 {
 
 /// Blocks `first` to `first + count - 1`. May be empty.
 struct extent {
-    block_index first{};
-    block_count count{};
+    block_index           first{};
+    block_count           count{};
     friend constexpr auto operator<=>(extent, extent) = default;
 
     [[nodiscard]] constexpr block_index end() const noexcept { return first + count; }
-    [[nodiscard]] constexpr bool empty() const noexcept { return count.value == 0; }
+    [[nodiscard]] constexpr bool        empty() const noexcept { return count.value == 0; }
     [[nodiscard]] constexpr bool contains(block_index i) const noexcept { return i >= first && i - first < count; }
 };
 

@@ -73,7 +73,8 @@ inline void store_struct(std::span<std::byte> to, const Struct& value) noexcept 
 /// Four letters as they stand in the file, in reading order.
 [[nodiscard]] constexpr std::uint32_t tag_of(const char (&letters)[5]) noexcept {
     std::uint32_t tag = 0;
-    for (unsigned i = 0; i < 4; ++i) tag |= static_cast<std::uint32_t>(static_cast<unsigned char>(letters[i])) << (8U * i);
+    for (unsigned i = 0; i < 4; ++i)
+        tag |= static_cast<std::uint32_t>(static_cast<unsigned char>(letters[i])) << (8U * i);
     return tag;
 }
 

@@ -28,7 +28,8 @@ namespace ashlar::inline v0 {
     }
     return static_cast<std::uint32_t>(quotient_of(part * 1000U, whole));
 }
-static_assert(quotient_of(1000, 7) == 142 && quotient_of(~std::uint64_t{0}, 1) == ~std::uint64_t{0} && quotient_of(6, 7) == 0);
+static_assert(quotient_of(1000, 7) == 142 && quotient_of(~std::uint64_t{0}, 1) == ~std::uint64_t{0} &&
+              quotient_of(6, 7) == 0);
 static_assert(permille_of(1, 3) == 333 && permille_of(5, 0) == 0 && permille_of(1ULL << 63U, ~std::uint64_t{0}) == 500);
 
 }  // namespace ashlar::inline v0

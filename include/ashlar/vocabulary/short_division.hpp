@@ -1,6 +1,6 @@
 #pragma once
-/// Division without the 64-bit division that small processors lack. By 2^k - 1 it is shifts: metadata blocks give 16 bytes
-/// to their trailer, so they hold so many items.
+/// Division without the 64-bit division that small processors lack. By 2^k - 1 it is shifts: metadata blocks give 16
+/// bytes to their trailer, so they hold so many items.
 
 #include <cstddef>
 #include <cstdint>
@@ -8,8 +8,8 @@
 namespace ashlar::inline v0 {
 
 struct quotient_and_rest {
-    std::uint64_t quotient = 0;
-    std::uint64_t rest     = 0;
+    std::uint64_t         quotient                                         = 0;
+    std::uint64_t         rest                                             = 0;
     friend constexpr bool operator==(quotient_and_rest, quotient_and_rest) = default;
 };
 
@@ -42,7 +42,8 @@ struct quotient_and_rest {
     return answer;
 }
 
-/// Divides by a small number: by the processor's own division where it has one of 64 bits. Precondition: divisor is not zero.
+/// Divides by a small number: by the processor's own division where it has one of 64 bits. Precondition: divisor is not
+/// zero.
 [[nodiscard]] constexpr quotient_and_rest divide_by_short(std::uint64_t value, std::uint16_t divisor) noexcept {
     if constexpr (sizeof(std::size_t) >= sizeof(std::uint64_t)) {
         return {value / divisor, value % divisor};

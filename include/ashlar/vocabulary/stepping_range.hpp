@@ -30,13 +30,13 @@ class stepping_range {
         explicit iterator(stepping_range& range) noexcept : range_{&range} {}
 
         [[nodiscard]] const value_type& operator*() const noexcept { return *range_->current_; }
-        iterator& operator++() noexcept {
-            range_->step();
-            return *this;
+        iterator&                       operator++() noexcept {
+                                  range_->step();
+                                  return *this;
         }
-        void operator++(int) noexcept { range_->step(); }
+        void               operator++(int) noexcept { range_->step(); }
         [[nodiscard]] bool is_at_end() const noexcept { return !range_->current_; }
-        friend bool operator==(const iterator& i, std::default_sentinel_t) noexcept { return i.is_at_end(); }
+        friend bool        operator==(const iterator& i, std::default_sentinel_t) noexcept { return i.is_at_end(); }
 
       private:
         stepping_range* range_ = nullptr;

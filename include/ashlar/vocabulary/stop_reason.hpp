@@ -24,11 +24,16 @@ class stop_reasons {
     constexpr stop_reasons() noexcept = default;
     constexpr stop_reasons(stop_reason one) noexcept : bits_{static_cast<std::uint16_t>(one)} {}
 
-    [[nodiscard]] constexpr bool has(stop_reason one) const noexcept { return (bits_ & static_cast<std::uint16_t>(one)) != 0; }
+    [[nodiscard]] constexpr bool has(stop_reason one) const noexcept {
+        return (bits_ & static_cast<std::uint16_t>(one)) != 0;
+    }
     [[nodiscard]] constexpr bool none() const noexcept { return bits_ == 0; }
-    constexpr stop_reasons& operator|=(stop_reasons more) noexcept { bits_ = static_cast<std::uint16_t>(bits_ | more.bits_); return *this; }
+    constexpr stop_reasons&      operator|=(stop_reasons more) noexcept {
+             bits_ = static_cast<std::uint16_t>(bits_ | more.bits_);
+             return *this;
+    }
     friend constexpr stop_reasons operator|(stop_reasons a, stop_reasons b) noexcept { return a |= b; }
-    friend constexpr bool operator==(stop_reasons, stop_reasons) = default;
+    friend constexpr bool         operator==(stop_reasons, stop_reasons) = default;
 
   private:
     std::uint16_t bits_ = 0;

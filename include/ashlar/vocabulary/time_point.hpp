@@ -7,12 +7,12 @@
 namespace ashlar::inline v0 {
 
 struct duration {
-    std::uint64_t nanoseconds = 0;
+    std::uint64_t         nanoseconds                     = 0;
     friend constexpr auto operator<=>(duration, duration) = default;
 };
 
 struct time_point {
-    std::uint64_t nanoseconds = 0;
+    std::uint64_t         nanoseconds                         = 0;
     friend constexpr auto operator<=>(time_point, time_point) = default;
 };
 

@@ -33,7 +33,7 @@ class arena {
     }
 
     [[nodiscard]] constexpr std::size_t used() const noexcept { return used_; }
-    [[nodiscard]] constexpr bool spent() const noexcept { return !memory_.empty() && used_ > memory_.size(); }
+    [[nodiscard]] constexpr bool        spent() const noexcept { return !memory_.empty() && used_ > memory_.size(); }
 
   private:
     constexpr std::byte* advance(std::size_t bytes, std::size_t alignment) noexcept {

@@ -43,7 +43,8 @@ namespace detail {
 
 /// Pins a block; one that the transaction itself made is known to it before anybody else.
 template <class Volume>
-result<block_pin> pin_block(Volume& volume, std::uint32_t tx, block_index home, const block_identity& identity) noexcept {
+result<block_pin> pin_block(Volume& volume, std::uint32_t tx, block_index home,
+                            const block_identity& identity) noexcept {
     if (tx != no_transaction) {
         const auto slot = volume.cache.find(home);
         if (slot != no_slot && volume.cache.at(slot).unborn && volume.cache.shadow_of(slot, tx) != no_slot) {
@@ -58,17 +59,20 @@ result<block_pin> pin_block(Volume& volume, std::uint32_t tx, block_index home, 
 
 /// The block as transaction `tx` sees it. Errors: those of reading it; checksum_differs.
 template <class Volume>
-result<block_view> view_block(Volume& volume, std::uint32_t tx, block_index home, const block_identity& identity) noexcept {
+result<block_view> view_block(Volume& volume, std::uint32_t tx, block_index home,
+                              const block_identity& identity) noexcept {
     BOOST_OUTCOME_TRY(auto pin, detail::pin_block(volume, tx, home, identity));
-    const auto slot   = pin.slot();
-    const auto shadow = tx == no_transaction ? no_slot : volume.cache.shadow_of(slot, tx);
-    const std::span<const std::byte> bytes = shadow == no_slot ? volume.cache.bytes(slot) : volume.cache.shadow_bytes(shadow);
+    const auto                       slot   = pin.slot();
+    const auto                       shadow = tx == no_transaction ? no_slot : volume.cache.shadow_of(slot, tx);
+    const std::span<const std::byte> bytes =
+        shadow == no_slot ? volume.cache.bytes(slot) : volume.cache.shadow_bytes(shadow);
     return block_view{std::move(pin), bytes};
 }
 
 /// The transaction's copy of the block. Errors: those of reading it; too_large when no copy is left.
 template <class Volume>
-result<block_edit> edit_block(Volume& volume, std::uint32_t tx, block_index home, const block_identity& identity) noexcept {
+result<block_edit> edit_block(Volume& volume, std::uint32_t tx, block_index home,
+                              const block_identity& identity) noexcept {
     BOOST_OUTCOME_TRY(auto pin, detail::pin_block(volume, tx, home, identity));
     const bool had = volume.cache.shadow_of(pin.slot(), tx) != no_slot;
     BOOST_OUTCOME_TRY(const auto shadow, volume.cache.shadow(pin.slot(), tx));
@@ -78,7 +82,8 @@ result<block_edit> edit_block(Volume& volume, std::uint32_t tx, block_index home
 
 /// A block that becomes metadata with this transaction, zeroed. Errors: damaged; busy; too_large.
 template <class Volume>
-result<block_edit> create_block(Volume& volume, std::uint32_t tx, block_index home, const block_identity& identity) noexcept {
+result<block_edit> create_block(Volume& volume, std::uint32_t tx, block_index home,
+                                const block_identity& identity) noexcept {
     auto& state = volume.transactions[tx];
     if (volume.cache.shadows_free() == 0 || state.born.full()) return error{errc::too_large, home};
     BOOST_OUTCOME_TRY(auto pin, volume.cache.fresh(home, identity));

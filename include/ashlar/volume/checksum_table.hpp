@@ -8,19 +8,21 @@ namespace ashlar::inline v0 {
 /// Where a block's checksum stands.
 struct checksum_place {
     region_block  block{};
-    std::uint32_t byte    = 0;
-    std::uint64_t group   = 0;
+    std::uint32_t byte     = 0;
+    std::uint64_t group    = 0;
     std::uint32_t in_group = 0;  ///< Which of the group's checksum blocks.
 };
 
-[[nodiscard]] inline checksum_place checksum_place_of(const region_table& regions, block_index block, block_size size) noexcept {
+[[nodiscard]] inline checksum_place checksum_place_of(const region_table& regions, block_index block,
+                                                      block_size size) noexcept {
     const auto          place = place_of(block, size);
     const std::uint32_t index = place.offset / sums_per_block(size);
     return {regions.checksum_block(place.group * checksum_blocks_per_group(size) + index),
             (place.offset % sums_per_block(size)) * 8U, place.group, index};
 }
 
-/// The checksum that the table holds for a block. Errors: those of reading the table; damaged where it was never written.
+/// The checksum that the table holds for a block. Errors: those of reading the table; damaged where it was never
+/// written.
 template <class Volume>
 result<std::uint64_t> checksum_of(Volume& volume, block_index block) noexcept {
     const auto place = checksum_place_of(volume.regions, block, volume.geometry.block);
@@ -40,11 +42,12 @@ result<> verify_data(Volume& volume, extent blocks, std::span<const std::byte> b
             BOOST_OUTCOME_TRY(const auto known, space::summary(volume.metadata(), place.group));
             if ((known.checksums_written >> place.in_group & 1U) == 0) return error{errc::damaged, blocks.first};
             BOOST_OUTCOME_TRY(const auto pin, volume.metadata().get(place.block));
-            const auto table = volume.cache.bytes(pin.slot());
-            std::uint32_t byte = place.byte;
+            const auto    table = volume.cache.bytes(pin.slot());
+            std::uint32_t byte  = place.byte;
             for (; !blocks.empty() && byte < sums_per_block(size) * 8U; byte += 8U) {
                 const auto stored = load_little<std::uint64_t>(table.data() + byte);
-                if (Volume::checksum_type::of(bytes.first(size.bytes)) != stored) return error{errc::checksum_differs, blocks.first};
+                if (Volume::checksum_type::of(bytes.first(size.bytes)) != stored)
+                    return error{errc::checksum_differs, blocks.first};
                 bytes  = bytes.subspan(size.bytes);
                 blocks = part_of(blocks, block_count{1}, blocks.count);
                 if (place_of(blocks.first, size).offset == 0) {
@@ -64,9 +67,11 @@ void apply_checksums(Volume& volume, transaction_state& tx) noexcept {
         for (const auto& run : tx.taken.all()) {
             if (!run.data) continue;
             for (std::uint64_t i = 0; i < run.blocks.count.value; ++i) {
-                const auto place = checksum_place_of(volume.regions, run.blocks.first + block_count{i}, volume.geometry.block);
-                const auto slot  = volume.cache.find(place.block.home);
-                store_little<std::uint64_t>(volume.cache.bytes(slot).data() + place.byte, tx.sums[run.sums + static_cast<std::size_t>(i)]);
+                const auto place =
+                    checksum_place_of(volume.regions, run.blocks.first + block_count{i}, volume.geometry.block);
+                const auto slot = volume.cache.find(place.block.home);
+                store_little<std::uint64_t>(volume.cache.bytes(slot).data() + place.byte,
+                                            tx.sums[run.sums + static_cast<std::size_t>(i)]);
                 volume.cache.change(slot, place.byte, 8);
             }
         }

@@ -20,10 +20,12 @@ template <class Volume>
 [[nodiscard]] batch_shape open_shape(Volume& volume) noexcept {
     batch_shape shape;
     for (const auto slot : volume.cache.open_slots()) {
-        volume.cache.changes(slot).for_each_run([&](std::size_t, std::size_t length) {
-            shape.entry_bytes += length;
-            ++shape.entries;
-        }, entry_gap);
+        volume.cache.changes(slot).for_each_run(
+            [&](std::size_t, std::size_t length) {
+                shape.entry_bytes += length;
+                ++shape.entries;
+            },
+            entry_gap);
         shape.entry_bytes += trailer_bytes;
         ++shape.entries;
     }
@@ -51,13 +53,17 @@ result<> write_batch(Volume& volume, sequence batch) noexcept {
         const auto& block = cache.at(slot);
         seal_block(bytes, block.identity.tag, batch, volume.seed(block.identity));
         result<> written = success();
-        cache.changes(slot).for_each_run([&](std::size_t offset, std::size_t length) {
-            if (written.has_error()) return;
-            written = volume.journal.entry(volume.device, block.home, static_cast<std::uint32_t>(offset), bytes.subspan(offset, length));
-        }, entry_gap);
+        cache.changes(slot).for_each_run(
+            [&](std::size_t offset, std::size_t length) {
+                if (written.has_error()) return;
+                written = volume.journal.entry(volume.device, block.home, static_cast<std::uint32_t>(offset),
+                                               bytes.subspan(offset, length));
+            },
+            entry_gap);
         BOOST_OUTCOME_TRY(written);
         const std::size_t trailer = bytes.size() - trailer_bytes;
-        BOOST_OUTCOME_TRY(volume.journal.entry(volume.device, block.home, static_cast<std::uint32_t>(trailer), bytes.subspan(trailer)));
+        BOOST_OUTCOME_TRY(volume.journal.entry(volume.device, block.home, static_cast<std::uint32_t>(trailer),
+                                               bytes.subspan(trailer)));
     }
     BOOST_OUTCOME_TRY(const auto sealed, volume.journal.seal(volume.device));
     ASHLAR_ASSERT(sealed == batch);
@@ -78,7 +84,8 @@ void note_journaled(Volume& volume, sequence batch) noexcept {
 }
 
 /// Makes the open batch durable: data and journal are written, one sync acknowledges both.
-/// Errors: those of the device; then writing has ended. Cost: the batch in the ring and one sync; nothing when it is empty.
+/// Errors: those of the device; then writing has ended. Cost: the batch in the ring and one sync; nothing when it is
+/// empty.
 template <class Volume>
 result<> flush(Volume& volume) noexcept {
     BOOST_OUTCOME_TRY(volume.writable());
@@ -112,28 +119,32 @@ result<> flush(Volume& volume) noexcept {
 }
 
 /// Makes the open batch durable, writes every changed block home and empties the ring.
-/// Errors: those of the device; then writing has ended. Cost: each changed block once, read back by option; up to 7 syncs.
+/// Errors: those of the device; then writing has ended. Cost: each changed block once, read back by option; up to 7
+/// syncs.
 template <class Volume>
 result<> checkpoint(Volume& volume) noexcept {
     BOOST_OUTCOME_TRY(flush(volume));
     if constexpr (Volume::journal_type::durable) {
         auto&               journal = volume.journal;
         const anchor_totals totals{volume.space.totals().free, volume.now};
-        if (!volume.home_is_behind && journal.tail() == journal.next() && journal.confirmed() == journal.acknowledged()) return success();
+        if (!volume.home_is_behind && journal.tail() == journal.next() && journal.confirmed() == journal.acknowledged())
+            return success();
         if (journal.confirmed() < journal.acknowledged()) {
             // No batch follows that would confirm the last ones, and only what is confirmed may go home.
-            if (auto done = journal.anchor(volume.device, journal.tail(), totals); done.has_error()) return volume.end_writing(done.error());
+            if (auto done = journal.anchor(volume.device, journal.tail(), totals); done.has_error())
+                return volume.end_writing(done.error());
         }
         if (auto home = write_home(volume); home.has_error()) return volume.end_writing(home.error());
-        if (auto done = journal.anchor(volume.device, journal.next(), totals); done.has_error()) return volume.end_writing(done.error());
+        if (auto done = journal.anchor(volume.device, journal.next(), totals); done.has_error())
+            return volume.end_writing(done.error());
         volume.space.drain(journal.confirmed(), journal.tail(), volume.geometry.block);
     }
     volume.home_is_behind = false;
     return success();
 }
 
-/// Where no batch follows that would confirm the last ones, an anchor does (R12, R14). Cost: two writes and two syncs, once
-/// after a store fell idle.
+/// Where no batch follows that would confirm the last ones, an anchor does (R12, R14). Cost: two writes and two syncs,
+/// once after a store fell idle.
 template <class Volume>
 result<> confirm_when_idle(Volume& volume) noexcept {
     if constexpr (Volume::journal_type::durable) {
@@ -206,7 +217,6 @@ void join_region(Volume& volume, const region_slot& added) noexcept {
     volume.regions.count_slot();
     static_cast<void>(volume.regions.add(added, {}));
 }
-
 
 /// Enters a transaction into the open batch: visible from here on, durable with the batch.
 /// Errors: those of loading what it changes; then nothing happened and the transaction is still open.

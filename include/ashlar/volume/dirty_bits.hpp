@@ -8,9 +8,9 @@
 
 namespace ashlar::inline v0 {
 
-using bits_word = std::size_t;
-inline constexpr std::size_t granule_bytes  = 8;
-inline constexpr std::size_t bits_per_word  = 8 * sizeof(bits_word);
+using bits_word                            = std::size_t;
+inline constexpr std::size_t granule_bytes = 8;
+inline constexpr std::size_t bits_per_word = 8 * sizeof(bits_word);
 
 [[nodiscard]] constexpr std::size_t dirty_words(std::size_t block_bytes) noexcept {
     return (block_bytes / granule_bytes + bits_per_word - 1) / bits_per_word;

@@ -1,8 +1,8 @@
 #pragma once
 /// Making a new volume.
 
-#include <ashlar/format/object_record.hpp>
 #include <ashlar/format/object_name.hpp>
+#include <ashlar/format/object_record.hpp>
 #include <ashlar/volume/recovery.hpp>
 
 #include <string_view>
@@ -10,33 +10,36 @@
 namespace ashlar::inline v0 {
 
 struct format_options {
-    volume_id        volume{};             ///< Must differ between volumes: it seeds every checksum of the metadata.
-    std::string_view label{};              ///< At most 63 bytes.
-    block_count      journal_blocks{};     ///< 0: a 32nd of the volume within bounds.
-    std::uint32_t    record_bytes   = object_record_bytes;  ///< Width of an object record: 112 to 256, a multiple of 8.
-    std::uint64_t    created        = 0;   ///< Nanoseconds since 1970; 0 without a clock.
-    bool             overwrite      = false;  ///< False: refuses with `busy` where a superblock of ashlar stands.
+    volume_id        volume{};          ///< Must differ between volumes: it seeds every checksum of the metadata.
+    std::string_view label{};           ///< At most 63 bytes.
+    block_count      journal_blocks{};  ///< 0: a 32nd of the volume within bounds.
+    std::uint32_t    record_bytes = object_record_bytes;  ///< Width of an object record: 112 to 256, a multiple of 8.
+    std::uint64_t    created      = 0;                    ///< Nanoseconds since 1970; 0 without a clock.
+    bool             overwrite    = false;  ///< False: refuses with `busy` where a superblock of ashlar stands.
 };
 
 /// Where everything of a new volume goes.
 struct volume_layout {
-    extent journal{};
-    extent groups{};
-    extent bitmaps{};
-    extent trimmed{};
-    extent checksums{};
-    extent objects{};
+    extent      journal{};
+    extent      groups{};
+    extent      bitmaps{};
+    extent      trimmed{};
+    extent      checksums{};
+    extent      objects{};
     block_index data{};  ///< First block behind the tables.
 
-    [[nodiscard]] static volume_layout of(const volume_geometry& geometry, const format_options& options, bool sums) noexcept {
-        const std::uint64_t blocks  = geometry.blocks.value;
-        const auto          within  = [](std::uint64_t n, std::uint64_t least, std::uint64_t most) { return n < least ? least : (n > most ? most : n); };
+    [[nodiscard]] static volume_layout of(const volume_geometry& geometry, const format_options& options,
+                                          bool sums) noexcept {
+        const std::uint64_t blocks = geometry.blocks.value;
+        const auto          within = [](std::uint64_t n, std::uint64_t least, std::uint64_t most) {
+            return n < least ? least : (n > most ? most : n);
+        };
         const std::uint64_t journal = options.journal_blocks.value != 0 ? options.journal_blocks.value
                                       : blocks < 8192                   ? within(blocks >> 3U, 64, 256)
                                                                         : within(blocks >> 5U, 256, 16384);
-        volume_layout layout;
-        block_index   next = frame_home(frame::count, geometry.block);
-        const auto    take = [&](std::uint64_t count) noexcept {
+        volume_layout       layout;
+        block_index         next = frame_home(frame::count, geometry.block);
+        const auto          take = [&](std::uint64_t count) noexcept {
             const extent place{next, block_count{count}};
             next = place.end();
             return place;
@@ -63,7 +66,8 @@ result<> put_block(D& device, std::span<std::byte> bytes, const volume_id& id, c
 
 /// Writes a frame; with the content behind its trailer zero.
 template <BlockDevice D>
-result<> put_frame(D& device, std::span<std::byte> frame_bytes, const volume_id& id, std::uint64_t number, const block_identity& identity) noexcept {
+result<> put_frame(D& device, std::span<std::byte> frame_bytes, const volume_id& id, std::uint64_t number,
+                   const block_identity& identity) noexcept {
     const block_size size = device.geometry().size;
     seal_block(frame_bytes.first(frame_content_bytes), identity.tag, {}, identity_seed(id, identity));
     return device.write({frame_home(number, size), frame_blocks_of(size)}, frame_bytes);
@@ -71,7 +75,8 @@ result<> put_frame(D& device, std::span<std::byte> frame_bytes, const volume_id&
 
 /// The record and, where a table lies in it, the bitmap of each group.
 template <BlockDevice D>
-result<> format_groups(D& device, const volume_geometry& geometry, const volume_layout& layout, const volume_id& id, std::span<std::byte> block) noexcept {
+result<> format_groups(D& device, const volume_geometry& geometry, const volume_layout& layout, const volume_id& id,
+                       std::span<std::byte> block) noexcept {
     volume_totals totals{};
     totals.objects            = 1;
     totals.records_high_water = 1;
@@ -81,10 +86,10 @@ result<> format_groups(D& device, const volume_geometry& geometry, const volume_
         std::uint64_t number = 0;
         if (pass == 1) store_struct(block, encode_totals(totals));
         for (std::uint64_t group = 0; group < geometry.groups; ++group) {
-            const std::uint32_t blocks = geometry.group_blocks(group);
-            const auto          first  = first_of_group(group, geometry.block);
-            const std::uint64_t lead   = first < layout.data ? (layout.data - first).value : 0;
-            const auto          used   = static_cast<std::uint32_t>(lead < blocks ? lead : blocks);
+            const std::uint32_t blocks  = geometry.group_blocks(group);
+            const auto          first   = first_of_group(group, geometry.block);
+            const std::uint64_t lead    = first < layout.data ? (layout.data - first).value : 0;
+            const auto          used    = static_cast<std::uint32_t>(lead < blocks ? lead : blocks);
             group_summary       summary = used < blocks ? empty_group(blocks - used) : group_summary{};
             if (used != 0) summary.head = 0;
             summary.bitmap_written = used != 0;
@@ -95,32 +100,38 @@ result<> format_groups(D& device, const volume_geometry& geometry, const volume_
             }
             const auto place = group_record_of(group, geometry.block);
             if (place.block.value != number) {
-                BOOST_OUTCOME_TRY(put_block(device, block, id, {layout.groups.first + block_count{number}, {tag::groups, 0, number}}));
+                BOOST_OUTCOME_TRY(put_block(device, block, id,
+                                            {layout.groups.first + block_count{number}, {tag::groups, 0, number}}));
                 std::memset(block.data(), 0, block.size());
                 number = place.block.value;
             }
             store_struct(block.subspan(place.byte), encode_group(summary));
         }
         if (pass == 1) {
-            BOOST_OUTCOME_TRY(put_block(device, block, id, {layout.groups.first + block_count{number}, {tag::groups, 0, number}}));
+            BOOST_OUTCOME_TRY(
+                put_block(device, block, id, {layout.groups.first + block_count{number}, {tag::groups, 0, number}}));
         }
     }
-    for (std::uint64_t group = 0; group < geometry.groups && first_of_group(group, geometry.block) < layout.data; ++group) {
+    for (std::uint64_t group = 0; group < geometry.groups && first_of_group(group, geometry.block) < layout.data;
+         ++group) {
         const auto          lead = (layout.data - first_of_group(group, geometry.block)).value;
-        const std::uint32_t used = lead < geometry.group_blocks(group) ? static_cast<std::uint32_t>(lead) : geometry.group_blocks(group);
+        const std::uint32_t used =
+            lead < geometry.group_blocks(group) ? static_cast<std::uint32_t>(lead) : geometry.group_blocks(group);
         std::memset(block.data(), 0, block.size());
         write_run(block, {0, used}, true);
-        BOOST_OUTCOME_TRY(put_block(device, block, id, {layout.bitmaps.first + block_count{group}, {tag::bitmap, 0, group}}));
+        BOOST_OUTCOME_TRY(
+            put_block(device, block, id, {layout.bitmaps.first + block_count{group}, {tag::bitmap, 0, group}}));
     }
     return success();
 }
 
 /// Directory and pointer table: the same regions, by slot and by type.
 template <BlockDevice D>
-result<> format_regions(D& device, const volume_layout& layout, const volume_id& id, std::span<std::byte> frame_bytes) noexcept {
+result<> format_regions(D& device, const volume_layout& layout, const volume_id& id,
+                        std::span<std::byte> frame_bytes) noexcept {
     const std::pair<std::uint32_t, extent> regions[] = {
-        {tag::journal, layout.journal},     {tag::groups, layout.groups},   {tag::bitmap, layout.bitmaps}, {tag::trimmed, layout.trimmed},
-        {tag::checksums, layout.checksums}, {tag::objects, layout.objects}};
+        {tag::journal, layout.journal}, {tag::groups, layout.groups},       {tag::bitmap, layout.bitmaps},
+        {tag::trimmed, layout.trimmed}, {tag::checksums, layout.checksums}, {tag::objects, layout.objects}};
     std::memset(frame_bytes.data(), 0, frame_bytes.size());
     std::uint32_t slots = 0;
     for (const auto& [type, place] : regions) {
@@ -152,8 +163,8 @@ result<> format_regions(D& device, const volume_layout& layout, const volume_id&
 }
 
 template <class Volume>
-[[nodiscard]] superblock make_superblock(const volume_geometry& geometry, const volume_layout& layout, const format_options& options,
-                                         std::uint32_t object_map_format) noexcept {
+[[nodiscard]] superblock make_superblock(const volume_geometry& geometry, const volume_layout& layout,
+                                         const format_options& options, std::uint32_t object_map_format) noexcept {
     superblock made;
     std::memcpy(made.magic, superblock_magic, sizeof made.magic);
     made.version     = superblock_version;
@@ -189,10 +200,10 @@ template <class Volume>
 /// needs; busy where a volume stands and `overwrite` is off; workspace_too_small; those of the device.
 /// Cost: the group records, the bitmaps of the tables themselves, the frames, the first object block.
 template <class Volume>
-result<> format_volume(typename Volume::device_type& device, const format_options& options, std::uint32_t object_map_format,
-                       std::span<std::byte> scratch) noexcept {
+result<> format_volume(typename Volume::device_type& device, const format_options& options,
+                       std::uint32_t object_map_format, std::span<std::byte> scratch) noexcept {
     const auto seen = device.geometry();
-    if (!is_block_size(seen.size.bytes) || options.label.size() > 63 || 
+    if (!is_block_size(seen.size.bytes) || options.label.size() > 63 ||
         !is_record_width(options.record_bytes, inline_extents_for(options.record_bytes))) {
         return errc::invalid_argument;
     }
@@ -220,8 +231,9 @@ result<> format_volume(typename Volume::device_type& device, const format_option
     BOOST_OUTCOME_TRY(detail::format_regions(device, layout, options.volume, frame_bytes));
     if constexpr (Volume::journal_type::durable) {
         typename Volume::journal_type journal;
-        const journal_place place{layout.journal, frame_home(frame::anchor, seen.size), frame_home(frame::anchor_mirror, seen.size),
-                                  frame_bytes_of(seen.size), options.volume};
+        const journal_place           place{layout.journal, frame_home(frame::anchor, seen.size),
+                                  frame_home(frame::anchor_mirror, seen.size), frame_bytes_of(seen.size),
+                                  options.volume};
         BOOST_OUTCOME_TRY(journal.attach(place, seen.size, scratch.subspan(frame_bytes.size())));
         BOOST_OUTCOME_TRY(journal.format(device, {0, options.created}));
     }
@@ -231,7 +243,8 @@ result<> format_volume(typename Volume::device_type& device, const format_option
     store_struct(frame_bytes.subspan(member_rows_offset), detail::only_member(geometry, options.volume));
     BOOST_OUTCOME_TRY(detail::put_frame(device, frame_bytes, options.volume, frame::superblock, superblock_identity));
     BOOST_OUTCOME_TRY(device.sync());
-    BOOST_OUTCOME_TRY(detail::put_frame(device, frame_bytes, options.volume, frame::superblock_mirror, superblock_identity));
+    BOOST_OUTCOME_TRY(
+        detail::put_frame(device, frame_bytes, options.volume, frame::superblock_mirror, superblock_identity));
     return device.sync();
 }
 

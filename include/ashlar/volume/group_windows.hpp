@@ -3,8 +3,8 @@
 
 #include <ashlar/allocator/bitmap_words.hpp>
 #include <ashlar/format/group_record.hpp>
-#include <ashlar/volume/arena.hpp>
 #include <ashlar/vocabulary/extent.hpp>
+#include <ashlar/volume/arena.hpp>
 
 namespace ashlar::inline v0 {
 
@@ -56,10 +56,11 @@ class group_windows {
             if (windows_[i].group == ~std::uint64_t{0}) continue;
             const extent whole{first_of_group(windows_[i].group, size), block_count{blocks_per_group(size)}};
             if (!overlap(whole, blocks)) continue;
-            const auto first = blocks.first > whole.first ? blocks.first : whole.first;
-            const auto end   = blocks.end() < whole.end() ? blocks.end() : whole.end();
-            const group_run run{static_cast<std::uint32_t>((first - whole.first).value), static_cast<std::uint32_t>((end - first).value)};
-            const auto words = words_.subspan(i * words_per_window_, words_per_window_);
+            const auto      first = blocks.first > whole.first ? blocks.first : whole.first;
+            const auto      end   = blocks.end() < whole.end() ? blocks.end() : whole.end();
+            const group_run run{static_cast<std::uint32_t>((first - whole.first).value),
+                                static_cast<std::uint32_t>((end - first).value)};
+            const auto      words = words_.subspan(i * words_per_window_, words_per_window_);
             busy ? set_bits(words, run) : clear_bits(words, run);
         }
     }

@@ -17,12 +17,13 @@ result<> write_frame(Volume& volume, std::uint32_t slot, bool mirror) noexcept {
     auto home = volume.cache.at(slot).home;
     if (mirror) {
         const bool directory = slot == static_cast<std::uint32_t>(frame_slot::directory);
-        home = home + block_count{frame_blocks_of(size).value * (directory ? 1U : 4U)};
+        home                 = home + block_count{frame_blocks_of(size).value * (directory ? 1U : 4U)};
     }
     return volume.device.write({home, frame_blocks_of(size)}, frame);
 }
 
-/// Writes runs of neighbouring blocks with as few transfers as the staging memory allows; with `compare` reads back instead.
+/// Writes runs of neighbouring blocks with as few transfers as the staging memory allows; with `compare` reads back
+/// instead.
 template <class Volume>
 result<> transfer_home(Volume& volume, std::span<const std::uint32_t> slots, bool compare) noexcept {
     const block_size  size  = volume.geometry.block;
@@ -31,8 +32,11 @@ result<> transfer_home(Volume& volume, std::span<const std::uint32_t> slots, boo
     while (begin < slots.size()) {
         const auto  first = volume.cache.at(slots[begin]).home;
         std::size_t count = 0;
-        while (begin + count < slots.size() && count < most && volume.cache.at(slots[begin + count]).home == first + block_count{count}) {
-            if (!compare) std::memcpy(volume.staging.data() + (count << size.shift()), volume.cache.bytes(slots[begin + count]).data(), size.bytes);
+        while (begin + count < slots.size() && count < most &&
+               volume.cache.at(slots[begin + count]).home == first + block_count{count}) {
+            if (!compare)
+                std::memcpy(volume.staging.data() + (count << size.shift()),
+                            volume.cache.bytes(slots[begin + count]).data(), size.bytes);
             ++count;
         }
         const auto   bytes = volume.staging.first(count << size.shift());
@@ -42,7 +46,8 @@ result<> transfer_home(Volume& volume, std::span<const std::uint32_t> slots, boo
         } else {
             BOOST_OUTCOME_TRY(volume.device.read(run, bytes));
             for (std::size_t i = 0; i < count; ++i) {
-                if (std::memcmp(bytes.data() + (i << size.shift()), volume.cache.bytes(slots[begin + i]).data(), size.bytes) != 0) {
+                if (std::memcmp(bytes.data() + (i << size.shift()), volume.cache.bytes(slots[begin + i]).data(),
+                                size.bytes) != 0) {
                     return error{errc::checksum_differs, first + block_count{i}};
                 }
             }
@@ -71,20 +76,16 @@ result<> write_home(Volume& volume) noexcept {
             volume.order[count++] = slot;
         }
     }
-    const auto slots    = volume.order.first(count);
-    const auto by_home  = [&](std::uint32_t a, std::uint32_t b) noexcept { return cache.at(a).home < cache.at(b).home; };
+    const auto slots   = volume.order.first(count);
+    const auto by_home = [&](std::uint32_t a, std::uint32_t b) noexcept { return cache.at(a).home < cache.at(b).home; };
     std::make_heap(slots.begin(), slots.end(), by_home);
     std::sort_heap(slots.begin(), slots.end(), by_home);
     BOOST_OUTCOME_TRY(transfer_home(volume, slots, false));
     BOOST_OUTCOME_TRY(volume.device.sync());
-    if (volume.limits.verify_home) {
-        BOOST_OUTCOME_TRY(transfer_home(volume, slots, true));
-    }
+    if (volume.limits.verify_home) { BOOST_OUTCOME_TRY(transfer_home(volume, slots, true)); }
     if (frames[0] || frames[1] || frames[2]) {
         for (std::uint32_t slot = 0; slot < frame_slots; ++slot) {
-            if (frames[slot]) {
-                BOOST_OUTCOME_TRY(write_frame(volume, slot, true));
-            }
+            if (frames[slot]) { BOOST_OUTCOME_TRY(write_frame(volume, slot, true)); }
         }
         BOOST_OUTCOME_TRY(volume.device.sync());
     }

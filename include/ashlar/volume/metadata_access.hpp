@@ -15,7 +15,9 @@ struct metadata_access {
     const region_table&    regions;
     const volume_geometry& geometry;
 
-    result<block_pin> get(const region_block& block) const noexcept { return cache.get(source, block.home, block.identity); }
+    result<block_pin> get(const region_block& block) const noexcept {
+        return cache.get(source, block.home, block.identity);
+    }
 
     /// A block of a region that was never written: zeroes, in full in the open batch.
     result<block_pin> create(const region_block& block) const noexcept {

@@ -10,8 +10,8 @@
 
 namespace ashlar::inline v0 {
 
-inline constexpr std::size_t frame_content_bytes = 4096;  ///< A frame's content; the rest of a larger frame is zero.
-inline constexpr std::uint32_t no_slot = ~std::uint32_t{0};
+inline constexpr std::size_t   frame_content_bytes = 4096;  ///< A frame's content; the rest of a larger frame is zero.
+inline constexpr std::uint32_t no_slot             = ~std::uint32_t{0};
 
 /// The frames that are ordinary metadata; they stay in memory, in the first slots.
 enum class frame_slot : std::uint32_t { superblock = 0, pointers = 1, directory = 2 };
@@ -19,9 +19,9 @@ inline constexpr std::uint32_t frame_slots = 3;
 
 /// One metadata block in memory.
 ///
-/// Invariants: a slot is evicted only when nobody pins it and all its changes are home. `newest_change` is the batch that
-/// must be confirmed before the block goes home (R2); `first_change` is the batch that the journal's tail may not pass
-/// until then. `open` means that the batch being gathered changes it; those bytes are in no batch yet.
+/// Invariants: a slot is evicted only when nobody pins it and all its changes are home. `newest_change` is the batch
+/// that must be confirmed before the block goes home (R2); `first_change` is the batch that the journal's tail may not
+/// pass until then. `open` means that the batch being gathered changes it; those bytes are in no batch yet.
 struct cache_slot {
     block_index    home{};
     block_identity identity{};
@@ -61,7 +61,7 @@ class [[nodiscard]] block_pin {
     block_pin& operator=(const block_pin&) = delete;
     ~block_pin() { release(); }
 
-    void release() noexcept;
+    void                        release() noexcept;
     [[nodiscard]] std::uint32_t slot() const noexcept { return slot_; }
 
   private:
@@ -69,24 +69,25 @@ class [[nodiscard]] block_pin {
     std::uint32_t   slot_  = no_slot;
 };
 
-/// A fixed number of block slots, and of shadows. It reads through a source that it is given per call and writes nothing.
+/// A fixed number of block slots, and of shadows. It reads through a source that it is given per call and writes
+/// nothing.
 class metadata_cache {
   public:
     /// Lays the cache out. `slots` blocks besides the frames; `shadows` blocks that open transactions change together.
     constexpr void take(arena& from, block_size block, std::size_t slots, std::size_t shadows) noexcept {
-        block_  = block;
-        slots_  = from.take<cache_slot>(slots + frame_slots);
-        shadow_ = from.take<cache_shadow>(shadows);
+        block_              = block;
+        slots_              = from.take<cache_slot>(slots + frame_slots);
+        shadow_             = from.take<cache_shadow>(shadows);
         std::size_t buckets = 16;
         while (buckets < 2 * slots) buckets *= 2;
-        heads_       = from.take<std::uint32_t>(buckets);
-        open_        = from.take<std::uint32_t>(slots + frame_slots);
-        frame_bytes_ = from.take_bytes(frame_slots * frame_content_bytes, io_alignment(block));
-        bytes_       = from.take_bytes(slots << block.shift(), io_alignment(block));
+        heads_        = from.take<std::uint32_t>(buckets);
+        open_         = from.take<std::uint32_t>(slots + frame_slots);
+        frame_bytes_  = from.take_bytes(frame_slots * frame_content_bytes, io_alignment(block));
+        bytes_        = from.take_bytes(slots << block.shift(), io_alignment(block));
         shadow_bytes_ = from.take_bytes(shadows << block.shift(), alignof(std::uint64_t));
-        frame_bits_  = from.take<bits_word>(frame_slots * dirty_words(frame_content_bytes));
-        bits_        = from.take<bits_word>(slots * dirty_words(block.bytes));
-        shadow_bits_ = from.take<bits_word>(shadows * dirty_words(block.bytes));
+        frame_bits_   = from.take<bits_word>(frame_slots * dirty_words(frame_content_bytes));
+        bits_         = from.take<bits_word>(slots * dirty_words(block.bytes));
+        shadow_bits_  = from.take<bits_word>(shadows * dirty_words(block.bytes));
     }
 
     /// After `take` with memory: everything empty.
@@ -104,12 +105,14 @@ class metadata_cache {
         open_count_   = 0;
     }
 
-    [[nodiscard]] static constexpr std::size_t io_alignment(block_size block) noexcept { return block.bytes < 4096 ? 512 : 4096; }
+    [[nodiscard]] static constexpr std::size_t io_alignment(block_size block) noexcept {
+        return block.bytes < 4096 ? 512 : 4096;
+    }
 
-    [[nodiscard]] std::size_t slots() const noexcept { return slots_.size() - frame_slots; }
-    [[nodiscard]] std::uint32_t slot_end() const noexcept { return static_cast<std::uint32_t>(slots_.size()); }
-    [[nodiscard]] std::size_t shadows_free() const noexcept { return shadows_free_; }
-    [[nodiscard]] cache_slot& at(std::uint32_t slot) noexcept { return slots_[slot]; }
+    [[nodiscard]] std::size_t       slots() const noexcept { return slots_.size() - frame_slots; }
+    [[nodiscard]] std::uint32_t     slot_end() const noexcept { return static_cast<std::uint32_t>(slots_.size()); }
+    [[nodiscard]] std::size_t       shadows_free() const noexcept { return shadows_free_; }
+    [[nodiscard]] cache_slot&       at(std::uint32_t slot) noexcept { return slots_[slot]; }
     [[nodiscard]] const cache_slot& at(std::uint32_t slot) const noexcept { return slots_[slot]; }
 
     [[nodiscard]] static constexpr bool is_frame(std::uint32_t slot) noexcept { return slot < frame_slots; }
@@ -122,7 +125,9 @@ class metadata_cache {
 
     /// Which of them the open batch has changed.
     [[nodiscard]] dirty_bits changes(std::uint32_t slot) noexcept {
-        if (is_frame(slot)) return dirty_bits{frame_bits_.subspan(slot * dirty_words(frame_content_bytes), dirty_words(frame_content_bytes))};
+        if (is_frame(slot))
+            return dirty_bits{
+                frame_bits_.subspan(slot * dirty_words(frame_content_bytes), dirty_words(frame_content_bytes))};
         return dirty_bits{bits_.subspan((slot - frame_slots) * dirty_words(block_.bytes), dirty_words(block_.bytes))};
     }
 
@@ -178,8 +183,8 @@ class metadata_cache {
         return pin;
     }
 
-    /// The block as it stands on the device, unverified and unnamed; for recovery, which changes blocks before it can judge
-    /// them. Errors: those of the source; too_large when no slot can be evicted.
+    /// The block as it stands on the device, unverified and unnamed; for recovery, which changes blocks before it can
+    /// judge them. Errors: those of the source; too_large when no slot can be evicted.
     template <class Source>
     result<std::uint32_t> get_raw(Source& source, block_index home) noexcept {
         if (const auto found = find(home); found != no_slot) return found;
@@ -202,7 +207,8 @@ class metadata_cache {
     /// Errors: damaged when the place is in use as another block; too_large when no slot can be evicted.
     result<block_pin> fresh(block_index home, const block_identity& identity) noexcept {
         if (const auto old = find(home); old != no_slot) {
-            if (is_frame(old) || !slots_[old].evictable()) return error{errc::damaged, home};  // it has an owner already
+            if (is_frame(old) || !slots_[old].evictable())
+                return error{errc::damaged, home};  // it has an owner already
             drop(old);
         }
         BOOST_OUTCOME_TRY(const auto slot, claim(home, identity));
@@ -212,10 +218,10 @@ class metadata_cache {
 
     /// Makes a frame's slot the home of that frame. The bytes are the caller's to fill.
     std::span<std::byte> install_frame(frame_slot which, block_index home, const block_identity& identity) noexcept {
-        const auto slot   = static_cast<std::uint32_t>(which);
-        slots_[slot]      = cache_slot{};
-        slots_[slot].used = true;
-        slots_[slot].home = home;
+        const auto slot       = static_cast<std::uint32_t>(which);
+        slots_[slot]          = cache_slot{};
+        slots_[slot].used     = true;
+        slots_[slot].home     = home;
         slots_[slot].identity = identity;
         return bytes(slot);
     }
@@ -269,7 +275,7 @@ class metadata_cache {
         const std::uint32_t made = free_shadow_;
         free_shadow_             = shadow_[made].next;
         --shadows_free_;
-        shadow_[made] = {.slot = slot, .transaction = transaction, .next = slots_[slot].first_shadow};
+        shadow_[made]             = {.slot = slot, .transaction = transaction, .next = slots_[slot].first_shadow};
         slots_[slot].first_shadow = made;
         pin(slot);
         std::memcpy(shadow_bytes(made).data(), bytes(slot).data(), block_.bytes);
@@ -297,8 +303,8 @@ class metadata_cache {
         unpin(slot);
     }
 
-    /// Copies what the shadow changed into its slot, and into the copies that other transactions have of it: what they did
-    /// not change themselves must not grow old. Precondition: no two shadows of a slot change the same bytes.
+    /// Copies what the shadow changed into its slot, and into the copies that other transactions have of it: what they
+    /// did not change themselves must not grow old. Precondition: no two shadows of a slot change the same bytes.
     void merge(std::uint32_t shadow) noexcept {
         const auto slot   = shadow_[shadow].slot;
         const auto source = shadow_bytes(shadow);
@@ -330,34 +336,36 @@ class metadata_cache {
                 continue;
             }
             if (candidate.used) drop(slot);
-            candidate.used     = true;
-            candidate.home     = home;
-            candidate.identity = identity;
-            candidate.next     = heads_[bucket(home)];
+            candidate.used       = true;
+            candidate.home       = home;
+            candidate.identity   = identity;
+            candidate.next       = heads_[bucket(home)];
             heads_[bucket(home)] = slot;
             return slot;
         }
         return error{errc::too_large, home};
     }
 
-    block_size                block_{};
-    std::span<cache_slot>     slots_{};
-    std::span<cache_shadow>   shadow_{};
-    std::span<std::uint32_t>  heads_{};
-    std::span<std::uint32_t>  open_{};
-    std::size_t               open_count_ = 0;
-    std::span<std::byte>      frame_bytes_{};
-    std::span<std::byte>      bytes_{};
-    std::span<std::byte>      shadow_bytes_{};
-    std::span<bits_word>      frame_bits_{};
-    std::span<bits_word>      bits_{};
-    std::span<bits_word>      shadow_bits_{};
-    std::uint32_t             free_shadow_  = no_slot;
-    std::size_t               shadows_free_ = 0;
-    std::uint32_t             hand_         = frame_slots;
+    block_size               block_{};
+    std::span<cache_slot>    slots_{};
+    std::span<cache_shadow>  shadow_{};
+    std::span<std::uint32_t> heads_{};
+    std::span<std::uint32_t> open_{};
+    std::size_t              open_count_ = 0;
+    std::span<std::byte>     frame_bytes_{};
+    std::span<std::byte>     bytes_{};
+    std::span<std::byte>     shadow_bytes_{};
+    std::span<bits_word>     frame_bits_{};
+    std::span<bits_word>     bits_{};
+    std::span<bits_word>     shadow_bits_{};
+    std::uint32_t            free_shadow_  = no_slot;
+    std::size_t              shadows_free_ = 0;
+    std::uint32_t            hand_         = frame_slots;
 };
 
-inline block_pin::block_pin(metadata_cache& cache, std::uint32_t slot) noexcept : cache_{&cache}, slot_{slot} { cache.pin(slot); }
+inline block_pin::block_pin(metadata_cache& cache, std::uint32_t slot) noexcept : cache_{&cache}, slot_{slot} {
+    cache.pin(slot);
+}
 
 inline void block_pin::release() noexcept {
     if (cache_ != nullptr) cache_->unpin(slot_);

@@ -1,5 +1,6 @@
 #pragma once
-/// Opening: find the superblock, let the journal decide what happened, bring it home, read the tables. Rules R10 to R13.
+/// Opening: find the superblock, let the journal decide what happened, bring it home, read the tables. Rules R10 to
+/// R13.
 
 #include <ashlar/format/object_record.hpp>
 #include <ashlar/volume/commit.hpp>
@@ -8,12 +9,13 @@ namespace ashlar::inline v0 {
 
 /// Reads one possible copy of the superblock; `content` (4096 bytes) is whole on success.
 template <BlockDevice D>
-[[nodiscard]] bool read_superblock_at(D& device, std::uint64_t byte, std::span<std::byte> scratch, std::span<const std::byte>& content) noexcept {
-    const auto         geometry = device.geometry();
-    const block_index  first{byte >> geometry.size.shift()};
-    const std::size_t  skip  = static_cast<std::size_t>(byte & (geometry.size.bytes - 1U));
-    const auto         count = blocks_for(skip + frame_content_bytes, geometry.size);
-    const auto         bytes = scratch.first(static_cast<std::size_t>(bytes_of(count, geometry.size)));
+[[nodiscard]] bool read_superblock_at(D& device, std::uint64_t byte, std::span<std::byte> scratch,
+                                      std::span<const std::byte>& content) noexcept {
+    const auto        geometry = device.geometry();
+    const block_index first{byte >> geometry.size.shift()};
+    const std::size_t skip  = static_cast<std::size_t>(byte & (geometry.size.bytes - 1U));
+    const auto        count = blocks_for(skip + frame_content_bytes, geometry.size);
+    const auto        bytes = scratch.first(static_cast<std::size_t>(bytes_of(count, geometry.size)));
     if (!lies_in({first, count}, {block_index{0}, geometry.blocks})) return false;
     if (device.read({first, count}, bytes).has_error()) return false;
     content = bytes.subspan(skip, frame_content_bytes);
@@ -34,21 +36,27 @@ result<superblock> find_superblock(D& device, std::span<std::byte> scratch) noex
     return errc::not_a_volume;
 }
 
-/// Checks that this build, with these policies, may open the volume. Errors: invalid_argument where the device was opened
-/// with another block size than the volume's (`where` says which); out_of_range where the device is smaller than the
-/// volume; unsupported; policy_differs.
+/// Checks that this build, with these policies, may open the volume. Errors: invalid_argument where the device was
+/// opened with another block size than the volume's (`where` says which); out_of_range where the device is smaller than
+/// the volume; unsupported; policy_differs.
 template <class Volume>
-result<> check_superblock(const Volume& volume, const superblock& found, std::uint32_t object_map_format, bool read_only) noexcept {
+result<> check_superblock(const Volume& volume, const superblock& found, std::uint32_t object_map_format,
+                          bool read_only) noexcept {
     const auto geometry = volume.device.geometry();
     if (found.version != superblock_version) return error{errc::unsupported, block_index{found.version}};
-    if ((found.incompatible & ~format_change::known_incompatible) != 0) return error{errc::unsupported, block_index{found.incompatible}};
-    if (!read_only && (found.read_only & ~format_change::known_read_only) != 0) return error{errc::unsupported, block_index{found.read_only}};
+    if ((found.incompatible & ~format_change::known_incompatible) != 0)
+        return error{errc::unsupported, block_index{found.incompatible}};
+    if (!read_only && (found.read_only & ~format_change::known_read_only) != 0)
+        return error{errc::unsupported, block_index{found.read_only}};
     if (found.block_bytes != geometry.size.bytes) return error{errc::invalid_argument, block_index{found.block_bytes}};
     if (found.blocks > geometry.blocks.value) return error{errc::out_of_range, block_index{found.blocks}};
     if (found.blocks <= frame_home(frame::count, geometry.size).value) return error{errc::damaged, block_index{0}};
-    if (found.journal_format != Volume::journal_type::format_id) return error{errc::policy_differs, block_index{found.journal_format}};
-    if (found.checksum_format != Volume::checksum_type::format_id) return error{errc::policy_differs, block_index{found.checksum_format}};
-    if (found.object_map_format != object_map_format) return error{errc::policy_differs, block_index{found.object_map_format}};
+    if (found.journal_format != Volume::journal_type::format_id)
+        return error{errc::policy_differs, block_index{found.journal_format}};
+    if (found.checksum_format != Volume::checksum_type::format_id)
+        return error{errc::policy_differs, block_index{found.checksum_format}};
+    if (found.object_map_format != object_map_format)
+        return error{errc::policy_differs, block_index{found.object_map_format}};
     if (!is_record_width(found.record_bytes, found.inline_extents)) return error{errc::damaged, block_index{0}};
     return success();
 }
@@ -86,10 +94,12 @@ struct recovery_data {
 
 /// Whether an entry may change that block: nothing that the journal says is believed.
 template <class Volume>
-[[nodiscard]] bool is_entry_possible(const Volume& volume, block_index target, std::uint32_t offset, std::size_t length) noexcept {
+[[nodiscard]] bool is_entry_possible(const Volume& volume, block_index target, std::uint32_t offset,
+                                     std::size_t length) noexcept {
     const bool        frame = frame_at(target, volume.geometry.block).has_value();
     const std::size_t size  = frame ? frame_content_bytes : volume.geometry.block.bytes;
-    const bool        place = frame || (target >= frame_home(frame::count, volume.geometry.block) && target.value < volume.geometry.blocks.value);
+    const bool        place = frame || (target >= frame_home(frame::count, volume.geometry.block) &&
+                                 target.value < volume.geometry.blocks.value);
     return place && offset <= size && length <= size - offset;
 }
 
@@ -97,7 +107,8 @@ template <class Volume>
 
 /// Reads a frame into its slot: the first copy where it is whole, else the mirror, else the first as it is.
 template <class Volume>
-result<> load_frame(Volume& volume, frame_slot which, std::uint64_t number, std::uint64_t mirror, const block_identity& identity) noexcept {
+result<> load_frame(Volume& volume, frame_slot which, std::uint64_t number, std::uint64_t mirror,
+                    const block_identity& identity) noexcept {
     const block_size size    = volume.geometry.block;
     const auto       content = volume.cache.install_frame(which, frame_home(number, size), identity);
     const auto       bytes   = volume.staging.first(frame_bytes_of(size));
@@ -119,8 +130,10 @@ result<> load_frame(Volume& volume, frame_slot which, std::uint64_t number, std:
 
 template <class Volume>
 result<> load_frames(Volume& volume) noexcept {
-    BOOST_OUTCOME_TRY(load_frame(volume, frame_slot::superblock, frame::superblock, frame::superblock_mirror, superblock_identity));
-    BOOST_OUTCOME_TRY(load_frame(volume, frame_slot::pointers, frame::pointers, frame::pointers_mirror, pointers_identity));
+    BOOST_OUTCOME_TRY(
+        load_frame(volume, frame_slot::superblock, frame::superblock, frame::superblock_mirror, superblock_identity));
+    BOOST_OUTCOME_TRY(
+        load_frame(volume, frame_slot::pointers, frame::pointers, frame::pointers_mirror, pointers_identity));
     return load_frame(volume, frame_slot::directory, frame::directory, frame::directory_mirror, directory_identity);
 }
 
@@ -128,7 +141,7 @@ result<> load_frames(Volume& volume) noexcept {
 /// of their copies is always whole.
 template <class Volume>
 result<> replay_home(Volume& volume) noexcept {
-    bool       frames[frame_slots]{};
+    bool frames[frame_slots]{};
     auto apply = [&](block_index target, std::uint32_t offset, std::span<const std::byte> bytes) noexcept -> result<> {
         if (!detail::is_entry_possible(volume, target, offset, bytes.size())) return error{errc::damaged, target};
         if (const auto which = detail::frame_at(target, volume.geometry.block)) {
@@ -161,7 +174,8 @@ template <class Volume>
 result<> check_replayed(Volume& volume) noexcept {
     auto apply = [&](block_index target, std::uint32_t offset, std::span<const std::byte> bytes) noexcept -> result<> {
         const block_size size = volume.geometry.block;
-        if (detail::frame_at(target, size) || bytes.size() != trailer_bytes || offset != size.bytes - trailer_bytes) return success();
+        if (detail::frame_at(target, size) || bytes.size() != trailer_bytes || offset != size.bytes - trailer_bytes)
+            return success();
         BOOST_OUTCOME_TRY(const auto slot, volume.cache.get_raw(volume, target));
         const auto content  = std::span<const std::byte>{volume.cache.bytes(slot)};
         const auto identity = volume.regions.identity_of(target).value_or(block_identity{
@@ -182,7 +196,8 @@ result<> index_replay(Volume& volume) noexcept {
         const auto bit = Volume::filter_bit(target);
         volume.replayed[bit / 64] |= std::uint64_t{1} << (bit % 64);
         if (const auto which = detail::frame_at(target, volume.geometry.block)) {
-            std::memcpy(volume.cache.bytes(static_cast<std::uint32_t>(*which)).data() + offset, bytes.data(), bytes.size());
+            std::memcpy(volume.cache.bytes(static_cast<std::uint32_t>(*which)).data() + offset, bytes.data(),
+                        bytes.size());
         }
         return success();
     };
@@ -191,13 +206,17 @@ result<> index_replay(Volume& volume) noexcept {
     return success();
 }
 
-/// Checks what the totals say against the tables. Error: damaged, where more records were in use than the object table has.
+/// Checks what the totals say against the tables. Error: damaged, where more records were in use than the object table
+/// has.
 template <class Volume>
 result<> check_totals(const Volume& volume) noexcept {
-    const std::uint64_t per_block = (volume.geometry.block.bytes - static_cast<std::uint32_t>(trailer_bytes)) / volume.record_bytes;
-    std::uint64_t       records   = 0;
-    for (const auto& part : volume.regions.object_parts()) records += (part.count.value - 1) * per_block;  // as record_capacity counts
-    if (volume.space.totals().records_high_water > records) return error{errc::damaged, volume.regions.group_table(block_count{0}).home};
+    const std::uint64_t per_block =
+        (volume.geometry.block.bytes - static_cast<std::uint32_t>(trailer_bytes)) / volume.record_bytes;
+    std::uint64_t records = 0;
+    for (const auto& part : volume.regions.object_parts())
+        records += (part.count.value - 1) * per_block;  // as record_capacity counts
+    if (volume.space.totals().records_high_water > records)
+        return error{errc::damaged, volume.regions.group_table(block_count{0}).home};
     return success();
 }
 
@@ -212,7 +231,8 @@ result<> read_tables(Volume& volume) noexcept {
     }
     const auto content = volume.cache.bytes(static_cast<std::uint32_t>(frame_slot::directory));
     BOOST_OUTCOME_TRY(volume.regions, region_table::decode(content, volume.geometry));
-    if (Volume::checksum_type::enabled && volume.regions.checksums().empty()) return error{errc::damaged, frame_home(frame::directory, volume.geometry.block)};
+    if (Volume::checksum_type::enabled && volume.regions.checksums().empty())
+        return error{errc::damaged, frame_home(frame::directory, volume.geometry.block)};
     return success();
 }
 
@@ -231,21 +251,21 @@ result<> mark_in_use(Volume& volume, bool in_use) noexcept {
     return success();
 }
 
-/// Brings everything home and ends the use of the volume. Errors: read_only where writing has ended; those of the device.
+/// Brings everything home and ends the use of the volume. Errors: read_only where writing has ended; those of the
+/// device.
 template <class Volume>
 result<> close_volume(Volume& volume) noexcept {
     if (volume.read_only) return success();
     BOOST_OUTCOME_TRY(checkpoint(volume));
-    if constexpr (!Volume::journal_type::durable) {
-        BOOST_OUTCOME_TRY(mark_in_use(volume, false));
-    }
+    if constexpr (!Volume::journal_type::durable) { BOOST_OUTCOME_TRY(mark_in_use(volume, false)); }
     return success();
 }
 
 /// Opens a volume whose memory is laid out. Steps as in docs/recovery.md.
 /// Errors: those of find_superblock and check_superblock; damaged where acknowledged history is not whole (then a
 /// read-only open may still succeed); unclean without a journal; those of the device.
-/// Cost: frames, the used part of the journal three times, what it lists and changes; nothing that grows with the volume.
+/// Cost: frames, the used part of the journal three times, what it lists and changes; nothing that grows with the
+/// volume.
 template <class Volume>
 result<> open_volume(Volume& volume, std::uint32_t object_map_format, bool read_only) noexcept {
     BOOST_OUTCOME_TRY(const auto found, find_superblock(volume.device, volume.staging));
@@ -263,10 +283,11 @@ result<> open_volume(Volume& volume, std::uint32_t object_map_format, bool read_
         const journal_place place{{block_index{found.journal_first}, block_count{found.journal_blocks}},
                                   frame_home(frame::anchor, volume.geometry.block),
                                   frame_home(frame::anchor_mirror, volume.geometry.block),
-                                  frame_bytes_of(volume.geometry.block), volume.id};
+                                  frame_bytes_of(volume.geometry.block),
+                                  volume.id};
         BOOST_OUTCOME_TRY(volume.journal.attach(place, volume.geometry.block, volume.journal_memory));
         detail::recovery_data<Volume> data{volume};
-        auto recovered = volume.journal.recover(volume.device, data, read_only);
+        auto                          recovered = volume.journal.recover(volume.device, data, read_only);
         if (recovered.has_value()) {
             volume.recovered = recovered.value();
         } else if (!read_only || recovered.error().code != errc::damaged) {
@@ -287,15 +308,14 @@ result<> open_volume(Volume& volume, std::uint32_t object_map_format, bool read_
     }
     BOOST_OUTCOME_TRY(read_tables(volume));
     if constexpr (Volume::journal_type::durable) {
-        if (!volume.recovered.was_clean && !read_only) {
-            BOOST_OUTCOME_TRY(check_replayed(volume));
-        }
+        if (!volume.recovered.was_clean && !read_only) { BOOST_OUTCOME_TRY(check_replayed(volume)); }
     }
     BOOST_OUTCOME_TRY(volume.space.open(volume.metadata()));
     BOOST_OUTCOME_TRY(check_totals(volume));
     if constexpr (Volume::journal_type::durable) {
         if (!volume.recovered.was_clean && !read_only) {
-            BOOST_OUTCOME_TRY(volume.journal.anchor(volume.device, volume.journal.next(), {volume.space.totals().free, volume.now}));
+            BOOST_OUTCOME_TRY(
+                volume.journal.anchor(volume.device, volume.journal.next(), {volume.space.totals().free, volume.now}));
         }
     }
     const auto super  = load_struct<superblock>(volume.cache.bytes(static_cast<std::uint32_t>(frame_slot::superblock)));

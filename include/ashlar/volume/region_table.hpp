@@ -19,7 +19,7 @@ struct volume_geometry {
     [[nodiscard]] static constexpr volume_geometry of(block_size block, block_count blocks) noexcept {
         return {block, blocks, groups_for(blocks, block)};
     }
-    [[nodiscard]] constexpr block_count frame_blocks() const noexcept { return frame_blocks_of(block); }
+    [[nodiscard]] constexpr block_count   frame_blocks() const noexcept { return frame_blocks_of(block); }
     [[nodiscard]] constexpr std::uint32_t group_blocks(std::uint64_t group) const noexcept {
         return blocks_of_group(group, blocks, block);
     }
@@ -38,7 +38,8 @@ class region_table {
 
     /// Reads the directory's content (4096 bytes, already verified).
     /// Errors: damaged where a slot contradicts the volume; unsupported for a flag or version that this build lacks.
-    [[nodiscard]] static result<region_table> decode(std::span<const std::byte> content, const volume_geometry& geometry) noexcept {
+    [[nodiscard]] static result<region_table> decode(std::span<const std::byte> content,
+                                                     const volume_geometry&     geometry) noexcept {
         const auto where = frame_home(frame::directory, geometry.block);
         const auto head  = load_struct<directory_head>(content);
         if (head.version != directory_version || head.next != 0) return error{errc::unsupported, where};
@@ -48,7 +49,8 @@ class region_table {
             const auto slot = load_struct<region_slot>(content.subspan(region_slot_offset(i)));
             if (slot.flags != 0) return error{errc::unsupported, where};
             const extent place = slot.place();
-            const extent inside{frame_home(frame::count, geometry.block), geometry.blocks - block_count{frame_home(frame::count, geometry.block).value}};
+            const extent inside{frame_home(frame::count, geometry.block),
+                                geometry.blocks - block_count{frame_home(frame::count, geometry.block).value}};
             if (slot.type == 0 || place.empty() || !lies_in(place, inside)) return error{errc::damaged, where};
             for (std::uint32_t j = 0; j < i; ++j) {
                 const auto other = load_struct<region_slot>(content.subspan(region_slot_offset(j)));
@@ -76,17 +78,25 @@ class region_table {
     }
 
     [[nodiscard]] std::uint32_t slots() const noexcept { return slots_; }
-    void count_slot() noexcept { ++slots_; }
+    void                        count_slot() noexcept { ++slots_; }
 
-    [[nodiscard]] extent journal() const noexcept { return journal_; }
-    [[nodiscard]] extent groups() const noexcept { return groups_; }
-    [[nodiscard]] extent checksums() const noexcept { return checksums_; }
+    [[nodiscard]] extent                  journal() const noexcept { return journal_; }
+    [[nodiscard]] extent                  groups() const noexcept { return groups_; }
+    [[nodiscard]] extent                  checksums() const noexcept { return checksums_; }
     [[nodiscard]] std::span<const extent> object_parts() const noexcept { return {objects_.data(), parts_}; }
 
-    [[nodiscard]] region_block group_table(block_count number) const noexcept { return block_of(groups_, tag::groups, number.value); }
-    [[nodiscard]] region_block bitmap(std::uint64_t group) const noexcept { return block_of(bitmaps_, tag::bitmap, group); }
-    [[nodiscard]] region_block trimmed(std::uint64_t group) const noexcept { return block_of(trimmed_, tag::trimmed, group); }
-    [[nodiscard]] region_block checksum_block(std::uint64_t number) const noexcept { return block_of(checksums_, tag::checksums, number); }
+    [[nodiscard]] region_block group_table(block_count number) const noexcept {
+        return block_of(groups_, tag::groups, number.value);
+    }
+    [[nodiscard]] region_block bitmap(std::uint64_t group) const noexcept {
+        return block_of(bitmaps_, tag::bitmap, group);
+    }
+    [[nodiscard]] region_block trimmed(std::uint64_t group) const noexcept {
+        return block_of(trimmed_, tag::trimmed, group);
+    }
+    [[nodiscard]] region_block checksum_block(std::uint64_t number) const noexcept {
+        return block_of(checksums_, tag::checksums, number);
+    }
     [[nodiscard]] region_block object_block(std::size_t part, std::uint64_t number) const noexcept {
         return {objects_[part].first + block_count{number}, {tag::objects, part, number}};
     }
@@ -123,18 +133,19 @@ class region_table {
     /// Whether each region that the engine indexes by number is long enough for this volume.
     [[nodiscard]] bool fits(const volume_geometry& geometry) const noexcept {
         const std::uint64_t sums = geometry.groups * checksum_blocks_per_group(geometry.block);
-        return groups_.count >= group_table_blocks(geometry.groups, geometry.block) && bitmaps_.count.value >= geometry.groups &&
-               trimmed_.count.value >= geometry.groups && (checksums_.empty() || checksums_.count.value >= sums) && parts_ > 0;
+        return groups_.count >= group_table_blocks(geometry.groups, geometry.block) &&
+               bitmaps_.count.value >= geometry.groups && trimmed_.count.value >= geometry.groups &&
+               (checksums_.empty() || checksums_.count.value >= sums) && parts_ > 0;
     }
 
-    extent journal_{};
-    extent groups_{};
-    extent bitmaps_{};
-    extent trimmed_{};
-    extent checksums_{};
+    extent                               journal_{};
+    extent                               groups_{};
+    extent                               bitmaps_{};
+    extent                               trimmed_{};
+    extent                               checksums_{};
     std::array<extent, object_parts_max> objects_{};
-    std::size_t   parts_ = 0;
-    std::uint32_t slots_ = 0;
+    std::size_t                          parts_ = 0;
+    std::uint32_t                        slots_ = 0;
 };
 
 }  // namespace ashlar::inline v0

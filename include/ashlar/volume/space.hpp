@@ -14,8 +14,8 @@ enum class space_use : std::uint8_t { data, relocation, metadata };
 
 struct space_request {
     block_count blocks{1};
-    block_count least{1};     ///< A shorter run is of no use. Equal to `blocks`: one run or nothing.
-    block_index goal{};       ///< As near behind it as possible; the volume's beginning asks for a good fit instead.
+    block_count least{1};  ///< A shorter run is of no use. Equal to `blocks`: one run or nothing.
+    block_index goal{};    ///< As near behind it as possible; the volume's beginning asks for a good fit instead.
     space_use   use = space_use::data;
 };
 
@@ -27,11 +27,12 @@ struct space_limits {
 
 /// Space of one volume.
 ///
-/// Invariants: a block is allocated only when its bit is clear in its group's window, which is the durable bitmap and all
-/// that is reserved or retired. Bits of the durable bitmap change only when a transaction joins a batch.
+/// Invariants: a block is allocated only when its bit is clear in its group's window, which is the durable bitmap and
+/// all that is reserved or retired. Bits of the durable bitmap change only when a transaction joins a batch.
 class space {
   public:
-    constexpr void take(arena& from, block_size block, const space_limits& limits, std::size_t reserved_max, std::size_t cache_slots) noexcept {
+    constexpr void take(arena& from, block_size block, const space_limits& limits, std::size_t reserved_max,
+                        std::size_t cache_slots) noexcept {
         windows_.take(from, limits.groups_loaded, blocks_per_group(block));
         scratch_ = from.take<bitmap_word>(words_for(blocks_per_group(block)));
         reserved_.lend(from.take<extent>(reserved_max));
@@ -48,7 +49,8 @@ class space {
         reserve_blocks_  = metadata_blocks_ + bounded(at.geometry.blocks.value >> 7U, 8, 4096);
         const auto block = at.regions.group_table(block_count{0});
         BOOST_OUTCOME_TRY(const auto pin, at.get(block));
-        const auto totals = decode_totals(load_struct<volume_totals_record>(at.cache.bytes(pin.slot())), at.geometry.blocks);
+        const auto totals =
+            decode_totals(load_struct<volume_totals_record>(at.cache.bytes(pin.slot())), at.geometry.blocks);
         if (!totals) return error{errc::damaged, block.home};
         totals_ = *totals;
         return success();
@@ -83,7 +85,8 @@ class space {
 
         // Without a goal data goes on where the last went, and what is moved goes to the volume's beginning.
         const std::uint64_t anywhere = request.use == space_use::relocation ? 0 : last_group_;
-        const std::uint64_t start    = request.goal.value != 0 ? place_of(request.goal, at.geometry.block).group : anywhere;
+        const std::uint64_t start =
+            request.goal.value != 0 ? place_of(request.goal, at.geometry.block).group : anywhere;
         BOOST_OUTCOME_TRY(auto found, search(at, allocator, request, start, request.blocks, near_groups));
         if (found.empty() && request.least < request.blocks) {
             BOOST_OUTCOME_TRY(const auto group, roomiest(at, start));
@@ -182,7 +185,8 @@ class space {
         return group_view{windows_.find(group), blocks};
     }
 
-    /// The first run at or behind `from` that may be allocated; empty at the end. Cost: the windows of the groups between.
+    /// The first run at or behind `from` that may be allocated; empty at the end. Cost: the windows of the groups
+    /// between.
     template <class Source>
     result<std::optional<extent>> next_free(const metadata_access<Source>& at, block_index from) noexcept {
         auto place = place_of(from, at.geometry.block);
@@ -191,7 +195,8 @@ class space {
             const std::uint32_t first = next_clear(view.busy, place.offset, view.blocks);
             if (first == view.blocks) continue;
             const std::uint32_t end = next_set(view.busy, first, view.blocks);
-            return std::optional{extent{first_of_group(place.group, at.geometry.block) + block_count{first}, block_count{end - first}}};
+            return std::optional{
+                extent{first_of_group(place.group, at.geometry.block) + block_count{first}, block_count{end - first}}};
         }
         return std::optional<extent>{};
     }
@@ -206,7 +211,8 @@ class space {
     static constexpr std::uint64_t near_groups = 16;  // looked at before a split is accepted
     static constexpr std::uint64_t no_group    = ~std::uint64_t{0};
 
-    [[nodiscard]] static constexpr std::uint64_t bounded(std::uint64_t n, std::uint64_t least, std::uint64_t most) noexcept {
+    [[nodiscard]] static constexpr std::uint64_t bounded(std::uint64_t n, std::uint64_t least,
+                                                         std::uint64_t most) noexcept {
         return n < least ? least : (n > most ? most : n);
     }
 
@@ -223,8 +229,9 @@ class space {
     result<extent> look_in(const metadata_access<Source>& at, const A& allocator, const space_request& request,
                            std::uint64_t group, block_count least) noexcept {
         BOOST_OUTCOME_TRY(const auto view, window(at, group));
-        const auto goal = place_of(request.goal, at.geometry.block);
-        group_request wanted{.count = static_cast<std::uint32_t>(request.blocks.value), .count_min = static_cast<std::uint32_t>(least.value)};
+        const auto    goal = place_of(request.goal, at.geometry.block);
+        group_request wanted{.count     = static_cast<std::uint32_t>(request.blocks.value),
+                             .count_min = static_cast<std::uint32_t>(least.value)};
         wanted.near_goal = request.goal.value != 0 && goal.group == group;
         wanted.goal      = wanted.near_goal ? goal.offset : 0;
         const auto run   = allocator.find(view, wanted);
@@ -233,8 +240,8 @@ class space {
 
     /// The first run of at least `least` blocks in the groups from `start` on.
     template <Allocator A, class Source>
-    result<extent> search(const metadata_access<Source>& at, const A& allocator, const space_request& request, std::uint64_t start,
-                          block_count least, std::uint64_t groups_max) noexcept {
+    result<extent> search(const metadata_access<Source>& at, const A& allocator, const space_request& request,
+                          std::uint64_t start, block_count least, std::uint64_t groups_max) noexcept {
         const std::uint64_t groups = at.geometry.groups;
         for (std::uint64_t i = 0; i < groups && i < groups_max; ++i) {
             const std::uint64_t group = start + i < groups ? start + i : start + i - groups;
@@ -317,16 +324,19 @@ class space {
     template <class Source>
     result<> prepare_group(const metadata_access<Source>& at, std::uint64_t group, group_run part, bool sums) noexcept;
 
-    /// Compares a bitmap with its group's record, once for as long as it is cached: nothing read from a device is trusted.
+    /// Compares a bitmap with its group's record, once for as long as it is cached: nothing read from a device is
+    /// trusted.
     template <class Source>
-    result<> check(const metadata_access<Source>& at, std::uint64_t group, const group_summary& known, std::uint32_t slot) noexcept;
+    result<> check(const metadata_access<Source>& at, std::uint64_t group, const group_summary& known,
+                   std::uint32_t slot) noexcept;
 
     /// Changes one run in the durable bitmap, its group's record and the totals. Everything it touches is prepared.
     template <class Source>
     void flip(const metadata_access<Source>& at, extent blocks, bool take) noexcept;
 
     template <class Source>
-    group_view durable_words(const metadata_access<Source>& at, std::uint64_t group, std::uint32_t bitmap_slot) noexcept;
+    group_view durable_words(const metadata_access<Source>& at, std::uint64_t group,
+                             std::uint32_t bitmap_slot) noexcept;
 
     /// A block in use is not known to be trimmed any more.
     template <class Source>

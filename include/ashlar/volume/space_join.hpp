@@ -53,7 +53,8 @@ result<> space::note_trimmed(const metadata_access<Source>& at, extent run) noex
         const auto place = group_record_of(group, at.geometry.block);
         BOOST_OUTCOME_TRY(const auto header, at.get(at.regions.group_table(place.block)));
         BOOST_OUTCOME_TRY(const auto totals, at.get(at.regions.group_table(block_count{0})));
-        BOOST_OUTCOME_TRY(const auto bitmap, known.trimmed_written ? at.get(at.regions.trimmed(group)) : at.create(at.regions.trimmed(group)));
+        BOOST_OUTCOME_TRY(const auto bitmap, known.trimmed_written ? at.get(at.regions.trimmed(group))
+                                                                   : at.create(at.regions.trimmed(group)));
         const auto touched = bytes_of_run(part);
         write_run(at.cache.bytes(bitmap.slot()).subspan(touched.offset, touched.length), part, true);
         at.cache.change(bitmap.slot(), touched.offset, touched.length);
@@ -73,21 +74,23 @@ result<> space::prepare_all(const metadata_access<Source>& at, transaction_state
     BOOST_OUTCOME_TRY(auto totals, at.get(at.regions.group_table(block_count{0})));
     keep(at.cache, std::move(totals));
     for (const auto& run : tx.taken.all()) {
-        BOOST_OUTCOME_TRY(for_each_group_part(run.blocks, at.geometry.block, [&](std::uint64_t group, group_run part) noexcept {
-            return prepare_group(at, group, part, sums && run.data);
-        }));
+        BOOST_OUTCOME_TRY(
+            for_each_group_part(run.blocks, at.geometry.block, [&](std::uint64_t group, group_run part) noexcept {
+                return prepare_group(at, group, part, sums && run.data);
+            }));
     }
     if (retired_.room() < tx.given.size()) return error{errc::too_large};
     for (const auto& run : tx.given.all()) {
-        BOOST_OUTCOME_TRY(for_each_group_part(run.blocks, at.geometry.block, [&](std::uint64_t group, group_run part) noexcept {
-            return prepare_group(at, group, part, false);
-        }));
+        BOOST_OUTCOME_TRY(for_each_group_part(
+            run.blocks, at.geometry.block,
+            [&](std::uint64_t group, group_run part) noexcept { return prepare_group(at, group, part, false); }));
     }
     return success();
 }
 
 template <class Source>
-result<> space::prepare_group(const metadata_access<Source>& at, std::uint64_t group, group_run part, bool sums) noexcept {
+result<> space::prepare_group(const metadata_access<Source>& at, std::uint64_t group, group_run part,
+                              bool sums) noexcept {
     BOOST_OUTCOME_TRY(auto known, summary(at, group));
     const auto place = group_record_of(group, at.geometry.block);
     BOOST_OUTCOME_TRY(auto header, at.get(at.regions.group_table(place.block)));
@@ -115,7 +118,7 @@ result<> space::prepare_group(const metadata_access<Source>& at, std::uint64_t g
     if (!sums) return success();
     const std::uint32_t per_block = sums_per_block(at.geometry.block);
     for (std::uint32_t i = part.first / per_block; i <= (part.first + part.count - 1) / per_block; ++i) {
-        const auto block = at.regions.checksum_block(group * checksum_blocks_per_group(at.geometry.block) + i);
+        const auto block   = at.regions.checksum_block(group * checksum_blocks_per_group(at.geometry.block) + i);
         const bool written = (known.checksums_written >> i & 1U) != 0;
         BOOST_OUTCOME_TRY(auto pin, written ? at.get(block) : at.create(block));
         keep(at.cache, std::move(pin));
@@ -128,7 +131,8 @@ result<> space::prepare_group(const metadata_access<Source>& at, std::uint64_t g
 }
 
 template <class Source>
-result<> space::check(const metadata_access<Source>& at, std::uint64_t group, const group_summary& known, std::uint32_t slot) noexcept {
+result<> space::check(const metadata_access<Source>& at, std::uint64_t group, const group_summary& known,
+                      std::uint32_t slot) noexcept {
     if (at.cache.at(slot).checked) return success();
     scratch_group_     = no_group;
     const auto counted = summarize(durable_words(at, group, slot));
@@ -142,43 +146,46 @@ result<> space::check(const metadata_access<Source>& at, std::uint64_t group, co
 
 template <class Source>
 void space::flip(const metadata_access<Source>& at, extent blocks, bool take) noexcept {
-    static_cast<void>(for_each_group_part(blocks, at.geometry.block, [&](std::uint64_t group, group_run run) noexcept -> result<> {
-        const auto place       = group_record_of(group, at.geometry.block);
-        const auto header_slot = at.cache.find(at.regions.group_table(place.block).home);
-        const auto bitmap_slot = at.cache.find(at.regions.bitmap(group).home);
-        const auto record      = at.cache.bytes(header_slot).subspan(place.byte);
-        const auto decoded     = decode_group(load_struct<group_record>(record), at.geometry.group_blocks(group));
+    static_cast<void>(
+        for_each_group_part(blocks, at.geometry.block, [&](std::uint64_t group, group_run run) noexcept -> result<> {
+            const auto place       = group_record_of(group, at.geometry.block);
+            const auto header_slot = at.cache.find(at.regions.group_table(place.block).home);
+            const auto bitmap_slot = at.cache.find(at.regions.bitmap(group).home);
+            const auto record      = at.cache.bytes(header_slot).subspan(place.byte);
+            const auto decoded     = decode_group(load_struct<group_record>(record), at.geometry.group_blocks(group));
 
-        const group_view durable = durable_words(at, group, bitmap_slot);
-        if (!decoded || !(take ? all_clear(durable.busy, run) : all_set(durable.busy, run))) {
-            contradiction_ = first_of_group(group, at.geometry.block) + block_count{run.first};
+            const group_view durable = durable_words(at, group, bitmap_slot);
+            if (!decoded || !(take ? all_clear(durable.busy, run) : all_set(durable.busy, run))) {
+                contradiction_ = first_of_group(group, at.geometry.block) + block_count{run.first};
+                return success();
+            }
+            auto       known       = *decoded;
+            const auto runs_before = known.runs;
+            if (take) {
+                take_run(known, durable, run);
+                set_bits(scratch_, run);
+                untrim(at, group, run, known);
+                totals_.free -= run.count;
+            } else {
+                give_run(known, durable, run);
+                clear_bits(scratch_, run);
+                totals_.free += run.count;
+            }
+            for (std::size_t k = 0; k < run_classes; ++k)
+                totals_.runs[k] += static_cast<std::uint32_t>(known.runs[k] - runs_before[k]);
+
+            const auto touched = bytes_of_run(run);
+            write_run(at.cache.bytes(bitmap_slot).subspan(touched.offset, touched.length), run, take);
+            at.cache.change(bitmap_slot, touched.offset, touched.length);
+            store_struct(record, encode_group(known));
+            at.cache.change(header_slot, place.byte, group_record_bytes);
             return success();
-        }
-        auto       known       = *decoded;
-        const auto runs_before = known.runs;
-        if (take) {
-            take_run(known, durable, run);
-            set_bits(scratch_, run);
-            untrim(at, group, run, known);
-            totals_.free -= run.count;
-        } else {
-            give_run(known, durable, run);
-            clear_bits(scratch_, run);
-            totals_.free += run.count;
-        }
-        for (std::size_t k = 0; k < run_classes; ++k) totals_.runs[k] += static_cast<std::uint32_t>(known.runs[k] - runs_before[k]);
-
-        const auto touched = bytes_of_run(run);
-        write_run(at.cache.bytes(bitmap_slot).subspan(touched.offset, touched.length), run, take);
-        at.cache.change(bitmap_slot, touched.offset, touched.length);
-        store_struct(record, encode_group(known));
-        at.cache.change(header_slot, place.byte, group_record_bytes);
-        return success();
-    }));
+        }));
 }
 
 template <class Source>
-group_view space::durable_words(const metadata_access<Source>& at, std::uint64_t group, std::uint32_t bitmap_slot) noexcept {
+group_view space::durable_words(const metadata_access<Source>& at, std::uint64_t group,
+                                std::uint32_t bitmap_slot) noexcept {
     const std::uint32_t blocks = at.geometry.group_blocks(group);
     if (scratch_group_ != group) load_bitmap(scratch_, at.cache.bytes(bitmap_slot), blocks);
     scratch_group_ = group;
@@ -186,12 +193,13 @@ group_view space::durable_words(const metadata_access<Source>& at, std::uint64_t
 }
 
 template <class Source>
-void space::untrim(const metadata_access<Source>& at, std::uint64_t group, group_run run, group_summary& known) noexcept {
+void space::untrim(const metadata_access<Source>& at, std::uint64_t group, group_run run,
+                   group_summary& known) noexcept {
     if (!known.trimmed_written || known.trimmed == 0) return;
-    const auto slot    = at.cache.find(at.regions.trimmed(group).home);
-    const auto touched = bytes_of_run(run);
-    const auto bytes   = at.cache.bytes(slot).subspan(touched.offset, touched.length);
-    std::uint32_t were = 0;
+    const auto    slot    = at.cache.find(at.regions.trimmed(group).home);
+    const auto    touched = bytes_of_run(run);
+    const auto    bytes   = at.cache.bytes(slot).subspan(touched.offset, touched.length);
+    std::uint32_t were    = 0;
     for (std::uint32_t i = 0; i < run.count; ++i) {
         const std::uint32_t bit = run.first % 8U + i;
         were += static_cast<std::uint32_t>(bytes[bit / 8U] >> (bit % 8U) & std::byte{1});
@@ -206,7 +214,8 @@ inline void space::add_totals(const totals_change& change, std::uint64_t generat
     totals_.objects += static_cast<std::uint64_t>(change.objects);
     totals_.objects_with_data += static_cast<std::uint64_t>(change.objects_with_data);
     totals_.allocated_extents += static_cast<std::uint64_t>(change.extents);
-    for (std::size_t k = 0; k < extents_classes; ++k) totals_.extents[k] += static_cast<std::uint32_t>(change.classes[k]);
+    for (std::size_t k = 0; k < extents_classes; ++k)
+        totals_.extents[k] += static_cast<std::uint32_t>(change.classes[k]);
     if (change.records_high_water > totals_.records_high_water) totals_.records_high_water = change.records_high_water;
     if (change.sets_dying_head) totals_.dying_head = change.dying_head;
     if (generation > totals_.generation_counter) totals_.generation_counter = generation;

@@ -32,17 +32,26 @@ struct totals_change {
 template <class T>
 class bounded_list {
   public:
-    constexpr void lend(std::span<T> memory) noexcept { memory_ = memory; size_ = 0; }
-    [[nodiscard]] bool full() const noexcept { return size_ == memory_.size(); }
-    [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
+    constexpr void lend(std::span<T> memory) noexcept {
+        memory_ = memory;
+        size_   = 0;
+    }
+    [[nodiscard]] bool        full() const noexcept { return size_ == memory_.size(); }
+    [[nodiscard]] bool        empty() const noexcept { return size_ == 0; }
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
     [[nodiscard]] std::size_t room() const noexcept { return memory_.size() - size_; }
-    void clear() noexcept { size_ = 0; }
-    void push(const T& value) noexcept { ASHLAR_ASSERT(!full()); memory_[size_++] = value; }
-    void resize(std::size_t size) noexcept { ASHLAR_ASSERT(size <= memory_.size()); size_ = size; }
-    void remove(std::size_t i) noexcept { memory_[i] = memory_[--size_]; }
-    [[nodiscard]] T& operator[](std::size_t i) noexcept { return memory_[i]; }
-    [[nodiscard]] std::span<T> all() noexcept { return memory_.first(size_); }
+    void                      clear() noexcept { size_ = 0; }
+    void                      push(const T& value) noexcept {
+                             ASHLAR_ASSERT(!full());
+                             memory_[size_++] = value;
+    }
+    void resize(std::size_t size) noexcept {
+        ASHLAR_ASSERT(size <= memory_.size());
+        size_ = size;
+    }
+    void                             remove(std::size_t i) noexcept { memory_[i] = memory_[--size_]; }
+    [[nodiscard]] T&                 operator[](std::size_t i) noexcept { return memory_[i]; }
+    [[nodiscard]] std::span<T>       all() noexcept { return memory_.first(size_); }
     [[nodiscard]] std::span<const T> all() const noexcept { return memory_.first(size_); }
 
   private:
@@ -79,11 +88,11 @@ class transaction_state {
         born.clear();
         sums.clear();
         locked.clear();
-        totals        = {};
-        new_region    = {};
-        generation    = 0;
-        locks_table   = false;
-        open          = false;
+        totals      = {};
+        new_region  = {};
+        generation  = 0;
+        locks_table = false;
+        open        = false;
     }
 
     bounded_list<std::uint32_t> shadows;    ///< Copies that carry its changes.
@@ -94,8 +103,8 @@ class transaction_state {
     bounded_list<std::uint64_t> sums;       ///< Checksums of the data that it wrote.
     bounded_list<object_id>     locked;     ///< Objects that no other transaction may change.
     totals_change               totals{};
-    region_slot                 new_region{};  ///< One more region, or none.
-    std::uint64_t               generation  = 0;  ///< The newest that it gave to a mapping.
+    region_slot                 new_region{};         ///< One more region, or none.
+    std::uint64_t               generation  = 0;      ///< The newest that it gave to a mapping.
     bool                        locks_table = false;  ///< It creates or erases objects.
     bool                        open        = false;
 };

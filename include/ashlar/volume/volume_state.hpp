@@ -14,14 +14,14 @@ namespace ashlar::inline v0 {
 struct volume_limits {
     std::size_t        cache_blocks = 1024;  ///< Metadata blocks in memory; at least 16.
     transaction_limits transaction{};
-    std::size_t        transactions = 4;     ///< Open at once, the library's own included.
+    std::size_t        transactions = 4;  ///< Open at once, the library's own included.
     space_limits       space{};
     std::size_t        unsynced_runs   = 256;   ///< Runs of data that one batch may list.
     std::size_t        unsynced_blocks = 1024;  ///< Data blocks that one batch may list; beyond, data is synced first.
-    std::size_t        staging_bytes   = 256 * 1024;  ///< For transfers that need a copy; at least a frame and two blocks.
-    std::size_t        journal_bytes   = 256 * 1024;  ///< For the journal's writes; at least what the journal needs.
-    std::size_t        verify_groups   = 4;     ///< Groups whose owners are checked in one pass.
-    bool               verify_home     = true;        ///< A checkpoint reads back what it wrote.
+    std::size_t staging_bytes = 256 * 1024;     ///< For transfers that need a copy; at least a frame and two blocks.
+    std::size_t journal_bytes = 256 * 1024;     ///< For the journal's writes; at least what the journal needs.
+    std::size_t verify_groups = 4;              ///< Groups whose owners are checked in one pass.
+    bool        verify_home   = true;           ///< A checkpoint reads back what it wrote.
 };
 
 inline constexpr std::size_t cache_blocks_min = 16;
@@ -37,20 +37,24 @@ inline constexpr std::size_t cache_blocks_min = 16;
 [[nodiscard]] constexpr bool are_possible(const volume_limits& limits) noexcept {
     return limits.cache_blocks >= cache_blocks_min && limits.cache_blocks < (1U << 30U) && limits.transactions >= 2 &&
            limits.transaction.shadows >= 8 && limits.transaction.extents >= 4 && limits.transaction.data_blocks >= 2 &&
-           limits.transaction.objects >= 1 && limits.space.groups_loaded >= 1 && limits.verify_groups >= 1 && limits.space.retired >= 2 * limits.transaction.extents &&
-           limits.space.holds >= 1 && limits.unsynced_runs >= limits.transaction.extents;
+           limits.transaction.objects >= 1 && limits.space.groups_loaded >= 1 && limits.verify_groups >= 1 &&
+           limits.space.retired >= 2 * limits.transaction.extents && limits.space.holds >= 1 &&
+           limits.unsynced_runs >= limits.transaction.extents;
 }
 
-/// What a volume hands its journal to replay into: one type for every use, so that the reader of batches is compiled once.
+/// What a volume hands its journal to replay into: one type for every use, so that the reader of batches is compiled
+/// once.
 class replay_sink {
   public:
     template <class Apply>
     explicit replay_sink(Apply& apply) noexcept
-        : context_{&apply}, call_{[](void* context, block_index target, std::uint32_t offset, std::span<const std::byte> bytes) noexcept {
+        : context_{&apply},
+          call_{[](void* context, block_index target, std::uint32_t offset, std::span<const std::byte> bytes) noexcept {
               return (*static_cast<Apply*>(context))(target, offset, bytes);
           }} {}
 
-    result<> operator()(sequence, block_index target, std::uint32_t offset, std::span<const std::byte> bytes) const noexcept {
+    result<> operator()(sequence, block_index target, std::uint32_t offset,
+                        std::span<const std::byte> bytes) const noexcept {
         return call_(context_, target, offset, bytes);
     }
 
@@ -60,8 +64,8 @@ class replay_sink {
 };
 
 /// State and parts of an open volume. The functions that work on it stand in commit.hpp, recovery.hpp and object/.
-template <BlockDevice Device, Journal JournalPolicy, Allocator AllocatorPolicy, Checksum ChecksumPolicy, Threading ThreadingPolicy,
-          class MapPolicy>
+template <BlockDevice Device, Journal JournalPolicy, Allocator AllocatorPolicy, Checksum ChecksumPolicy,
+          Threading ThreadingPolicy, class MapPolicy>
 struct volume_state {
     using device_type    = Device;
     using journal_type   = JournalPolicy;
@@ -72,26 +76,26 @@ struct volume_state {
     explicit volume_state(Device&& moved) noexcept : device{std::move(moved)} {}
 
     // Parts.
-    Device                                device;
-    JournalPolicy                         journal{};
-    [[no_unique_address]] AllocatorPolicy allocator{};
+    Device                                                device;
+    JournalPolicy                                         journal{};
+    [[no_unique_address]] AllocatorPolicy                 allocator{};
     [[no_unique_address]] typename ThreadingPolicy::mutex mutex{};
-    volume_geometry                       geometry{};
-    volume_limits                         limits{};
-    volume_id                             id{};
-    region_table                          regions{};
-    metadata_cache                        cache{};
-    class space                           space{};
+    volume_geometry                                       geometry{};
+    volume_limits                                         limits{};
+    volume_id                                             id{};
+    region_table                                          regions{};
+    metadata_cache                                        cache{};
+    class space                                           space {};
 
     // Memory.
     std::span<transaction_state> transactions{};
     std::span<std::byte>         staging{};
     std::span<std::byte>         journal_memory{};
-    std::span<std::uint32_t>     order{};      ///< Slots in the order of their homes, during a checkpoint.
-    std::span<bitmap_word>       claims{};     ///< Bitmaps of owners, while the volume is verified.
-    std::span<std::uint64_t>     replayed{};   ///< Read-only: a filter of the blocks that the journal changes.
-    bounded_list<mapped_extent>  pieces{};     ///< Of the mapping that a write is making.
-    bounded_list<extent>         unsynced{};   ///< Data written since the last sync, to be listed by the open batch.
+    std::span<std::uint32_t>     order{};     ///< Slots in the order of their homes, during a checkpoint.
+    std::span<bitmap_word>       claims{};    ///< Bitmaps of owners, while the volume is verified.
+    std::span<std::uint64_t>     replayed{};  ///< Read-only: a filter of the blocks that the journal changes.
+    bounded_list<mapped_extent>  pieces{};    ///< Of the mapping that a write is making.
+    bounded_list<extent>         unsynced{};  ///< Data written since the last sync, to be listed by the open batch.
 
     // What the superblock says.
     std::uint32_t record_bytes   = 0;
@@ -100,12 +104,12 @@ struct volume_state {
 
     // State.
     recovery_report recovered{};
-    error           failure{};             ///< Why writing ended (R15); code none while it goes on.
-    sequence        batches{};             ///< Without a journal: the last batch.
-    std::uint64_t   generation     = 0;    ///< The last that a mapping was given.
-    std::uint64_t   last_record    = 0;    ///< Where the last free record was found.
-    std::uint64_t   trim_group     = 0;    ///< Where trimming goes on.
-    std::uint64_t   now            = 0;    ///< The engine's time at its last call, for the anchor; 0 without a clock.
+    error           failure{};           ///< Why writing ended (R15); code none while it goes on.
+    sequence        batches{};           ///< Without a journal: the last batch.
+    std::uint64_t   generation     = 0;  ///< The last that a mapping was given.
+    std::uint64_t   last_record    = 0;  ///< Where the last free record was found.
+    std::uint64_t   trim_group     = 0;  ///< Where trimming goes on.
+    std::uint64_t   now            = 0;  ///< The engine's time at its last call, for the anchor; 0 without a clock.
     bool            read_only      = false;
     bool            must_replay    = false;  ///< Read-only: homes are older than the journal.
     bool            home_is_behind = false;  ///< Something was journaled since the last checkpoint.
@@ -113,7 +117,9 @@ struct volume_state {
     [[nodiscard]] metadata_access<volume_state> metadata() noexcept { return {cache, *this, regions, geometry}; }
 
     // As a source of metadata.
-    [[nodiscard]] std::uint64_t seed(const block_identity& identity) const noexcept { return identity_seed(id, identity); }
+    [[nodiscard]] std::uint64_t seed(const block_identity& identity) const noexcept {
+        return identity_seed(id, identity);
+    }
 
     /// Reads one metadata block; a failed read is tried once more. Read-only, the journal's changes are laid over it.
     result<> load(block_index home, std::span<std::byte> bytes) noexcept {
@@ -132,8 +138,10 @@ struct volume_state {
     }
 
     [[nodiscard]] sequence next_batch() const noexcept {
-        if constexpr (JournalPolicy::durable) return journal.next();
-        else return {batches.value + 1};
+        if constexpr (JournalPolicy::durable)
+            return journal.next();
+        else
+            return {batches.value + 1};
     }
 
     /// Whether changes are possible. Errors: read_only, with the place of the failure that ended writing.
@@ -150,13 +158,14 @@ struct volume_state {
     }
 
     /// Lays the memory out; without a volume the same code only counts it.
-    static constexpr void lay_out(arena& from, block_size block, const volume_limits& limits, volume_state* volume) noexcept {
-        const auto slots = limits.cache_blocks;
-        const auto grant = granted(limits);
-        metadata_cache               cache;
-        class space                  space;
-        bounded_list<mapped_extent>  pieces;
-        bounded_list<extent>         unsynced;
+    static constexpr void lay_out(arena& from, block_size block, const volume_limits& limits,
+                                  volume_state* volume) noexcept {
+        const auto                  slots = limits.cache_blocks;
+        const auto                  grant = granted(limits);
+        metadata_cache              cache;
+        class space                 space;
+        bounded_list<mapped_extent> pieces;
+        bounded_list<extent>        unsynced;
         cache.take(from, block, slots, grant.shadows);
         space.take(from, block, limits.space, limits.transactions * limits.transaction.extents, slots);
         const auto transactions = from.take<transaction_state>(limits.transactions);
@@ -175,7 +184,8 @@ struct volume_state {
         std::span<std::byte> journal_memory;
         if constexpr (JournalPolicy::durable) {
             const auto journal_least = JournalPolicy::staging_bytes(block);
-            journal_memory = from.take_bytes(limits.journal_bytes < journal_least ? journal_least : limits.journal_bytes, alignment);
+            journal_memory =
+                from.take_bytes(limits.journal_bytes < journal_least ? journal_least : limits.journal_bytes, alignment);
         }
         if (volume == nullptr) return;
         volume->limits         = limits;
@@ -193,7 +203,7 @@ struct volume_state {
     }
 
     /// Blocks that the journal changes, as bits of a hash of their number.
-    static constexpr std::size_t replay_filter_words = 64;
+    static constexpr std::size_t               replay_filter_words = 64;
     [[nodiscard]] static constexpr std::size_t filter_bit(block_index block) noexcept {
         return static_cast<std::size_t>(block.value * 0x9E3779B97F4A7C15U >> 52U);
     }
@@ -205,7 +215,8 @@ struct volume_state {
     result<> lay_over(block_index home, std::span<std::byte> bytes) noexcept {
         if constexpr (JournalPolicy::durable) {
             if (!may_be_replayed(home)) return success();
-            auto apply = [&](block_index target, std::uint32_t offset, std::span<const std::byte> change) noexcept -> result<> {
+            auto apply = [&](block_index target, std::uint32_t offset,
+                             std::span<const std::byte> change) noexcept -> result<> {
                 if (target != home) return success();
                 if (offset > bytes.size() || change.size() > bytes.size() - offset) return error{errc::damaged, target};
                 std::memcpy(bytes.data() + offset, change.data(), change.size());
