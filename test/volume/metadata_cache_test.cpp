@@ -1,0 +1,163 @@
+// The only cache: what it keeps, what it gives up, and what a transaction sees of it.
+
+#include <ashlar/device/memory_device.hpp>
+#include <ashlar/volume/metadata_cache.hpp>
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+namespace ashlar {
+namespace {
+
+constexpr block_size     size{512};
+constexpr volume_id      id{std::byte{7}};
+constexpr block_identity identity(std::uint64_t number) { return {tag::objects, 0, number}; }
+
+/// Blocks that were sealed for their place, and how often they were read.
+struct sealed_blocks {
+    memory_device device = memory_device::create(size, block_count{64}).value();
+    int           reads  = 0;
+
+    sealed_blocks() {
+        for (std::uint64_t i = 0; i < 64; ++i) {
+            std::vector<std::byte> block(size.bytes, static_cast<std::byte>(i));
+            seal_block(block, tag::objects, {}, seed(identity(i)));
+            EXPECT_TRUE(device.write({block_index{i}, block_count{1}}, block));
+        }
+    }
+    [[nodiscard]] static std::uint64_t seed(const block_identity& who) noexcept { return identity_seed(id, who); }
+    result<>                           load(block_index home, std::span<std::byte> bytes) noexcept {
+                                  ++reads;
+                                  return device.read({home, block_count{1}}, bytes);
+    }
+};
+
+class MetadataCache : public testing::Test {
+  protected:
+    MetadataCache() {
+        arena counted;
+        cache.take(counted, size, 16, 4);
+        memory.resize(counted.used());
+        arena from{memory};
+        cache.take(from, size, 16, 4);
+        cache.clear();
+    }
+    result<block_pin> get(std::uint64_t i) { return cache.get(blocks, block_index{i}, identity(i)); }
+
+    std::vector<std::byte> memory;
+    metadata_cache         cache;
+    sealed_blocks          blocks;
+};
+
+TEST_F(MetadataCache, ReadsABlockOnceAndProvesWhereItBelongs) {
+    {
+        const auto first = get(5);
+        ASSERT_TRUE(first);
+        EXPECT_EQ(cache.bytes(first.value().slot())[0], std::byte{5});
+    }
+    ASSERT_TRUE(get(5));
+    EXPECT_EQ(blocks.reads, 1);
+    const auto misplaced = cache.get(blocks, block_index{6}, identity(7));
+    ASSERT_TRUE(misplaced.has_error());
+    EXPECT_EQ(misplaced.error().code, errc::checksum_differs);
+    EXPECT_EQ(misplaced.error().where, block_index{6});
+}
+
+TEST_F(MetadataCache, EvictsOnlyWhatNobodyPinsAndIsAtHome) {
+    const auto pinned = get(1);
+    ASSERT_TRUE(pinned);
+    {
+        const auto changed = get(2);
+        ASSERT_TRUE(changed);
+        cache.change(changed.value().slot(), 0, 8);
+    }
+    for (std::uint64_t i = 3; i < 63; ++i) ASSERT_TRUE(get(i));
+    EXPECT_NE(cache.find(block_index{1}), no_slot);
+    EXPECT_NE(cache.find(block_index{2}), no_slot);
+    const int before = blocks.reads;
+    ASSERT_TRUE(get(1));
+    ASSERT_TRUE(get(2));
+    EXPECT_EQ(blocks.reads, before);
+}
+
+TEST_F(MetadataCache, SaysSoWhenEveryBlockIsHeld) {
+    std::vector<block_pin> pins;
+    for (std::uint64_t i = 0; i < 16; ++i) {
+        auto pin = get(i);
+        ASSERT_TRUE(pin);
+        pins.push_back(std::move(pin).value());
+    }
+    EXPECT_FALSE(cache.has_room_for(1));
+    EXPECT_EQ(get(20).error().code, errc::too_large);
+    pins.pop_back();
+    EXPECT_TRUE(cache.has_room_for(1));
+    EXPECT_TRUE(get(20));
+}
+
+TEST_F(MetadataCache, ACopyIsSeenByItsTransactionAloneUntilItIsMerged) {
+    const auto pin = get(9);
+    ASSERT_TRUE(pin);
+    const auto slot = pin.value().slot();
+    const auto copy = cache.shadow(slot, 0);
+    ASSERT_TRUE(copy);
+    cache.shadow_changes(copy.value()).mark(16, 8);
+    cache.shadow_bytes(copy.value())[16] = std::byte{0xAA};
+    EXPECT_EQ(cache.bytes(slot)[16], std::byte{9});
+    EXPECT_EQ(cache.shadow_of(slot, 1), no_slot);
+
+    const auto other = cache.shadow(slot, 1);
+    ASSERT_TRUE(other);
+    cache.shadow_changes(other.value()).mark(40, 8);
+    cache.shadow_bytes(other.value())[40] = std::byte{0xBB};
+
+    cache.merge(copy.value());
+    cache.release_shadow(copy.value());
+    EXPECT_EQ(cache.bytes(slot)[16], std::byte{0xAA});
+    EXPECT_EQ(cache.bytes(slot)[40], std::byte{9});
+    EXPECT_EQ(cache.shadow_bytes(other.value())[16], std::byte{0xAA}) << "what joined is seen by all";
+    EXPECT_EQ(cache.shadow_bytes(other.value())[40], std::byte{0xBB}) << "what did not join stays its own";
+    ASSERT_EQ(cache.open_slots().size(), 1U);
+    cache.release_shadow(other.value());
+    EXPECT_EQ(cache.bytes(slot)[40], std::byte{9}) << "what was not merged never happened";
+}
+
+TEST_F(MetadataCache, CopiesAreBounded) {
+    std::vector<block_pin> pins;
+    for (std::uint64_t i = 0; i < 5; ++i) {
+        auto pin = get(i);
+        ASSERT_TRUE(pin);
+        const auto copy = cache.shadow(pin.value().slot(), 0);
+        if (i < 4) {
+            EXPECT_TRUE(copy);
+        } else {
+            EXPECT_EQ(copy.error().code, errc::too_large);
+        }
+        pins.push_back(std::move(pin).value());
+    }
+}
+
+TEST(Arena, CountsAtLeastWhatItThenTakesWhereverTheMemoryLies) {
+    const auto lay_out = [](arena& from) {
+        static_cast<void>(from.take_bytes(3, 1));
+        static_cast<void>(from.take<std::uint64_t>(7));
+        static_cast<void>(from.take_bytes(100, 64));
+        return from.take<std::uint32_t>(5);
+    };
+    arena counted;
+    static_cast<void>(lay_out(counted));
+    std::vector<std::byte> memory(counted.used() + 64);
+    for (std::size_t shift = 0; shift < 64; ++shift) {
+        arena      from{std::span{memory}.subspan(shift, counted.used())};
+        const auto last = lay_out(from);
+        EXPECT_FALSE(from.spent());
+        ASSERT_EQ(last.size(), 5U);
+        EXPECT_EQ(reinterpret_cast<std::uintptr_t>(last.data()) % alignof(std::uint32_t), 0U);
+    }
+    arena small{std::span{memory}.first(50)};
+    EXPECT_TRUE(lay_out(small).empty());
+    EXPECT_TRUE(small.spent());
+}
+
+}  // namespace
+}  // namespace ashlar
