@@ -1,28 +1,76 @@
 #include "store_fixture.hpp"
 
+#include <ashlar/device/file_device.hpp>
+
+#include <unistd.h>
+#include <cctype>
+#include <cstdio>
+#include <optional>
+
 namespace ashlar::test {
 namespace {
 
+/// On what the suite runs.
+struct operations_case {
+    std::uint32_t block_bytes = 512;
+    bool          on_file     = false;
+};
+
+/// A file in the current folder that goes with its device; its blocks are written past the page cache where possible.
+class file_for_test {
+  public:
+    explicit file_for_test(const volume_shape& shape) : path_{path()} {
+        auto opened = file_device::open(
+            path_.c_str(),
+            {.block_bytes = shape.block_bytes, .create = true, .bytes = shape.blocks * shape.block_bytes});
+        EXPECT_TRUE(opened) << said(opened);
+        if (opened) device_.emplace(std::move(opened).value());
+    }
+    ~file_for_test() { std::remove(path_.c_str()); }
+    file_for_test(const file_for_test&)            = delete;
+    file_for_test& operator=(const file_for_test&) = delete;
+
+    [[nodiscard]] file_device& device() { return *device_; }
+
+  private:
+    static std::string path() {
+        std::string name = "store_" + std::to_string(::getpid()) + '_' +
+                           testing::UnitTest::GetInstance()->current_test_info()->name() + ".ash";
+        for (auto& letter : name)
+            letter = std::isalnum(static_cast<unsigned char>(letter)) != 0 || letter == '.' ? letter : '_';
+        return name;
+    }
+
+    std::string                path_;
+    std::optional<file_device> device_;
+};
+
 /// A volume with an open store; what a test wrote must read the same after a checkpoint, a lap of the ring and a
 /// reopen.
-class StoreOperations : public testing::TestWithParam<std::uint32_t> {
+class StoreOperations : public testing::TestWithParam<operations_case> {
   protected:
     StoreOperations()
-        : shape_{.block_bytes    = GetParam(),
-                 .blocks         = GetParam() == 65'536 ? 400U : 1600U,
-                 .journal_blocks = GetParam() == 512 ? 96U : 64U},
-          memory_{make_memory(shape_)},
-          checked_{memory_} {
-        format_on(checked_, shape_);
+        : shape_{.block_bytes    = GetParam().block_bytes,
+                 .blocks         = GetParam().block_bytes == 65'536 ? 400U : 1600U,
+                 .journal_blocks = GetParam().block_bytes == 512 ? 96U : 64U} {
+        if (GetParam().on_file) {
+            file_.emplace(shape_);
+            base_.emplace(file_->device());
+        } else {
+            memory_.emplace(make_memory(shape_));
+            base_.emplace(*memory_);
+        }
+        checked_.emplace(*base_);
+        format_on(*checked_, shape_);
         open();
     }
     ~StoreOperations() override {
         live = {};
-        expect_order(checked_);
-        EXPECT_TRUE(checked_.is_watching());
+        expect_order(*checked_);
+        EXPECT_TRUE(checked_->is_watching());
     }
     void open() {
-        live  = opened_on(checked_);
+        live  = opened_on(*checked_);
         block = shape_.block_bytes;
         root  = live.root();
     }
@@ -70,15 +118,23 @@ class StoreOperations : public testing::TestWithParam<std::uint32_t> {
         EXPECT_EQ(findings_of(live), "");
     }
 
-    volume_shape   shape_;
-    memory_device  memory_;
-    checked_memory checked_;
-    test_store     live;
-    std::size_t    block = 0;
-    object_id      root{};
+    volume_shape                             shape_;
+    std::optional<memory_device>             memory_;
+    std::optional<file_for_test>             file_;
+    std::optional<any_device>                base_;
+    std::optional<order_checker<any_device>> checked_;
+    test_store                               live;
+    std::size_t                              block = 0;
+    object_id                                root{};
 };
 
-INSTANTIATE_TEST_SUITE_P(BlockSizes, StoreOperations, testing::Values(512U, 4096U, 65'536U));
+std::string name_of(const testing::TestParamInfo<operations_case>& seen) {
+    return (seen.param.on_file ? "FileOf" : "MemoryOf") + std::to_string(seen.param.block_bytes);
+}
+INSTANTIATE_TEST_SUITE_P(Devices, StoreOperations,
+                         testing::Values(operations_case{512}, operations_case{4096}, operations_case{65'536},
+                                         operations_case{512, true}, operations_case{4096, true}),
+                         name_of);
 
 TEST_P(StoreOperations, WritesOfAnyPlaceAndLengthReadBack) {
     byte_vector model;
