@@ -8,7 +8,7 @@
 /// ASHLAR_ASSERT checks what a caller must keep; what a device says is checked with errors, never with assertions.
 #ifndef ASHLAR_ASSERT
 #if defined(ASHLAR_NO_ASSERT)
-#define ASHLAR_ASSERT(condition) static_cast<void>(0)
+#define ASHLAR_ASSERT(condition) static_cast<void>(sizeof(static_cast<bool>(condition)))  // unevaluated, but used
 #else
 #define ASHLAR_ASSERT(condition) (static_cast<bool>(condition) ? static_cast<void>(0) : __builtin_trap())
 #endif
