@@ -88,7 +88,7 @@ class store {
     /// what was not acknowledged may be lost.
     result<> close() noexcept {
         ASHLAR_ASSERT(core_ != nullptr);
-        auto done = close_volume(volume());
+        auto done = close_here();
         release();
         return done;
     }
@@ -124,11 +124,7 @@ class store {
     /// block. Cost: one transfer an extent; the checksum blocks that are not cached.
     result<std::size_t> read(object_id id, std::uint64_t offset, std::span<std::byte> into) noexcept {
         const auto guard = enter();
-        BOOST_OUTCOME_TRY(auto object, load_object(volume(), no_transaction, id));
-        const std::uint64_t left  = offset < object.size ? object.size - offset : 0;
-        const std::size_t   bytes = into.size() < left ? into.size() : static_cast<std::size_t>(left);
-        BOOST_OUTCOME_TRY(read_object(volume(), object, offset, into.first(bytes)));
-        return bytes;
+        return read_bytes(volume(), id, offset, into);
     }
 
     /// Reads consecutive bytes into several pieces of memory.
@@ -155,7 +151,7 @@ class store {
     /// whole.
     result<std::uint64_t> append(object_id id, std::span<const std::byte> bytes) noexcept {
         const auto guard = enter();
-        BOOST_OUTCOME_TRY(const auto object, load_object(volume(), no_transaction, id));
+        BOOST_OUTCOME_TRY(const auto object, find(id));
         const std::size_t most = static_cast<std::size_t>(write_bytes_max());
         std::uint64_t     at   = object.size;
         do {
@@ -213,13 +209,13 @@ class store {
 
     result<std::uint64_t> size(object_id id) noexcept {
         const auto guard = enter();
-        BOOST_OUTCOME_TRY(const auto object, load_object(volume(), no_transaction, id));
+        BOOST_OUTCOME_TRY(const auto object, find(id));
         return object.size;
     }
 
     result<object_info> info(object_id id) noexcept {
         const auto guard = enter();
-        BOOST_OUTCOME_TRY(const auto object, load_object(volume(), no_transaction, id));
+        BOOST_OUTCOME_TRY(const auto object, find(id));
         return object_info{object.id,         object.size,       object.map.blocks, object.map.extents,
                            object.generation, object.map.height, object.attributes};
     }
@@ -235,14 +231,16 @@ class store {
     /// The first object behind `after` in the order of ids; object_id{} begins.
     result<std::optional<object_id>> next_object(object_id after) noexcept {
         const auto guard = enter();
-        return ashlar::next_object(volume(), after);
+        return with_loads(volume(), [&]() noexcept { return ashlar::next_object(volume(), after); });
     }
 
     /// The extent that covers `from`, or else the first after it.
     result<std::optional<mapped_extent>> next_extent(object_id id, logical_block from) noexcept {
         const auto guard = enter();
-        BOOST_OUTCOME_TRY(auto object, load_object(volume(), no_transaction, id));
-        return map_of(volume(), no_transaction, object, space_use::data).find(from);
+        return with_loads(volume(), [&]() noexcept -> result<std::optional<mapped_extent>> {
+            BOOST_OUTCOME_TRY(auto object, load_object(volume(), no_transaction, id));
+            return map_of(volume(), no_transaction, object, space_use::data).find(from);
+        });
     }
 
     /// All objects, in the order of their ids, as an input range: range-v3 and `for` take it. Each step reads the next
@@ -269,7 +267,9 @@ class store {
     [[nodiscard]] auto free_runs() noexcept {
         return stepping_range{[this, from = block_index{}]() mutable noexcept -> result<std::optional<extent>> {
             const auto guard = enter();
-            BOOST_OUTCOME_TRY(const auto run, volume().space.next_free(volume().metadata(), from));
+            BOOST_OUTCOME_TRY(const auto run, with_loads(volume(), [&]() noexcept {
+                                  return volume().space.next_free(volume().metadata(), from);
+                              }));
             if (run) from = run->end();
             return run;
         }};
@@ -301,18 +301,22 @@ class store {
     /// are put together where the blueprint names a policy, and an idle store confirms its last batches. No thread runs
     /// hidden: call it when there is time. `not_before` of the answer says when it is of use again.
     result<progress> maintain(step_budget budget = {}) noexcept {
-        const auto guard = enter();
-        BOOST_OUTCOME_TRY(volume().writable());
-        bool freed = false;
-        for (std::uint32_t i = 0; i < reap_steps_at_once; ++i) {
-            BOOST_OUTCOME_TRY(const bool more, reap(volume()));
-            if (!more) break;
-            freed = true;
+        const locked<typename B::threading> alone{core_->maintaining};
+        bool                                freed = false;
+        {
+            const auto guard = enter();
+            BOOST_OUTCOME_TRY(volume().writable());
+            for (std::uint32_t i = 0; i < reap_steps_at_once; ++i) {
+                BOOST_OUTCOME_TRY(const bool more, reap(volume()));
+                if (!more) break;
+                freed = true;
+            }
         }
         auto said = core_->maintenance.step(volume(), budget);
         if (freed) {
             said.reasons |= stop_reason::budget_spent;
         } else {
+            const auto guard = enter();
             BOOST_OUTCOME_TRY(confirm_when_idle(volume()));
         }
         return said;
@@ -320,15 +324,15 @@ class store {
 
     /// A step of the defragmenter alone.
     [[nodiscard]] progress defragment(step_budget budget = {}) noexcept requires B::defrag::enabled {
-        const auto guard = enter();
+        const locked<typename B::threading> alone{core_->maintaining};
         return core_->maintenance.step(volume(), budget);
     }
 
     /// What a defragmentation would do; moves nothing. Errors: those of reading metadata.
     result<defrag_plan> plan_defragmentation(
         std::optional<std::uint64_t> group = {}) noexcept requires B::defrag::enabled {
-        const auto                     guard = enter();
-        relocation_source<volume_type> host{volume()};
+        const locked<typename B::threading> alone{core_->maintaining};
+        relocation_source<volume_type>      host{volume()};
         return core_->maintenance.defragmenter().plan(host, group);
     }
 
@@ -340,13 +344,15 @@ class store {
     /// How objects and free space lie. Cost: every bitmap that was ever written.
     result<fragmentation_report> fragmentation() noexcept {
         const auto guard = enter();
+        await_stillness(volume());
         return report_fragmentation(volume());
     }
 
     /// Tells the device about free blocks, at most `blocks_max` of them. Call it again until the report says finished.
     /// Errors: read_only; those of the device. After a crash some blocks are trimmed again, which is harmless.
     result<trim_report> trim(block_count blocks_max) noexcept {
-        const auto guard = enter();
+        const locked<typename B::threading> alone{core_->maintaining};
+        const auto                          guard = enter();
         return trimmer<volume_type>{volume()}.step(blocks_max);
     }
 
@@ -355,6 +361,7 @@ class store {
     template <class Sink>
     result<verify_report> verify(Sink&& sink, bool with_data = true) noexcept {
         const auto guard = enter();
+        await_stillness(volume());
         return verifier<volume_type, std::remove_reference_t<Sink>>{volume(), sink}.run(with_data);
     }
 
@@ -362,11 +369,18 @@ class store {
 
     [[nodiscard]] const recovery_report& recovered() const noexcept { return core_->volume.recovered; }
     [[nodiscard]] device_type&           device() noexcept { return volume().device; }
-    [[nodiscard]] bool                   read_only() const noexcept { return core_->volume.writable().has_error(); }
+    [[nodiscard]] bool                   read_only() const noexcept {
+        const entered guard{core_->volume};
+        return core_->volume.writable().has_error();
+    }
     [[nodiscard]] volume_type&           volume() noexcept { return core_->volume; }
 
     /// Sizes, counts and the journal's state. Reading them walks nothing.
-    [[nodiscard]] store_info info() const noexcept { return describe(core_->volume); }
+    [[nodiscard]] store_info info() const noexcept {
+        const entered guard{core_->volume};
+        await_quiet(core_->volume);
+        return describe(core_->volume);
+    }
 
   private:
     /// Lies at the head of the workspace, so that the handle can move while the rest stays.
@@ -376,6 +390,7 @@ class store {
         volume_type                                volume;
         [[no_unique_address]] typename B::clock    clock;
         [[no_unique_address]] store_maintenance<B> maintenance{};
+        [[no_unique_address]] typename B::threading::mutex maintaining{};  ///< Only one thread steps it.
         aligned_buffer                             memory{};
     };
 
@@ -401,8 +416,7 @@ class store {
             made.release();
             return opened.error();
         }
-        made.tick();
-        auto opened = open_volume(made.volume(), B::object_map::format_id, read_only);
+        auto opened = made.open_here(read_only);
         if (opened.has_error()) {
             made.release();
             return opened.error();
@@ -410,8 +424,22 @@ class store {
         return made;
     }
 
+    result<> open_here(bool read_only) noexcept {
+        const auto guard = enter();
+        return open_volume(volume(), B::object_map::format_id, read_only);
+    }
+    result<> close_here() noexcept {
+        const auto guard = enter();
+        return close_volume(volume());
+    }
+
+    result<object_state> find(object_id id) noexcept {
+        return with_loads(volume(), [&]() noexcept { return load_object(volume(), no_transaction, id); });
+    }
+
     result<> write_here(object_id id, std::uint64_t offset, std::span<const std::byte> bytes) noexcept {
         return change_object(volume(), id, [&](std::uint32_t tx, object_state& object) noexcept {
+            volume().transactions[tx].may_stage = true;
             return write_object(volume(), tx, object, offset, bytes, space_use::data);
         });
     }
@@ -423,15 +451,11 @@ class store {
         });
     }
 
-    /// Excludes other threads, where the blueprint has any, for one call.
-    [[nodiscard]] locked<typename B::threading> enter() noexcept {
-        tick();
-        return locked<typename B::threading>{volume().mutex};
-    }
-
-    /// The engine's time is that of the call.
-    void tick() noexcept {
-        if constexpr (B::clock::ticks) volume().now = core_->clock.now().nanoseconds;
+    /// Excludes other threads, where the blueprint has any, but for the device's work. The engine's time is the call's.
+    [[nodiscard]] entered<volume_type> enter() noexcept {
+        std::uint64_t now = 0;
+        if constexpr (B::clock::ticks) now = core_->clock.now().nanoseconds;
+        return entered<volume_type>{volume(), now};
     }
 
     void leave() noexcept {

@@ -30,14 +30,16 @@ class [[nodiscard]] store_transaction {
 
     [[nodiscard]] static result<store_transaction> begin(Volume& volume) noexcept {
         BOOST_OUTCOME_TRY(admit(volume, usual_grant(volume)));
-        BOOST_OUTCOME_TRY(const auto tx, begin_transaction(volume));
+        BOOST_OUTCOME_TRY(const auto tx, begin_transaction(volume, true));
         return store_transaction{volume, tx};
     }
 
     result<object_id> create() noexcept {
         BOOST_OUTCOME_TRY(usable());
-        const guard_type guard{volume_->mutex};
+        const guard_type guard{*volume_};
         if (auto room = prepare_records(); room.has_error()) return fail(room.error());
+        if (auto locked = lock([&]() noexcept { return lock_table(*volume_, tx_); }); locked.has_error())
+            return fail(locked.error());
         auto made = create_object(*volume_, tx_);
         if (made.has_error()) return fail(made.error());
         return made.value().id;
@@ -80,7 +82,7 @@ class [[nodiscard]] store_transaction {
     /// is dropped and nothing happened. An error of the device: opening the store again decides whether it happened.
     result<> commit() noexcept {
         BOOST_OUTCOME_TRY(usable());
-        const guard_type guard{volume_->mutex};
+        const guard_type guard{*volume_};
         auto             joined = join_if_it_fits(*volume_, tx_);
         if (joined.has_error() && may_be_relieved(*volume_, joined.error().code)) {
             if (auto room = ashlar::checkpoint(*volume_); room.has_error()) return fail(room.error());
@@ -88,19 +90,19 @@ class [[nodiscard]] store_transaction {
         }
         if (joined.has_error())
             return fail(joined.error().code == errc::journal_full ? error{errc::too_large} : joined.error());
-        Volume& volume = *std::exchange(volume_, nullptr);
-        return flush(volume);
+        volume_->lock.wake();
+        return flush(*std::exchange(volume_, nullptr));
     }
 
     /// Drops it: nothing of it happened.
     void abort() noexcept {
         if (volume_ == nullptr) return;
-        const guard_type guard{volume_->mutex};
+        const guard_type guard{*volume_};
         drop();
     }
 
   private:
-    using guard_type = locked<typename Volume::threading_type>;
+    using guard_type = entered<Volume>;
 
     store_transaction(Volume& volume, std::uint32_t tx) noexcept : volume_{&volume}, tx_{tx} {}
 
@@ -119,15 +121,28 @@ class [[nodiscard]] store_transaction {
     template <class Change>
     result<> change(object_id id, Change&& change, bool locks_table = false) noexcept {
         BOOST_OUTCOME_TRY(usable());
-        const guard_type guard{volume_->mutex};
+        const guard_type guard{*volume_};
         if (locks_table) {
             if (auto room = prepare_records(); room.has_error()) return fail(room.error());
         }
         BOOST_OUTCOME_TRY(prepare(id));
+        auto locked = lock([&]() noexcept { return lock_object(*volume_, tx_, id); });
+        if (locked.has_value() && locks_table) locked = lock([&]() noexcept { return lock_table(*volume_, tx_); });
+        if (locked.has_error()) return fail(locked.error());
         auto done =
             change_in(*volume_, tx_, id, [&](std::uint32_t, object_state& object) noexcept { return change(object); });
         if (done.has_error()) return fail(done.error());
         return success();
+    }
+
+    /// Takes a lock; waits for an operation of another thread that has it, not for another open transaction.
+    template <class Take>
+    result<> lock(Take&& take) noexcept {
+        for (;;) {
+            auto taken = take();
+            if (!taken.has_error() || taken.error().code != errc::busy || !others_will_end(*volume_)) return taken;
+            volume_->lock.wait();
+        }
     }
 
     /// What an earlier truncate left to do is done before the transaction locks the object.

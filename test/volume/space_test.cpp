@@ -95,7 +95,7 @@ TEST_F(Space, ErrorsTellAReserveFromNothingAtAll) {
 
 TEST_F(Space, ABlockThatWasFreedIsFreeOnlyWhenItsBatchIsConfirmed) {
     ASHLAR_ASSERT_OK(store.write(store.root(), 0, pattern(512, 1)));
-    ASHLAR_ASSERT_OK(store.sync());
+    ASHLAR_ASSERT_OK(store.checkpoint());
     const auto old = store.next_extent(store.root(), {0}).value()->physical.first;
     ASHLAR_ASSERT_OK(store.write(store.root(), 0, pattern(512, 2)));
     EXPECT_FALSE(is_free(old)) << "the batch that frees it is not written";
@@ -104,6 +104,18 @@ TEST_F(Space, ABlockThatWasFreedIsFreeOnlyWhenItsBatchIsConfirmed) {
     ASHLAR_ASSERT_OK(store.write(store.root(), 600, pattern(10, 3)));
     ASHLAR_ASSERT_OK(store.sync());
     EXPECT_TRUE(is_free(old)) << "the next batch confirmed it";
+}
+
+TEST_F(Space, ABlockWhoseDataRodeInABatchIsFreeOnlyBehindTheTail) {
+    ASHLAR_ASSERT_OK(store.put(store.root(), 0, pattern(512, 1)));
+    const auto old = store.next_extent(store.root(), {0}).value()->physical.first;
+    EXPECT_EQ(store.volume().cache.riding(), 1U);
+    ASHLAR_ASSERT_OK(store.put(store.root(), 0, pattern(512, 2)));
+    ASHLAR_ASSERT_OK(store.put(store.root(), 600, pattern(10, 3)));
+    EXPECT_FALSE(is_free(old)) << "confirmed, but a replay would write it";
+    ASHLAR_ASSERT_OK(store.checkpoint());
+    EXPECT_TRUE(is_free(old));
+    EXPECT_EQ(store.volume().cache.riding(), 0U);
 }
 
 TEST_F(Space, AHeldRunDrainsOnlyAfterItsReaderLeft) {

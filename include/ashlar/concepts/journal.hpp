@@ -6,6 +6,7 @@
 #include <ashlar/vocabulary/result.hpp>
 #include <ashlar/vocabulary/volume_id.hpp>
 
+#include <array>
 #include <concepts>
 #include <cstddef>
 #include <span>
@@ -130,6 +131,25 @@ concept WritesBatchesTo = requires(J& journal, const J& seen, D& device, journal
     noexcept->std::same_as<sequence>;
     { seen.epoch() }
     noexcept->std::same_as<std::uint64_t>;
+};
+
+/// Bytes that a journal leaves to its caller to write.
+struct block_write {
+    extent                     blocks{};
+    std::span<const std::byte> bytes{};
+};
+struct ring_writes {
+    std::array<block_write, 2> runs{};
+    std::size_t                count = 0;
+};
+
+/// A journal that can leave the end of a batch to its caller: `seal_unwritten` is a `seal` after which the runs still
+/// have to be written. Their bytes stay the journal's, and as they are, until the next `begin`. So a caller may write a
+/// batch beside other transfers, and without the lock that covers the journal.
+template <class J, class D>
+concept LeavesWrites = WritesBatchesTo<J, D> && requires(J& journal, D& device, ring_writes& left) {
+    { journal.seal_unwritten(device, left) }
+    noexcept->std::same_as<result<sequence>>;
 };
 
 /// A journal that fits a device: it writes batches to it, or it is none and says so.

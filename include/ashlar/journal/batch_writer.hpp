@@ -80,9 +80,10 @@ class batch_writer {
         return put(device, ring, le_u64{hash.digest()});
     }
 
-    /// Writes the commit marker and what is left in memory. Answers the hash that the next batch names as previous.
+    /// Puts the commit marker; what is left in memory is the caller's to write. Answers the hash that the next batch
+    /// names as previous.
     template <BlockDevice D>
-    result<std::uint64_t> seal(D& device, const ring_layout& ring) noexcept {
+    result<std::uint64_t> seal(D& device, const ring_layout& ring, ring_writes& left) noexcept {
         ASHLAR_ASSERT(left_.data == 0 && left_.entries == 0 && left_.entry_bytes == 0);
         journal_marker marker;
         marker.target   = commit_marker_target;
@@ -93,7 +94,7 @@ class batch_writer {
         BOOST_OUTCOME_TRY(bytes_.put(device, ring, std::span{text}.first(offsetof(journal_marker, hash))));
         const auto hash = bytes_.digest();
         BOOST_OUTCOME_TRY(put(device, ring, le_u64{hash}));
-        BOOST_OUTCOME_TRY(bytes_.finish(device, ring));
+        left = bytes_.finish(ring);
         return hash;
     }
 

@@ -95,9 +95,20 @@ class ring_journal {
     /// Ends the batch and writes what is left of it. It is not synced yet. Precondition: the shape is filled exactly.
     template <BlockDevice D>
     result<sequence> seal(D& device) noexcept {
+        ring_writes left;
+        BOOST_OUTCOME_TRY(const auto sealed, seal_unwritten(device, left));
+        for (std::size_t i = 0; i < left.count; ++i) {
+            BOOST_OUTCOME_TRY(must(device.write(left.runs[i].blocks, left.runs[i].bytes)));
+        }
+        return sealed;
+    }
+
+    /// The same, but the caller writes what is left; where that fails it acknowledges nothing, which ends the writing.
+    template <BlockDevice D>
+    result<sequence> seal_unwritten(D& device, ring_writes& left) noexcept {
         if (state_ != state::writing) return errc::read_only;
         ASHLAR_ASSERT(open_);
-        const auto hash = writer_.seal(device, ring_);
+        const auto hash = writer_.seal(device, ring_, left);
         if (!hash) return must(hash.error()).error();
         const auto at = boundaries_.next();
         boundaries_.remember({{at.number.value + 1}, ring_.advance(at.position, blocks_), hash.value()});

@@ -59,13 +59,20 @@ class ring_writer {
         return success();
     }
 
-    /// Writes what is left; the rest of the last block is zero.
-    template <BlockDevice D>
-    result<> finish(D& device, const ring_layout& ring) noexcept {
+    /// Ends the batch; the rest of its last block is zero. What is left in memory is the caller's to write.
+    [[nodiscard]] ring_writes finish(const ring_layout& ring) noexcept {
         const auto whole = static_cast<std::size_t>(bytes_of(blocks_for(filled_, ring.size), ring.size));
         std::memset(memory_.data() + filled_, 0, whole - filled_);
-        filled_ = whole;
-        return write_out(device, ring);
+        const auto  bytes = std::span<const std::byte>{memory_.first(whole)};
+        const auto  count = whole_blocks(whole, ring.size).value;
+        const auto  ahead = ring.blocks.count.value - position_;
+        const auto  lead  = count < ahead ? count : ahead;
+        const auto  cut   = static_cast<std::size_t>(bytes_of({lead}, ring.size));
+        ring_writes left;
+        if (lead != 0) left.runs[left.count++] = {{ring.at(position_), {lead}}, bytes.first(cut)};
+        if (lead != count) left.runs[left.count++] = {{ring.at(0), {count - lead}}, bytes.subspan(cut)};
+        filled_ = hashed_ = 0;
+        return left;
     }
 
   private:

@@ -75,8 +75,16 @@ class trimmer {
     }
 
     result<> trim_runs(trim_report& report) noexcept {
-        for (std::size_t i = 0; i < count_; ++i) { BOOST_OUTCOME_TRY(volume_.device.trim(runs_[i])); }
-        if (auto synced = volume_.device.sync(); synced.has_error()) return volume_.end_writing(synced.error());
+        bool       sync_failed = false;
+        const auto sent        = volume_.lock.outside([&]() noexcept -> result<> {
+            for (std::size_t i = 0; i < count_; ++i) { BOOST_OUTCOME_TRY(volume_.device.trim(runs_[i])); }
+            auto synced = volume_.device.sync();
+            sync_failed = synced.has_error();
+            return synced;
+        });
+        if (sync_failed) return volume_.end_writing(sent.error());
+        BOOST_OUTCOME_TRY(sent);
+        await_quiet(volume_);
         for (std::size_t i = 0; i < count_; ++i) {
             BOOST_OUTCOME_TRY(volume_.space.note_trimmed(volume_.metadata(), runs_[i]));
             report.blocks += runs_[i].count;

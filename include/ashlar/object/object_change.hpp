@@ -17,10 +17,9 @@ result<> zero_part(Volume& volume, std::uint32_t tx, object_state& object, std::
     auto                map = map_of(volume, tx, object, space_use::metadata);
     BOOST_OUTCOME_TRY(const auto found, map.find(at));
     if (!found || found->logical > at || found->unwritten) return success();
-    const auto zeros = volume.staging.subspan(2 * std::size_t{size.bytes}, static_cast<std::size_t>(length));
-    std::memset(zeros.data(), 0, zeros.size());
-    const auto bytes = object.size;
-    BOOST_OUTCOME_TRY(write_object(volume, tx, object, offset, std::span<const std::byte>{zeros}, space_use::metadata));
+    const std::span<const std::byte> zeros{static_cast<const std::byte*>(nullptr), static_cast<std::size_t>(length)};
+    const auto                       bytes = object.size;
+    BOOST_OUTCOME_TRY(write_object(volume, tx, object, offset, zeros, space_use::metadata));
     object.size = bytes;
     return success();
 }

@@ -5,16 +5,32 @@
 
 namespace ashlar::inline v0 {
 
-/// Opens a transaction. Error: busy when all are open.
+/// Whether an operation of another thread is under way, which ends by itself: then it is worth to wait for it. A
+/// transaction that a caller holds open is not.
 template <class Volume>
-result<std::uint32_t> begin_transaction(Volume& volume) noexcept {
-    for (std::uint32_t i = 0; i < volume.transactions.size(); ++i) {
-        if (volume.transactions[i].open) continue;
-        volume.transactions[i].reset();
-        volume.transactions[i].open = true;
-        return i;
+[[nodiscard]] bool others_will_end(const Volume& volume, std::uint32_t own = no_transaction) noexcept {
+    if constexpr (Volume::threading_type::concurrent) {
+        for (std::uint32_t i = 0; i < volume.transactions.size(); ++i) {
+            if (i != own && volume.transactions[i].open && !volume.transactions[i].held) return true;
+        }
     }
-    return errc::busy;
+    return false;
+}
+
+/// Opens a transaction. `held`: for a caller who keeps it open. Error: busy when all are open.
+template <class Volume>
+result<std::uint32_t> begin_transaction(Volume& volume, bool held = false) noexcept {
+    for (;;) {
+        for (std::uint32_t i = 0; i < volume.transactions.size(); ++i) {
+            if (volume.transactions[i].open) continue;
+            volume.transactions[i].reset();
+            volume.transactions[i].open = true;
+            volume.transactions[i].held = held;
+            return i;
+        }
+        if (!others_will_end(volume)) return errc::busy;
+        volume.lock.wait();
+    }
 }
 
 /// Metadata blocks that an ordinary operation may change; what needs more finds out, makes room and tries again.
@@ -61,12 +77,18 @@ template <class Volume>
            2 * bounded(parts, groups) + bounded(sums, groups * each);
 }
 
-/// Joins the open batch, when it fits the ring together with what is there. Errors: journal_full; those of join.
+/// Joins the open batch, when it fits the ring together with what is there. Errors: journal_full; those of join; again,
+/// where data waits in memory for the join: then the whole operation is repeated.
 template <class Volume>
 result<> join_if_it_fits(Volume& volume, std::uint32_t tx) noexcept {
-    auto& state = volume.transactions[tx];
-    if (!ring_has_room(volume, blocks_changed(volume, state))) return errc::journal_full;
-    return join(volume, state);
+    auto&      state = volume.transactions[tx];
+    const auto once  = [&]() noexcept -> result<> {
+        await_quiet(volume);
+        if (!ring_has_room(volume, blocks_changed(volume, state))) return errc::journal_full;
+        return join(volume, state);
+    };
+    if (state.staged) return once();
+    return with_loads(volume, once);
 }
 
 /// Whether a transaction that failed so may succeed after a checkpoint.
@@ -83,23 +105,65 @@ template <class Volume>
     }
 }
 
+template <class Volume>
+result<> relieve(Volume& volume, errc code) noexcept;
+
+/// Runs `operation(tx)` as one transaction. Where it fails for want of room, room is made and it runs once more; where it
+/// meets a block that is not in memory, or an operation of another thread that will end, it is undone and repeated.
+/// Errors: the operation's; those of making room; busy when all transactions are held open, or what it needs is.
+template <class Volume, class Operation>
+result<> run_transaction(Volume& volume, Operation&& operation, bool makes_space = true) noexcept {
+    unsigned   loads    = 0;
+    bool       relieved = false;
+    const auto before   = volume.lock.mode();
+    for (;;) {
+        BOOST_OUTCOME_TRY(admit(volume, usual_grant(volume)));
+        BOOST_OUTCOME_TRY(const auto tx, begin_transaction(volume));
+        volume.lock.set_mode(loads < loads_outside_max ? load_mode::again_on_miss : load_mode::again_on_loading);
+        result<> done = operation(tx);
+        if (done.has_value()) done = join_if_it_fits(volume, tx);
+        volume.lock.set_mode(before);
+        if (done.has_error()) abandon(volume, volume.transactions[tx]);
+        volume.lock.wake();  // what this transaction held is free
+        if (done.has_value()) return success();
+        const auto code = done.error().code;
+        if (code == errc::again) {
+            ++loads;
+            load_wanted(volume);
+        } else if (code == errc::busy && others_will_end(volume)) {
+            volume.lock.wait();
+        } else {
+            if (code == errc::journal_full && relieved) return errc::too_large;
+            if (relieved || !may_be_relieved(volume, code)) return done;
+            relieved = true;
+            if (makes_space) {
+                BOOST_OUTCOME_TRY(relieve(volume, code));
+            } else {
+                BOOST_OUTCOME_TRY(checkpoint(volume));
+            }
+        }
+    }
+}
+
 /// One step at the list of the dying. Answers whether it did anything; a list that an open transaction holds is left
 /// alone.
 template <class Volume>
 result<bool> reap(Volume& volume) noexcept {
     if (volume.space.totals().dying_head == 0) return false;
-    for (bool relieved = false;; relieved = true) {
-        BOOST_OUTCOME_TRY(admit(volume, usual_grant(volume)));
-        BOOST_OUTCOME_TRY(const auto tx, begin_transaction(volume));
-        auto done = reap_object(volume, tx);
-        if (done.has_value()) done = join_if_it_fits(volume, tx);
-        if (done.has_value()) return true;
-        const bool held = done.error().code == errc::busy && volume.transactions[tx].locked.empty();
-        abandon(volume, volume.transactions[tx]);
-        if (held) return false;
-        if (relieved || !may_be_relieved(volume, done.error().code)) return done.error();
-        BOOST_OUTCOME_TRY(checkpoint(volume));
-    }
+    bool       freed = false;
+    const auto done  = run_transaction(
+        volume,
+        [&](std::uint32_t tx) noexcept -> result<> {
+            freed = false;
+            if (volume.space.totals().dying_head == 0) return success();  // another thread was faster
+            BOOST_OUTCOME_TRY(reap_object(volume, tx));
+            freed = true;
+            return success();
+        },
+        false);
+    if (done.has_error() && done.error().code == errc::busy) return false;
+    BOOST_OUTCOME_TRY(done);
+    return freed;
 }
 
 /// Makes room: frees what is dying, confirms, brings everything home, so that nothing that could be free waits (R7).
@@ -107,30 +171,22 @@ template <class Volume>
 result<> relieve(Volume& volume, errc code) noexcept {
     const bool space = code == errc::no_space || code == errc::reserve_only || code == errc::no_contiguous_space;
     for (bool more = space; more;) { BOOST_OUTCOME_TRY(more, reap(volume)); }
-    return checkpoint(volume);
-}
-
-/// Runs `operation(tx)` as one transaction. Where it fails for want of room, room is made and it runs once more.
-/// Errors: the operation's; those of making room; busy when all transactions are open.
-template <class Volume, class Operation>
-result<> run_transaction(Volume& volume, Operation&& operation) noexcept {
-    for (bool relieved = false;; relieved = true) {
-        BOOST_OUTCOME_TRY(admit(volume, usual_grant(volume)));
-        BOOST_OUTCOME_TRY(const auto tx, begin_transaction(volume));
-        result<> done = operation(tx);
-        if (done.has_value()) done = join_if_it_fits(volume, tx);
-        if (done.has_value()) return success();
-        abandon(volume, volume.transactions[tx]);
-        if (done.error().code == errc::journal_full && relieved) return errc::too_large;
-        if (relieved || !may_be_relieved(volume, done.error().code)) return done;
-        BOOST_OUTCOME_TRY(relieve(volume, done.error().code));
+    BOOST_OUTCOME_TRY(checkpoint(volume));
+    if constexpr (Volume::threading_type::concurrent) {
+        // What readers still look at becomes free when they have gone; they do not take long.
+        for (int i = 0; space && i < 8 && volume.space.has_readers() && volume.space.draining().value != 0; ++i) {
+            volume.lock.wait();
+            drain_retired(volume);
+        }
     }
+    return success();
 }
 
 /// Ends what a truncate left to do, before the object is changed again.
 template <class Volume>
 result<> finish_shrinking(Volume& volume, object_id id) noexcept {
-    BOOST_OUTCOME_TRY(const auto seen, load_object(volume, no_transaction, id));
+    BOOST_OUTCOME_TRY(const auto seen,
+                      with_loads(volume, [&]() noexcept { return load_object(volume, no_transaction, id); }));
     for (bool more = seen.shrinking; more;) {
         BOOST_OUTCOME_TRY(run_transaction(volume, [&](std::uint32_t tx) noexcept -> result<> {
             BOOST_OUTCOME_TRY(lock_object(volume, tx, id));
@@ -177,7 +233,8 @@ result<> change_object(Volume& volume, object_id id, Change&& change) noexcept {
 template <class Volume>
 result<> leave_list(Volume& volume, object_id id) noexcept {
     for (;;) {
-        BOOST_OUTCOME_TRY(const auto seen, load_object(volume, no_transaction, id));
+        BOOST_OUTCOME_TRY(const auto seen,
+                          with_loads(volume, [&]() noexcept { return load_object(volume, no_transaction, id); }));
         if (!seen.shrinking) return success();
         BOOST_OUTCOME_TRY(const bool more, reap(volume));
         if (!more) return errc::busy;
@@ -227,6 +284,30 @@ result<> erase_one(Volume& volume, object_id id) noexcept {
         if (more.has_error() || !more.value()) break;
     }
     return success();
+}
+
+inline constexpr int read_races_max = 4;  ///< Changes of an object between two rounds of a read, before it is locked.
+
+/// Reads from `offset` on; fewer bytes at the end of the object. Errors: not_found; checksum_differs with the block;
+/// those of the device.
+template <class Volume>
+result<std::size_t> read_bytes(Volume& volume, object_id id, std::uint64_t offset,
+                               std::span<std::byte> into) noexcept {
+    for (int races = 0; races < read_races_max; ++races) {
+        auto read = read_once(volume, id, offset, into);
+        if (!read.has_error() || read.error().code != errc::raced) return read;
+    }
+    // Writers are faster than this reader: it keeps them away for once.
+    BOOST_OUTCOME_TRY(const auto tx, begin_transaction(volume));
+    for (;;) {
+        const auto held = lock_object(volume, tx, id);
+        if (held.has_value() || !others_will_end(volume, tx)) break;
+        volume.lock.wait();
+    }
+    auto read = read_once(volume, id, offset, into);
+    abandon(volume, volume.transactions[tx]);
+    volume.lock.wake();
+    return read;
 }
 
 }  // namespace ashlar::inline v0

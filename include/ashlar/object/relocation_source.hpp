@@ -5,7 +5,8 @@
 
 namespace ashlar::inline v0 {
 
-/// The store's model of RelocationHost: made per call, holds nothing but the way to the volume.
+/// The store's model of RelocationHost: made per call, holds nothing but the way to the volume. Every call takes the
+/// engine's lock, and gives it up while the device works.
 /// Ranges have no holes and no pinned piece inside; a pinned extent is a range of its own, so that it is seen and left
 /// alone.
 template <class Volume>
@@ -14,75 +15,72 @@ class relocation_source {
     explicit relocation_source(Volume& volume) noexcept : volume_{volume} {}
 
     [[nodiscard]] block_size    block() const noexcept { return volume_.geometry.block; }
-    [[nodiscard]] std::uint64_t owner_count() noexcept { return volume_.space.totals().objects; }
+    [[nodiscard]] std::uint64_t owner_count() noexcept {
+        const entered guard{volume_};
+        return volume_.space.totals().objects;
+    }
 
     /// Looks at so many owners a call before it answers "nothing yet".
     static constexpr int owners_per_call = 64;
 
     result<std::optional<defrag_candidate>> next_candidate(relocation_cursor& cursor,
                                                            candidate_request  wanted) noexcept {
-        for (int looked = 0; looked < owners_per_call; ++looked) {
-            BOOST_OUTCOME_TRY(auto object, object_at(cursor));
-            if (!object) return std::optional<defrag_candidate>{};
-            BOOST_OUTCOME_TRY(const auto found, wanted.kind == candidate_kind::fragmented_range
-                                                    ? next_range(*object, cursor, wanted)
-                                                    : next_gap(*object, cursor, wanted));
-            if (found) return found;
-            cursor = {.owner = {object->id.value + 1}, .logical = {}, .seen = cursor.seen + 1};
-        }
-        return std::optional{defrag_candidate{}};
+        const entered guard{volume_};
+        const auto    from = cursor;
+        return with_loads(volume_, [&]() noexcept {
+            cursor = from;
+            return candidate_from(cursor, wanted);
+        });
     }
 
     result<mapping_view> mapping(object_id owner, logical_block first, block_count blocks,
                                  std::span<mapped_extent> pieces) noexcept {
-        BOOST_OUTCOME_TRY(auto object, load_object(volume_, no_transaction, owner));
-        mapping_view view{.generation = object.generation};
-        const auto   end = first + blocks;
-        auto         map = map_of(volume_, no_transaction, object, space_use::relocation);
-        BOOST_OUTCOME_TRY(map.walk(first, end, [&](const mapped_extent& whole) noexcept -> result<bool> {
-            if (view.pieces == pieces.size()) {
-                view.complete = false;
-                return false;
-            }
-            pieces[view.pieces++] = cut(whole, first, end);
-            return true;
-        }));
-        return view;
+        const entered guard{volume_};
+        return with_loads(volume_, [&]() noexcept { return mapping_of(owner, first, blocks, pieces); });
     }
 
     /// Near the goal means right there: behind what the range continues. Elsewhere no place is better for reading than
     /// another, so the smallest hole from the volume's beginning on is taken, and free space stays together.
     result<extent> reserve_target(target_request target) noexcept {
-        BOOST_OUTCOME_TRY(const bool there, target.where == placement::near_goal
-                                                ? is_free_at(target.goal, target.blocks)
-                                                : result<bool>{false});
-        return volume_.space.reserve(volume_.metadata(), volume_.allocator,
-                                     {.blocks = target.blocks,
-                                      .least  = target.blocks,
-                                      .goal   = there ? target.goal : block_index{},
-                                      .use    = space_use::relocation});
+        const entered guard{volume_};
+        return with_loads(volume_, [&]() noexcept { return reserve_run(target); });
     }
-    void release_target(extent blocks) noexcept { volume_.space.release(blocks, volume_.geometry.block); }
+    void release_target(extent blocks) noexcept {
+        const entered guard{volume_};
+        volume_.space.release(blocks, volume_.geometry.block);
+    }
 
-    result<> hold(extent blocks) noexcept { return volume_.space.hold(blocks); }
-    void     unhold(extent blocks) noexcept { volume_.space.unhold(blocks); }
+    result<> hold(extent blocks) noexcept {
+        const entered guard{volume_};
+        return volume_.space.hold(blocks);
+    }
+    void unhold(extent blocks) noexcept {
+        const entered guard{volume_};
+        volume_.space.unhold(blocks);
+    }
 
+    /// Precondition: the blocks are held.
     result<> read_blocks(extent blocks, std::span<std::byte> bytes) noexcept {
-        return ashlar::read_blocks(volume_, blocks, bytes);
+        const entered guard{volume_};
+        return read_held_blocks(volume_, blocks, bytes);
     }
-    /// A target has no checksum before its flip.
+    /// A target has no checksum before its flip, and nobody else knows of it: the device is asked without the lock.
     result<> read_target(extent blocks, std::span<std::byte> bytes) noexcept {
         return volume_.device.read(blocks, bytes);
     }
     result<> write_blocks(extent blocks, std::span<const std::byte> bytes) noexcept {
-        BOOST_OUTCOME_TRY(volume_.writable());
+        {
+            const entered guard{volume_};
+            BOOST_OUTCOME_TRY(volume_.writable());
+        }
         return volume_.device.write(blocks, bytes);
     }
 
     /// The checksums go with the data: what was read was proved by them.
     result<bool> flip(object_id owner, logical_block first, block_count blocks, std::uint64_t generation,
                       extent target) noexcept {
-        bool flipped = false;
+        const entered guard{volume_};
+        bool          flipped = false;
         BOOST_OUTCOME_TRY(run_transaction(volume_, [&](std::uint32_t tx) noexcept -> result<> {
             flipped     = false;
             auto locked = lock_object(volume_, tx, owner);
@@ -100,12 +98,18 @@ class relocation_source {
         return flipped;
     }
 
-    result<> sync() noexcept { return flush(volume_); }
+    result<> sync() noexcept {
+        const entered guard{volume_};
+        return flush(volume_);
+    }
 
     [[nodiscard]] std::uint64_t scope_count() noexcept { return volume_.geometry.groups; }
     result<relocation_scope>    scope(std::uint64_t group) noexcept {
            if (group >= volume_.geometry.groups) return errc::out_of_range;
-        BOOST_OUTCOME_TRY(const auto known, space::summary(volume_.metadata(), group));
+        const entered guard{volume_};
+        BOOST_OUTCOME_TRY(const auto known, with_loads(volume_, [&]() noexcept {
+                              return space::summary(volume_.metadata(), group);
+                          }));
            return relocation_scope{
             {first_of_group(group, volume_.geometry.block), block_count{volume_.geometry.group_blocks(group)}},
             block_count{known.free},
@@ -114,6 +118,48 @@ class relocation_source {
     }
 
   private:
+    result<std::optional<defrag_candidate>> candidate_from(relocation_cursor&       cursor,
+                                                           const candidate_request& wanted) noexcept {
+        for (int looked = 0; looked < owners_per_call; ++looked) {
+            BOOST_OUTCOME_TRY(auto object, object_at(cursor));
+            if (!object) return std::optional<defrag_candidate>{};
+            BOOST_OUTCOME_TRY(const auto found, wanted.kind == candidate_kind::fragmented_range
+                                                    ? next_range(*object, cursor, wanted)
+                                                    : next_gap(*object, cursor, wanted));
+            if (found) return found;
+            cursor = {.owner = {object->id.value + 1}, .logical = {}, .seen = cursor.seen + 1};
+        }
+        return std::optional{defrag_candidate{}};
+    }
+
+    result<mapping_view> mapping_of(object_id owner, logical_block first, block_count blocks,
+                                    std::span<mapped_extent> pieces) noexcept {
+        BOOST_OUTCOME_TRY(auto object, load_object(volume_, no_transaction, owner));
+        mapping_view view{.generation = object.generation};
+        const auto   end = first + blocks;
+        auto         map = map_of(volume_, no_transaction, object, space_use::relocation);
+        BOOST_OUTCOME_TRY(map.walk(first, end, [&](const mapped_extent& whole) noexcept -> result<bool> {
+            if (view.pieces == pieces.size()) {
+                view.complete = false;
+                return false;
+            }
+            pieces[view.pieces++] = cut(whole, first, end);
+            return true;
+        }));
+        return view;
+    }
+
+    result<extent> reserve_run(const target_request& target) noexcept {
+        BOOST_OUTCOME_TRY(const bool there, target.where == placement::near_goal
+                                                ? is_free_at(target.goal, target.blocks)
+                                                : result<bool>{false});
+        return volume_.space.reserve(volume_.metadata(), volume_.allocator,
+                                     {.blocks = target.blocks,
+                                      .least  = target.blocks,
+                                      .goal   = there ? target.goal : block_index{},
+                                      .use    = space_use::relocation});
+    }
+
     [[nodiscard]] static mapped_extent cut(mapped_extent whole, logical_block first, logical_block end) noexcept {
         const auto skip = whole.logical < first ? first - whole.logical : block_count{0};
         const auto from = whole.logical + skip;
@@ -208,7 +254,7 @@ class relocation_source {
 
     result<> flip_in(std::uint32_t tx, object_state& object, logical_block first, block_count blocks,
                      extent target) noexcept {
-        auto&      pieces = volume_.pieces;
+        auto&      pieces = volume_.transactions[tx].pieces;
         const auto end    = first + blocks;
         auto       map    = map_of(volume_, tx, object, space_use::relocation);
         pieces.clear();

@@ -23,12 +23,13 @@ struct journaled_block {
     std::vector<std::byte> image;     ///< After the newest batch.
     std::vector<version>   versions;  ///< Oldest first.
     sequence               home{};    ///< The newest version that is durable at home; zero when that was not seen.
+    bool                   is_data = false;  ///< Data that rode in a batch: its entry is the whole block, without trailer.
 };
 
 /// A block whose bit a batch cleared.
 struct freed_block {
     sequence batch{};
-    bool     journaled = false;  ///< It was metadata, so that a replay could still write it.
+    bool     journaled = false;  ///< It was metadata, or rode in a batch that replay needs: it could still be written.
 };
 
 /// Follows the journal of one volume by reading the device after each sync, with the decoders of the format and nothing
@@ -212,7 +213,11 @@ class journal_history {
         for (auto& [home, image] : changed) {
             auto& block = blocks_[home];
             block.versions.push_back({next_.number, xxh3_64(image)});
-            block.image = std::move(image);
+            block.image   = std::move(image);
+            block.is_data = false;
+        }
+        for (const auto& one : batch) {
+            if (one.offset == 0 && one.bytes.size() == size_.bytes) blocks_[one.target].is_data = true;
         }
         return true;
     }
@@ -228,6 +233,12 @@ class journal_history {
         if (!device.read({home, whole_blocks(image.size(), size_)}, image)) return false;
         if (in_frames) image.resize(frame_bytes_min);
         return true;
+    }
+
+    [[nodiscard]] bool may_be_replayed(block_index block) const noexcept {
+        const auto known = blocks_.find(block);
+        if (known == blocks_.end()) return false;
+        return !known->second.is_data || known->second.versions.back().batch >= tail_.number;
     }
 
     /// Compares a bitmap before and after a batch. Where an older run already wrote it home, the bits before its replay
@@ -248,7 +259,7 @@ class journal_history {
             if (was == is) continue;
             const auto block = first_of_group(group, size_) + block_count{i};
             if (is == std::byte{0}) {
-                freed_[block] = {next_.number, blocks_.count(block) != 0};
+                freed_[block] = {next_.number, may_be_replayed(block)};
                 continue;
             }
             const auto* old = freed(block);

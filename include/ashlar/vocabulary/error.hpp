@@ -34,6 +34,7 @@ enum class errc : std::uint16_t {
     unclean             = 20,  ///< A volume without journal was not closed; its options say whether to discard it.
     raced               = 21,  ///< The mapping changed while its blocks were copied.
     cancelled           = 22,  ///< The caller asked to stop.
+    again               = 23,  ///< Inside the engine only: a block has to be loaded before the operation can be repeated.
 };
 
 /// A failure and where it happened. Trivially copyable; never allocates.
@@ -76,6 +77,7 @@ static_assert(sizeof(error) == 16);
         case errc::unclean: return "the volume was not closed and has no journal";
         case errc::raced: return "the mapping changed meanwhile";
         case errc::cancelled: return "cancelled";
+        case errc::again: return "a block has to be loaded first";
     }
     return "unknown error";
 }

@@ -19,7 +19,8 @@ result<> write_frame(Volume& volume, std::uint32_t slot, bool mirror) noexcept {
         const bool directory = slot == static_cast<std::uint32_t>(frame_slot::directory);
         home                 = home + block_count{frame_blocks_of(size).value * (directory ? 1U : 4U)};
     }
-    return volume.device.write({home, frame_blocks_of(size)}, frame);
+    const auto blocks = frame_blocks_of(size);
+    return volume.lock.outside([&]() noexcept { return volume.device.write({home, blocks}, frame); });
 }
 
 /// Writes runs of neighbouring blocks with as few transfers as the staging memory allows; with `compare` reads back
@@ -42,9 +43,9 @@ result<> transfer_home(Volume& volume, std::span<const std::uint32_t> slots, boo
         const auto   bytes = volume.staging.first(count << size.shift());
         const extent run{first, block_count{count}};
         if (!compare) {
-            BOOST_OUTCOME_TRY(volume.device.write(run, bytes));
+            BOOST_OUTCOME_TRY(volume.lock.outside([&]() noexcept { return volume.device.write(run, bytes); }));
         } else {
-            BOOST_OUTCOME_TRY(volume.device.read(run, bytes));
+            BOOST_OUTCOME_TRY(volume.lock.outside([&]() noexcept { return volume.device.read(run, bytes); }));
             for (std::size_t i = 0; i < count; ++i) {
                 if (std::memcmp(bytes.data() + (i << size.shift()), volume.cache.bytes(slots[begin + i]).data(),
                                 size.bytes) != 0) {
@@ -58,7 +59,8 @@ result<> transfer_home(Volume& volume, std::span<const std::uint32_t> slots, boo
 }
 
 /// Writes every block home whose changes are confirmed, and syncs. A frame's second copy follows the sync of its first,
-/// so that one of them is always whole. Precondition: the caller confirmed every journaled batch (R2).
+/// so that one of them is always whole. Precondition: the caller confirmed every journaled batch (R2), and nothing
+/// changes meanwhile, since the lock is given up during each transfer.
 /// Errors: those of the device; checksum_differs where reading back shows other bytes.
 template <class Volume>
 result<> write_home(Volume& volume) noexcept {
@@ -81,18 +83,19 @@ result<> write_home(Volume& volume) noexcept {
     std::make_heap(slots.begin(), slots.end(), by_home);
     std::sort_heap(slots.begin(), slots.end(), by_home);
     BOOST_OUTCOME_TRY(transfer_home(volume, slots, false));
-    BOOST_OUTCOME_TRY(volume.device.sync());
+    BOOST_OUTCOME_TRY(volume.lock.outside([&]() noexcept { return volume.device.sync(); }));
     if (volume.limits.verify_home) { BOOST_OUTCOME_TRY(transfer_home(volume, slots, true)); }
     if (frames[0] || frames[1] || frames[2]) {
         for (std::uint32_t slot = 0; slot < frame_slots; ++slot) {
             if (frames[slot]) { BOOST_OUTCOME_TRY(write_frame(volume, slot, true)); }
         }
-        BOOST_OUTCOME_TRY(volume.device.sync());
+        BOOST_OUTCOME_TRY(volume.lock.outside([&]() noexcept { return volume.device.sync(); }));
     }
     for (std::uint32_t slot = 0; slot < cache.slot_end(); ++slot) {
         if (!cache.at(slot).used || cache.at(slot).open) continue;
         cache.at(slot).first_change  = {};
         cache.at(slot).newest_change = {};
+        if (cache.at(slot).riding) cache.drop(slot);  // the device has the data
     }
     return success();
 }

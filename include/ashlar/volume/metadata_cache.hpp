@@ -36,6 +36,9 @@ struct cache_slot {
     bool           unborn       = false;  // belongs to a transaction that has not joined a batch
     bool           prepared     = false;  // pinned for the transaction that joins now
     bool           checked      = false;  // a bitmap that was compared with its group's record
+    bool           loading      = false;  // pinned by the thread that reads it; nobody else looks at its bytes
+    bool           riding       = false;  // data that lies in the journal only, and has no trailer
+    bool           doomed       = false;  // was freed while it was loading: forgotten as soon as it is loaded
 
     [[nodiscard]] bool dirty() const noexcept { return open || first_change.value != 0; }
     [[nodiscard]] bool evictable() const noexcept { return pins == 0 && !dirty() && !unborn; }
@@ -103,6 +106,8 @@ class metadata_cache {
         shadows_free_ = shadow_.size();
         hand_         = frame_slots;
         open_count_   = 0;
+        loading_      = 0;
+        riding_       = 0;
     }
 
     [[nodiscard]] static constexpr std::size_t io_alignment(block_size block) noexcept {
@@ -164,10 +169,19 @@ class metadata_cache {
     template <class Source>
     result<block_pin> get(Source& source, block_index home, const block_identity& identity) noexcept {
         std::uint32_t slot = find(home);
+        if constexpr (requires { source.must_give_up(home, identity); }) {
+            while (slot != no_slot && slots_[slot].loading) {
+                if (source.must_give_up(home, identity)) return error{errc::again, home};
+                slot = find(home);
+            }
+        }
         if (slot != no_slot) {
             if (slots_[slot].identity != identity || slots_[slot].unborn) return error{errc::checksum_differs, home};
             slots_[slot].referenced = true;
             return block_pin{*this, slot};
+        }
+        if constexpr (requires { source.defers(home, identity); }) {
+            if (source.defers(home, identity)) return error{errc::again, home};
         }
         BOOST_OUTCOME_TRY(slot, claim(home, identity));
         block_pin pin{*this, slot};
@@ -181,6 +195,60 @@ class metadata_cache {
             return read.error();
         }
         return pin;
+    }
+
+    /// A pinned slot for a block that its caller loads without the lock. Until `loaded` nobody else looks at its bytes.
+    /// Error: too_large when no slot can be evicted.
+    result<std::uint32_t> begin_loading(block_index home, const block_identity& identity) noexcept {
+        BOOST_OUTCOME_TRY(const auto slot, claim(home, identity));
+        slots_[slot].loading = true;
+        ++slots_[slot].pins;
+        ++loading_;
+        return slot;
+    }
+    void loaded(std::uint32_t slot, bool whole) noexcept {
+        slots_[slot].loading    = false;
+        slots_[slot].referenced = true;
+        --slots_[slot].pins;
+        --loading_;
+        if (!whole || slots_[slot].doomed) drop(slot);
+    }
+    /// A slot for data that rides in the batch that is being sealed: from there on the journal holds it, and this copy
+    /// goes home with the metadata. Error: too_large when no slot can be evicted, or the place is just being loaded.
+    result<std::uint32_t> ride(block_index home, std::span<const std::byte> data) noexcept {
+        if (const auto old = find(home); old != no_slot) {
+            if (is_frame(old) || !slots_[old].evictable()) return error{errc::too_large, home};
+            drop(old);
+        }
+        BOOST_OUTCOME_TRY(const auto slot, claim(home, {}));
+        slots_[slot].riding = true;
+        ++riding_;
+        std::memcpy(bytes(slot).data(), data.data(), block_.bytes);
+        change(slot, 0, block_.bytes);
+        return slot;
+    }
+    /// Data blocks that wait here to go home.
+    [[nodiscard]] std::size_t riding() const noexcept { return riding_; }
+    /// Such a block's bytes; empty when the device has them.
+    [[nodiscard]] std::span<const std::byte> riding_bytes(block_index home) noexcept {
+        if (riding_ == 0) return {};
+        const auto slot = find(home);
+        if (slot == no_slot || !slots_[slot].riding) return {};
+        return bytes(slot);
+    }
+
+    /// Blocks that are being loaded.
+    [[nodiscard]] std::size_t loading() const noexcept { return loading_; }
+
+    /// Forgets a block that was freed, where it is in memory.
+    void forget(block_index home) noexcept {
+        const auto slot = find(home);
+        if (slot == no_slot) return;
+        if (slots_[slot].loading) {
+            slots_[slot].doomed = true;
+        } else {
+            drop(slot);
+        }
     }
 
     /// The block as it stands on the device, unverified and unnamed; for recovery, which changes blocks before it can
@@ -207,6 +275,7 @@ class metadata_cache {
     /// Errors: damaged when the place is in use as another block; too_large when no slot can be evicted.
     result<block_pin> fresh(block_index home, const block_identity& identity) noexcept {
         if (const auto old = find(home); old != no_slot) {
+            if (slots_[old].loading) return error{errc::again, home};
             if (is_frame(old) || !slots_[old].evictable())
                 return error{errc::damaged, home};  // it has an owner already
             drop(old);
@@ -233,6 +302,7 @@ class metadata_cache {
         std::uint32_t* link = &heads_[bucket(dropped.home)];
         while (*link != slot) link = &slots_[*link].next;
         *link = dropped.next;
+        if (dropped.riding) --riding_;
         if (dropped.open) {
             changes(slot).clear();
             std::size_t i = 0;
@@ -352,6 +422,8 @@ class metadata_cache {
     std::span<std::uint32_t> heads_{};
     std::span<std::uint32_t> open_{};
     std::size_t              open_count_ = 0;
+    std::size_t              loading_    = 0;
+    std::size_t              riding_     = 0;
     std::span<std::byte>     frame_bytes_{};
     std::span<std::byte>     bytes_{};
     std::span<std::byte>     shadow_bytes_{};

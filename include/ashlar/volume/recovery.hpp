@@ -276,6 +276,7 @@ result<> open_volume(Volume& volume, std::uint32_t object_map_format, bool read_
     volume.inline_extents = found.inline_extents;
     volume.read_only      = read_only;
     volume.cache.clear();
+    volume.staged.clear();
     for (auto& tx : volume.transactions) tx.reset();
     for (auto& word : volume.replayed) word = 0;
 
@@ -320,6 +321,9 @@ result<> open_volume(Volume& volume, std::uint32_t object_map_format, bool read_
     }
     const auto super  = load_struct<superblock>(volume.cache.bytes(static_cast<std::uint32_t>(frame_slot::superblock)));
     volume.root       = object_id{super.root};
+    volume.open_batch = {1};
+    if constexpr (Volume::journal_type::durable) volume.open_batch = volume.journal.next();
+    volume.durable_batch = {volume.open_batch.value - 1};
     volume.generation = volume.space.totals().generation_counter;
     if constexpr (!Volume::journal_type::durable) {
         if (!read_only) return mark_in_use(volume, true);

@@ -137,6 +137,18 @@ class space {
     /// Frees what waited: runs whose batch is confirmed, and for former metadata also behind the journal's tail.
     void drain(sequence confirmed, sequence tail, block_size size) noexcept;
 
+    /// A reader begins: what is retired from now on is not reused before it has left. Cost: one count.
+    [[nodiscard]] std::uint32_t enter_reader() noexcept {
+        const std::uint32_t ticket = phase_ & 1U;
+        ++readers_[ticket];
+        return ticket;
+    }
+    void leave_reader(std::uint32_t ticket) noexcept {
+        ASHLAR_ASSERT(readers_[ticket] > 0);
+        --readers_[ticket];
+    }
+    [[nodiscard]] bool has_readers() const noexcept { return readers_[0] + readers_[1] != 0; }
+
     /// A reader keeps the run from reuse. Error: busy when all holds are taken.
     result<> hold(extent run) noexcept {
         if (holds_.full()) return error{errc::busy, run.first};
@@ -205,6 +217,7 @@ class space {
     struct retired_run {
         extent   blocks{};
         sequence batch{};
+        std::uint32_t phase = 0;  ///< Of the readers that may still look at it.
         bool     metadata = false;
     };
 
@@ -291,11 +304,19 @@ class space {
         return false;
     }
 
+    /// Whether a reader that began before the run was retired may still read it. Readers are counted in two phases: the
+    /// phase changes when nobody of the one before is left, so two changes outlast every reader of that time.
+    [[nodiscard]] bool may_be_read(const retired_run& run) const noexcept {
+        return has_readers() && phase_ - run.phase < 2;
+    }
+
     void retire(retired_run run) noexcept {
+        run.phase = phase_;
         retired_blocks_ += run.blocks.count.value;
         if (!retired_.empty()) {
             auto& last = retired_[retired_.size() - 1];
-            if (last.batch == run.batch && last.metadata == run.metadata && last.blocks.end() == run.blocks.first) {
+            if (last.batch == run.batch && last.metadata == run.metadata && last.phase == run.phase &&
+                last.blocks.end() == run.blocks.first) {
                 last.blocks.count += run.blocks.count;
                 return;
             }
@@ -359,6 +380,8 @@ class space {
     std::uint64_t               reserve_blocks_  = 0;  // both reserves
     std::uint64_t               last_group_      = 0;
     block_index                 last_end_{};
+    std::uint32_t               phase_ = 0;
+    std::uint32_t               readers_[2]{};
 };
 
 }  // namespace ashlar::inline v0

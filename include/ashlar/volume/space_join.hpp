@@ -22,7 +22,7 @@ void space::apply(const metadata_access<Source>& at, transaction_state& tx, sequ
     }
     for (const auto& run : tx.given.all()) {
         flip(at, run.blocks, false);
-        retire({run.blocks, batch, run.metadata});
+        retire({.blocks = run.blocks, .batch = batch, .metadata = run.metadata});
     }
     add_totals(tx.totals, tx.generation);
     const auto slot = at.cache.find(at.regions.group_table(block_count{0}).home);
@@ -32,10 +32,12 @@ void space::apply(const metadata_access<Source>& at, transaction_state& tx, sequ
 }
 
 inline void space::drain(sequence confirmed, sequence tail, block_size size) noexcept {
+    if (readers_[(phase_ + 1U) & 1U] == 0) ++phase_;
     std::size_t kept = 0;
     for (std::size_t i = 0; i < retired_.size(); ++i) {
         const retired_run run  = retired_[i];
-        const bool        free = run.batch <= confirmed && (!run.metadata || run.batch < tail) && !is_held(run.blocks);
+        const bool        free = run.batch <= confirmed && (!run.metadata || run.batch < tail) && !may_be_read(run) &&
+                          !is_held(run.blocks);
         if (free) {
             windows_.set_free(run.blocks, size);
             retired_blocks_ -= run.blocks.count.value;

@@ -1,6 +1,7 @@
 #pragma once
 /// Changes that become durable together. A transaction knows no meaning: blocks, runs and numbers.
 
+#include <ashlar/concepts/relocation_host.hpp>
 #include <ashlar/format/region_directory.hpp>
 #include <ashlar/format/volume_totals.hpp>
 #include <ashlar/volume/metadata_cache.hpp>
@@ -77,6 +78,7 @@ class transaction_state {
         discarded.lend(from.take<block_index>(limits.shadows));
         born.lend(from.take<std::uint32_t>(limits.shadows));
         sums.lend(from.take<std::uint64_t>(limits.data_blocks));
+        pieces.lend(from.take<mapped_extent>(limits.extents));
         locked.lend(from.take<object_id>(limits.objects));
     }
 
@@ -87,11 +89,15 @@ class transaction_state {
         discarded.clear();
         born.clear();
         sums.clear();
+        pieces.clear();
         locked.clear();
         totals      = {};
         new_region  = {};
         generation  = 0;
         locks_table = false;
+        may_stage   = false;
+        staged      = false;
+        held        = false;
         open        = false;
     }
 
@@ -101,11 +107,15 @@ class transaction_state {
     bounded_list<std::uint32_t> born;       ///< Slots of metadata blocks that it made.
     bounded_list<block_index>   discarded;  ///< Metadata blocks that it frees.
     bounded_list<std::uint64_t> sums;       ///< Checksums of the data that it wrote.
+    bounded_list<mapped_extent> pieces;     ///< Of the mapping that it is making.
     bounded_list<object_id>     locked;     ///< Objects that no other transaction may change.
     totals_change               totals{};
     region_slot                 new_region{};         ///< One more region, or none.
     std::uint64_t               generation  = 0;      ///< The newest that it gave to a mapping.
     bool                        locks_table = false;  ///< It creates or erases objects.
+    bool                        may_stage   = false;  ///< One small write and nothing else: it may wait in memory.
+    bool                        staged      = false;  ///< Its newest data waits in memory for the next batch.
+    bool                        held        = false;  ///< A caller keeps it open; nobody waits for it to end.
     bool                        open        = false;
 };
 

@@ -4,9 +4,10 @@
 #include <ashlar/concepts/allocator.hpp>
 #include <ashlar/concepts/checksum.hpp>
 #include <ashlar/concepts/journal.hpp>
-#include <ashlar/concepts/relocation_host.hpp>
-#include <ashlar/concepts/threading.hpp>
+#include <ashlar/volume/buffer_pool.hpp>
+#include <ashlar/volume/engine_lock.hpp>
 #include <ashlar/volume/space_join.hpp>
+#include <ashlar/volume/staged_writes.hpp>
 
 namespace ashlar::inline v0 {
 
@@ -20,6 +21,8 @@ struct volume_limits {
     std::size_t        unsynced_blocks = 1024;  ///< Data blocks that one batch may list; beyond, data is synced first.
     std::size_t staging_bytes = 256 * 1024;     ///< For transfers that need a copy; at least a frame and two blocks.
     std::size_t journal_bytes = 256 * 1024;     ///< For the journal's writes; at least what the journal needs.
+    std::size_t staged_bytes  = 256 * 1024;     ///< Small writes wait here for the next batch; 0: none do.
+    std::size_t edge_buffers  = 8;              ///< Blocks for reads and writes of parts of blocks; at least 4.
     std::size_t verify_groups = 4;              ///< Groups whose owners are checked in one pass.
     bool        verify_home   = true;           ///< A checkpoint reads back what it wrote.
 };
@@ -39,6 +42,7 @@ inline constexpr std::size_t cache_blocks_min = 16;
            limits.transaction.shadows >= 8 && limits.transaction.extents >= 4 && limits.transaction.data_blocks >= 2 &&
            limits.transaction.objects >= 1 && limits.space.groups_loaded >= 1 && limits.verify_groups >= 1 &&
            limits.space.retired >= 2 * limits.transaction.extents && limits.space.holds >= 1 &&
+           limits.edge_buffers >= 4 &&
            limits.unsynced_runs >= limits.transaction.extents;
 }
 
@@ -79,7 +83,7 @@ struct volume_state {
     Device                                                device;
     JournalPolicy                                         journal{};
     [[no_unique_address]] AllocatorPolicy                 allocator{};
-    [[no_unique_address]] typename ThreadingPolicy::mutex mutex{};
+    [[no_unique_address]] engine_lock<ThreadingPolicy>    lock{};
     volume_geometry                                       geometry{};
     volume_limits                                         limits{};
     volume_id                                             id{};
@@ -94,8 +98,9 @@ struct volume_state {
     std::span<std::uint32_t>     order{};     ///< Slots in the order of their homes, during a checkpoint.
     std::span<bitmap_word>       claims{};    ///< Bitmaps of owners, while the volume is verified.
     std::span<std::uint64_t>     replayed{};  ///< Read-only: a filter of the blocks that the journal changes.
-    bounded_list<mapped_extent>  pieces{};    ///< Of the mapping that a write is making.
     bounded_list<extent>         unsynced{};  ///< Data written since the last sync, to be listed by the open batch.
+    staged_writes                staged{};
+    buffer_pool                  edges{};
 
     // What the superblock says.
     std::uint32_t record_bytes   = 0;
@@ -105,7 +110,16 @@ struct volume_state {
     // State.
     recovery_report recovered{};
     error           failure{};           ///< Why writing ended (R15); code none while it goes on.
-    sequence        batches{};           ///< Without a journal: the last batch.
+    sequence        open_batch{};        ///< The one that transactions join now.
+    sequence        durable_batch{};     ///< The newest that was acknowledged.
+    std::uint32_t   joined = 0;          ///< Transactions in the open batch.
+    std::uint32_t   joined_before = 0;   ///< In the batch before it.
+    block_index     wanted{};            ///< The block that an operation gave up for.
+    block_identity  wanted_identity{};
+    bool            is_wanted  = false;
+    bool            gave_staged = false;  ///< The open batch gives back data that waits in memory: none of it may ride.
+    bool            committing = false;  ///< Somebody writes a batch or an anchor: only one may.
+    bool            exclusive  = false;  ///< Blocks go home: nothing may change meanwhile.
     std::uint64_t   generation     = 0;  ///< The last that a mapping was given.
     std::uint64_t   last_record    = 0;  ///< Where the last free record was found.
     std::uint64_t   trim_group     = 0;  ///< Where trimming goes on.
@@ -119,6 +133,31 @@ struct volume_state {
     // As a source of metadata.
     [[nodiscard]] std::uint64_t seed(const block_identity& identity) const noexcept {
         return identity_seed(id, identity);
+    }
+
+    /// Whether an operation must be undone and repeated, because the block is not in memory.
+    [[nodiscard]] bool defers(block_index home, const block_identity& identity) noexcept {
+        if constexpr (!threading_type::concurrent) {
+            return false;
+        } else {
+            if (lock.mode() != load_mode::again_on_miss || must_replay) return false;
+            want(home, identity);
+            return true;
+        }
+    }
+    /// The same where another thread is just loading it; else waits for that.
+    [[nodiscard]] bool must_give_up(block_index home, const block_identity& identity) noexcept {
+        if (lock.mode() != load_mode::in_place) {
+            want(home, identity);
+            return true;
+        }
+        lock.wait();
+        return false;
+    }
+    void want(block_index home, const block_identity& identity) noexcept {
+        wanted          = home;
+        wanted_identity = identity;
+        is_wanted       = true;
     }
 
     /// Reads one metadata block; a failed read is tried once more. Read-only, the journal's changes are laid over it.
@@ -135,13 +174,6 @@ struct volume_state {
     result<> replay(Apply& apply) noexcept {
         const replay_sink sink{apply};
         return journal.replay(device, sink);
-    }
-
-    [[nodiscard]] sequence next_batch() const noexcept {
-        if constexpr (JournalPolicy::durable)
-            return journal.next();
-        else
-            return {batches.value + 1};
     }
 
     /// Whether changes are possible. Errors: read_only, with the place of the failure that ended writing.
@@ -164,8 +196,9 @@ struct volume_state {
         const auto                  grant = granted(limits);
         metadata_cache              cache;
         class space                 space;
-        bounded_list<mapped_extent> pieces;
         bounded_list<extent>        unsynced;
+        staged_writes               staged;
+        buffer_pool                 edges;
         cache.take(from, block, slots, grant.shadows);
         space.take(from, block, limits.space, limits.transactions * limits.transaction.extents, slots);
         const auto transactions = from.take<transaction_state>(limits.transactions);
@@ -179,7 +212,8 @@ struct volume_state {
         const auto order     = from.take<std::uint32_t>(slots + frame_slots);
         const auto claims    = from.take<bitmap_word>(limits.verify_groups * words_for(blocks_per_group(block)));
         const auto replayed  = from.take<std::uint64_t>(replay_filter_words);
-        pieces.lend(from.take<mapped_extent>(limits.transaction.extents));
+        staged.take(from, block, limits.staged_bytes, alignment);
+        edges.take(from, block, limits.edge_buffers, alignment);
         unsynced.lend(from.take<extent>(limits.unsynced_runs));
         std::span<std::byte> journal_memory;
         if constexpr (JournalPolicy::durable) {
@@ -197,7 +231,8 @@ struct volume_state {
         volume->order          = order;
         volume->claims         = claims;
         volume->replayed       = replayed;
-        volume->pieces         = pieces;
+        volume->staged         = staged;
+        volume->edges          = edges;
         volume->unsynced       = unsynced;
         volume->journal_memory = journal_memory;
     }
@@ -211,7 +246,7 @@ struct volume_state {
         return (replayed[filter_bit(block) / 64] >> (filter_bit(block) % 64) & 1U) != 0;
     }
 
-  private:
+    /// Lays the changes of a journal that was not brought home over a block.
     result<> lay_over(block_index home, std::span<std::byte> bytes) noexcept {
         if constexpr (JournalPolicy::durable) {
             if (!may_be_replayed(home)) return success();
