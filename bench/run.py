@@ -133,7 +133,7 @@ def verdict(row):
 
 def run_one(name, words, options, collected):
     words = words + ["--directory", str(options.directory)] + (["--quick"] if options.quick else [])
-    shown = " ".join(os.path.relpath(word) if word.startswith("/") and os.path.exists(word) else word for word in words)
+    shown = " ".join(os.path.relpath(word) if word.startswith(str(HERE.parent)) else word for word in words)
     print(f"\n== {name}: {shown}", flush=True)
     begin, command = time.monotonic(), shown
     there_before = set(options.directory.iterdir())
