@@ -1,6 +1,7 @@
 #pragma once
 /// Files and block devices of a POSIX system.
 
+#include <ashlar/device/posix_calls.hpp>
 #include <ashlar/device/posix_file.hpp>
 #include <ashlar/vocabulary/aligned_buffer.hpp>
 
@@ -12,38 +13,6 @@
 #include <type_traits>
 
 namespace ashlar::inline v0 {
-
-/// The system calls of a transfer. A type of its own, so that tests can interrupt, shorten and refuse them.
-struct posix_calls {
-    static ssize_t read(int file, void* memory, std::size_t bytes, off_t at) noexcept {
-        return ::pread(file, memory, bytes, at);
-    }
-    static ssize_t write(int file, const void* memory, std::size_t bytes, off_t at) noexcept {
-        return ::pwrite(file, memory, bytes, at);
-    }
-    static int sync(int file) noexcept {
-#if defined(F_FULLFSYNC)
-        return ::fcntl(file, F_FULLFSYNC);
-#else
-        return ::fdatasync(file);
-#endif
-    }
-    /// 0, or -1 with errno. Where the system has no such call: EOPNOTSUPP.
-    static int discard([[maybe_unused]] int file, [[maybe_unused]] bool block_device, [[maybe_unused]] std::uint64_t at,
-                       [[maybe_unused]] std::uint64_t bytes) noexcept {
-#if defined(__linux__)
-        if (block_device) {
-            std::uint64_t range[2] = {at, bytes};
-            return ::ioctl(file, BLKDISCARD, range);
-        }
-        return ::fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(at),
-                           static_cast<off_t>(bytes));
-#else
-        errno = EOPNOTSUPP;
-        return -1;
-#endif
-    }
-};
 
 /// A file or block device, by pread, pwrite and fdatasync.
 ///
@@ -81,26 +50,9 @@ class basic_file_device {
     }
 
     /// Every write that was complete before is durable when this returns. A failure is final: see the device concept.
-    [[nodiscard]] result<> sync() noexcept {
-        if (view().read_only) return success();
-        for (unsigned attempt = 0; Calls::sync(view().descriptor) != 0; ++attempt) {
-            if (errno != EINTR || attempt == attempts_max) return error{errc::device_failed, {}, errno};
-        }
-        return success();
-    }
+    [[nodiscard]] result<> sync() noexcept { return sync_file<Calls>(view()); }
 
-    [[nodiscard]] result<> trim(extent e) noexcept {
-        if (view().read_only) return error{errc::read_only, e.first};
-        if (!lies_in(e, {block_index{0}, geometry().blocks})) return error{errc::out_of_range, e.first};
-        if (e.empty()) return success();
-        const auto at    = byte_offset(e.first, geometry().size);
-        const auto bytes = bytes_of(e.count, geometry().size);
-        for (unsigned attempt = 0; Calls::discard(view().descriptor, view().block_device, at, bytes) != 0; ++attempt) {
-            if (means_no_trim(errno)) return success();
-            if (errno != EINTR || attempt == attempts_max) return error{errc::device_failed, e.first, errno};
-        }
-        return success();
-    }
+    [[nodiscard]] result<> trim(extent e) noexcept { return trim_file<Calls>(view(), e); }
 
     /// Whether transfers go past the page cache, or why not.
     [[nodiscard]] direct_state direct() const noexcept { return view().direct; }
@@ -112,7 +64,6 @@ class basic_file_device {
     [[nodiscard]] const file_view& view() const noexcept { return file_.view(); }
 
   private:
-    static constexpr unsigned    attempts_max     = 1000;  // interruptions in a row, without any progress
     static constexpr std::size_t bounce_bytes_max = block_bytes_max;
 
     struct alignas(aligned_buffer::alignment) bounce {

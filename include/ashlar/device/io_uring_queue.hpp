@@ -63,7 +63,9 @@ class basic_io_uring_queue {
         t.failure = objection(t);
         t.moved   = 0;
         t.next    = nullptr;
+        if (lone_sync_ != nullptr) prepare(*std::exchange(lone_sync_, nullptr));
         if (t.failure.code != errc::none || needs_nothing(t)) return done_.push(t);
+        if (t.kind == transfer_kind::sync && in_flight_ == 1) return void(lone_sync_ = &t);
         if (t.kind == transfer_kind::trim && file_.block_device) return trims_.push(t);
         if (is_bounced(t)) return waiting_.push(t);
         prepare(t);
@@ -76,11 +78,12 @@ class basic_io_uring_queue {
     /// Precondition: at_least <= in_flight() and <= finished.size().
     [[nodiscard]] result<std::size_t> complete(std::span<transfer*> finished, std::size_t at_least) noexcept {
         ASHLAR_ASSERT(at_least <= in_flight_ && at_least <= finished.size());
-        const auto  bound = at_least < reap_max_ ? reap_max_ : at_least;
-        const auto  room  = finished.first(bound < finished.size() ? bound : finished.size());
+        const auto bound = at_least < reap_max_ ? reap_max_ : at_least;
+        const auto room  = finished.first(bound < finished.size() ? bound : finished.size());
+        if (lone_sync_ != nullptr) begin_sync(at_least > 0);
         std::size_t count = 0;
         bool        begun = false;  // whether the kernel was entered, which is what finishes most
-        for (unsigned refusals = 0;;) {
+        for (int refusals = 0;;) {
             count = collect(room, count);
             begin_waiting();
             const auto missing = at_least < count ? 0 : at_least - count;
@@ -104,8 +107,7 @@ class basic_io_uring_queue {
   private:
     using ring = basic_uring_ring<Calls>;
 
-    static constexpr int           attempts_max = 1000;  // of one transfer or entry, without any progress
-    static constexpr std::uint64_t piece_max    = std::uint64_t{1} << 30U;
+    static constexpr std::uint64_t piece_max = std::uint64_t{1} << 30U;
 
     basic_io_uring_queue() noexcept = default;
 
@@ -176,17 +178,21 @@ class basic_io_uring_queue {
         return ring_.enter(missing < most ? static_cast<unsigned>(missing) : most);
     }
 
+    void begin_sync(bool waited_for) noexcept {
+        transfer& t = *std::exchange(lone_sync_, nullptr);
+        if (!waited_for) return prepare(t);
+        if (const auto done = sync_file<Calls>(file_); !done) t.failure = done.error();
+        done_.push(t);
+    }
+
     /// Block devices have no operation for it that every kernel knows. What is prepared starts first.
     int trim_blocking() noexcept {
         if (ring_.prepared() > 0) {
             if (const int refused = ring_.enter(0); refused != 0) return refused;
         }
         while (!trims_.empty()) {
-            transfer&  t  = trims_.pop();
-            const auto at = byte_offset(t.blocks.first, file_.geometry.size);
-            const int  done =
-                posix_calls::discard(file_.descriptor, true, at, bytes_of(t.blocks.count, file_.geometry.size));
-            if (done != 0 && !means_no_trim(errno)) t.failure = error{errc::device_failed, t.blocks.first, errno};
+            transfer& t = trims_.pop();
+            if (const auto done = trim_file<Calls>(file_, t.blocks); !done) t.failure = done.error();
             done_.push(t);
         }
         return 0;
@@ -247,7 +253,8 @@ class basic_io_uring_queue {
     /// While a transfer is in flight its failure is free to count what brought it no further.
     static std::int32_t& attempts(transfer& t) noexcept { return t.failure.os_code; }
 
-    /// Waits until the kernel uses no memory of the owner's.
+    /// Waits until the kernel uses no memory of the owner's, and no longer the file: it gives a ring back some time
+    /// after the ring was closed, and whoever opens the file next would find it locked.
     void drain() noexcept {
         typename ring::completion seen{};
         while (ring_.started() > 0) {
@@ -256,6 +263,7 @@ class basic_io_uring_queue {
             ASHLAR_ASSERT(done != -EEXIST);  // a queue opened with `one_thread` is destroyed by that thread
             if (done != 0 && done != -EINTR && done != -EAGAIN && done != -EBUSY) return;
         }
+        if (std::exchange(registered_, false)) ring_.configure(IORING_UNREGISTER_FILES, nullptr, 0);
     }
 
     void take(basic_io_uring_queue& other) noexcept {
@@ -268,15 +276,17 @@ class basic_io_uring_queue {
         in_flight_  = std::exchange(other.in_flight_, 0);
         depth_      = other.depth_;
         reap_max_   = other.reap_max_;
-        registered_ = other.registered_;
+        registered_ = std::exchange(other.registered_, false);
+        lone_sync_  = std::exchange(other.lone_sync_, nullptr);
     }
 
     file_view     file_{};
     ring          ring_;
     bounce_slots  bounce_;
-    transfer_list done_;     // finished without the kernel, or kept back when the ring broke
-    transfer_list waiting_;  // for an aligned place
-    transfer_list trims_;    // that have to be done by a blocking call
+    transfer_list done_;                  // finished without the kernel, or kept back when the ring broke
+    transfer_list waiting_;               // for an aligned place
+    transfer_list trims_;                 // that have to be done by a blocking call
+    transfer*     lone_sync_  = nullptr;  // submitted alone, not begun
     std::size_t   in_flight_  = 0;
     std::size_t   depth_      = 0;
     std::size_t   reap_max_   = 0;

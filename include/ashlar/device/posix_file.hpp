@@ -62,6 +62,7 @@ class posix_file {
         posix_file file;
         file.view_.geometry.size = {options.block_bytes};
         file.view_.read_only     = options.read_only;
+        file.opened_by_          = ::getpid();
         BOOST_OUTCOME_TRY(file.open_descriptor(path, options));
         if (options.lock) { BOOST_OUTCOME_TRY(file.take_lock()); }
         if (options.create) { BOOST_OUTCOME_TRY(file.give_size(path, options.bytes)); }
@@ -190,17 +191,23 @@ class posix_file {
         return blocks.value == 0 ? block_count{1} : blocks;
     }
 
+    /// Closing gives up the lock too, but late where the kernel still holds on to the file. A child process that
+    /// inherited the file leaves the lock alone.
     void release() noexcept {
-        if (view_.descriptor >= 0) ::close(view_.descriptor);  // gives up the lock too
+        if (view_.descriptor < 0) return;
+        if (opened_by_ == ::getpid()) static_cast<void>(::flock(view_.descriptor, LOCK_UN));
+        ::close(view_.descriptor);
         view_.descriptor = -1;
     }
 
     void take(posix_file& other) noexcept {
         view_                  = other.view_;
         other.view_.descriptor = -1;
+        opened_by_             = other.opened_by_;
     }
 
     file_view view_{};
+    pid_t     opened_by_ = -1;
 };
 
 }  // namespace ashlar::inline v0

@@ -2,7 +2,7 @@
 /// The two rings of Linux's io_uring, by system calls alone. Nothing needs to be linked.
 /// Source: io_uring(7), io_uring_setup(2), io_uring_enter(2), io_uring_register(2).
 
-#include <ashlar/vocabulary/result.hpp>
+#include <ashlar/device/posix_calls.hpp>
 
 #include <linux/io_uring.h>
 #include <sys/mman.h>
@@ -20,9 +20,9 @@
 
 namespace ashlar::inline v0 {
 
-/// The system calls of a ring. A type of its own, so that tests can count, refuse, shorten and cancel. What can fail
-/// answers an errno as a negative number.
-struct uring_calls {
+/// The system calls of a ring, and the blocking ones beside it. A type of its own, so that tests can count, refuse,
+/// shorten and cancel. What is added here answers an errno as a negative number.
+struct uring_calls : posix_calls {
     static int setup(unsigned entries, io_uring_params& shape) noexcept {
         return answer(::syscall(__NR_io_uring_setup, entries, &shape));
     }
