@@ -76,8 +76,9 @@ class throttle_model {
     [[nodiscard]] time_point    now() const { return now_; }
 
     model_disk disk;
-    bool       reads = true;  ///< Whether there is a foreground.
-    double     think = 0;     ///< Mean pause between its reads.
+    bool       reads  = true;   ///< Whether there is a foreground.
+    bool       shares = false;  ///< The movers adapt what they ask for to what they got.
+    double     think  = 0;      ///< Mean pause between its reads.
 
   private:
     struct mover {
@@ -120,6 +121,7 @@ class throttle_model {
             }
         }
         const auto grant = throttle_.acquire({want_, 4096}, now_);
+        if (shares) learn_share(grant);
         if (grant.bytes == 0) {
             one.due = grant.not_before;
             return;
@@ -129,6 +131,18 @@ class throttle_model {
         in_flight_ += grant.bytes;
         ++chunks_;
         one = {grant.bytes, now_ + whole(2 * (disk.setup + disk.carry(in_flight_)))};
+    }
+
+    /// As a move learns whose chunks overlap: all that are in flight shall be as large as each other.
+    void learn_share(io_grant grant) {
+        constexpr std::uint64_t least = 16 * 1024;
+        if (grant.bytes == 0 && grant.not_before == after_release) {
+            want_ = std::max(least, in_flight_ / 2);
+        } else if (grant.bytes > 0 && grant.bytes < want_) {
+            want_ = std::max(least, (in_flight_ + grant.bytes) / 2);
+        } else if (grant.bytes > 0 && in_flight_ > 0) {
+            want_ += want_ / 8;
+        }
     }
 
     Throttle&           throttle_;

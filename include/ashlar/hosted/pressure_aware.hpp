@@ -16,10 +16,10 @@ namespace ashlar::inline v0 {
 /// each window: what is felt then is felt by others. Where the source does not count our own transfers (the control
 /// group of somebody else), `own_transfers_count = false` does without that pause and compares over the whole window.
 ///
-/// At `slow_permille` each window halves the rate, by rests between chunks that go one at a time; at `stop_permille`
-/// only `bytes_per_second_min` is left, in small chunks; below half of `slow_permille` each window doubles it again.
-/// Where the system has no such reading, `available` says so, and all is as the inner throttle has it.
-/// Cost: two readings in each window. Safe from: what the inner throttle is.
+/// At `slow_permille` each window halves the rate, by rests between chunks; at `stop_permille`
+/// only `bytes_per_second_min` is left, in small chunks one at a time; below half of `slow_permille` each window
+/// doubles it again. Where the system has no such reading, `available` says so, and all is as the inner throttle has
+/// it. Cost: two readings in each window. Safe from: what the inner throttle is.
 template <IoThrottle Inner, PressureSource Source = pressure_file>
 class pressure_aware {
   public:
@@ -47,13 +47,18 @@ class pressure_aware {
         if (request.want == 0) return {};
         if (const auto until = listen(now); until > now) return {0, until};
         if (halvings_ > 0) {
-            if (in_flight_ > 0) return {0, after_release};
+            const bool one_by_one = stopped() || (in_flight_ > 0 && now - began_ >= turn_max);
+            if (in_flight_ > 0 && one_by_one) return {0, after_release};
             if (next_ > now) return {0, next_};
         }
         if (stopped()) request.want = std::max(request.least, std::min(request.want, chunk_floor));
         const auto grant = inner_.acquire(request, now);
-        if (in_flight_ == 0) began_ = now;
+        if (in_flight_ == 0) {
+            began_ = now;
+            moved_ = 0;
+        }
         in_flight_ += grant.bytes;
+        moved_ += grant.bytes;
         return grant;
     }
 
@@ -61,7 +66,7 @@ class pressure_aware {
         inner_.release(bytes, now);
         ASHLAR_ASSERT(bytes <= in_flight_);
         in_flight_ -= bytes;
-        if (in_flight_ == 0) next_ = later(now, rest_after(bytes, now - began_));
+        if (in_flight_ == 0) next_ = later(now, rest_after(now - began_));
     }
 
     void observe(io_kind kind, std::uint64_t bytes, duration took, time_point now) noexcept {
@@ -76,6 +81,7 @@ class pressure_aware {
   private:
     enum class phase : std::uint8_t { due, listening, waiting };
     static constexpr unsigned halvings_max = 7;
+    static constexpr duration turn_max     = milliseconds(5);  // then who has several in flight rests too
 
     /// Compares readings when it is time to. Answers when it is worth to ask again; a time that is not after `now`
     /// means that there is no pause.
@@ -128,11 +134,12 @@ class pressure_aware {
         turn_  = later(now, options_.window);
     }
 
-    [[nodiscard]] duration rest_after(std::uint64_t bytes, duration took) const noexcept {
+    [[nodiscard]] duration rest_after(duration took) const noexcept {
         constexpr std::uint64_t bytes_most = std::uint64_t{1} << 32U;  // no product wraps
         constexpr std::uint64_t took_most  = std::uint64_t{1} << 40U;
         const auto              rate       = std::max(options_.bytes_per_second_min, chunk_floor);
-        const auto              longest    = quotient_of(std::min(bytes, bytes_most) * nanoseconds_per_second, rate);
+        const auto              whole      = quotient_of(std::min(moved_, bytes_most) * nanoseconds_per_second, rate);
+        const auto              longest    = whole > took.nanoseconds ? whole - took.nanoseconds : 0;
         const auto              wished     = std::min(took.nanoseconds, took_most) * ((1U << halvings_) - 1U);
         return {stopped() ? longest : std::min(wished, longest)};
     }
@@ -149,6 +156,7 @@ class pressure_aware {
     time_point    began_{};     // when the bytes in flight began to be
     time_point    next_{};      // nothing is granted before, while it is slow
     std::uint64_t in_flight_ = 0;
+    std::uint64_t moved_     = 0;  // granted since nothing was in flight
     std::uint32_t pressure_  = 0;
     unsigned      halvings_  = 0;
     phase         phase_     = phase::due;

@@ -8,6 +8,13 @@
 
 namespace ashlar::inline v0 {
 
+/// A time in which something was in flight without a break.
+struct held_bytes {
+    std::uint64_t moved           = 0;  ///< Granted in it.
+    std::uint64_t kib_nanoseconds = 0;  ///< Bytes times how long each was in flight, in 1024 of them.
+    duration      took{};
+};
+
 /// Bytes of maintenance that may be in flight on an average, and what follows from them.
 ///
 /// What a foreground transfer waits for are the bytes in flight beside it. Of equal bytes one large transfer costs less
@@ -47,15 +54,15 @@ class latency_cap {
     [[nodiscard]] constexpr std::uint64_t chunk() const noexcept { return std::clamp(cap_, chunk_floor, chunk_max_); }
     [[nodiscard]] constexpr std::uint64_t chunk_max() const noexcept { return chunk_max_; }
 
-    /// How long nothing may follow a chunk that was in flight for `took`, so that the average is kept; never so long
-    /// that less than the least rate remains.
-    [[nodiscard]] constexpr duration rest_after(std::uint64_t chunk, duration took) const noexcept {
-        if (chunk <= cap_) return {};
-        constexpr std::uint64_t bytes_most = std::uint64_t{1} << 32U;  // no product wraps
-        constexpr std::uint64_t took_most  = std::uint64_t{1} << 31U;
-        const auto              bytes      = std::min(chunk, bytes_most);
-        const auto              longest    = quotient_of(bytes * nanoseconds_per_second, rate_min_);
-        return {std::min(longest, quotient_of((bytes - cap_) * std::min(took.nanoseconds, took_most), cap_))};
+    /// How long nothing may follow a time with bytes in flight, so that the average is kept; never so long that less
+    /// than the least rate remains.
+    [[nodiscard]] constexpr duration rest_after(const held_bytes& held) const noexcept {
+        constexpr std::uint64_t most    = std::uint64_t{1} << 32U;  // no product wraps
+        const auto              took    = held.took.nanoseconds;
+        const auto              wished  = quotient_of(held.kib_nanoseconds, cap_) << 10U;
+        const auto              longest = quotient_of(std::min(held.moved, most) * nanoseconds_per_second, rate_min_);
+        const auto              whole   = std::min(wished, longest);
+        return {whole > took ? whole - took : 0};
     }
 
   private:

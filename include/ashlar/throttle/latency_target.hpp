@@ -30,11 +30,11 @@ struct latency_target_options {
 /// `relearn_for` in each `relearn_every`, at most thrice as long where samples are few, and what is counted meanwhile
 /// is the percentile at rest. Where nothing is counted, nobody waits, and chunks are as large as they may be.
 ///
-/// Invariants: the cap only grows when it was used, so that idle times do not open it for the next burst; a pause ends,
-/// and outside of pauses `bytes_per_second_min` flows, so that no foreground starves maintenance.
-/// Cost of `observe`: one count. Safe from: with counts that are `concurrent`, `observe` from any thread at any time;
-/// all else one thread at a time.
-/// Source: a multiplicative controller with validation of the window's use, as RFC 7661 has for TCP.
+/// Invariants: the cap only grows while it is what limits, so that idle times do not open it for the next burst; a
+/// pause ends, and outside of pauses `bytes_per_second_min` flows, so that no foreground starves maintenance. Cost of
+/// `observe`: one count. Safe from: with counts that are `concurrent`, `observe` from any thread at any time; all else
+/// one thread at a time. Source: a multiplicative controller with validation of the window's use, as RFC 7661 has for
+/// TCP.
 template <LatencyCounts Counts>
 class basic_latency_target {
   public:
@@ -59,21 +59,24 @@ class basic_latency_target {
         const auto room  = limit > in_flight_ ? limit - in_flight_ : 0;
         const auto chunk = std::max(least, free_ ? cap_.chunk_max() : cap_.chunk());
         auto       bytes = std::min({request.want, room, chunk});
+        const bool cut   = bytes < request.want;
+        bound_           = bound_ || cut;
         if (bytes < least) return {0, after_release};
         if (next_ > now) return {0, next_};
-        if (const auto even = bytes & ~std::uint64_t{4095}; even >= least) bytes = even;
-        if (in_flight_ == 0) began_ = now;
+        if (const auto even = bytes & ~std::uint64_t{4095}; cut && even >= least) bytes = even;
+        count_held(now);
         in_flight_ += bytes;
-        peak_ = std::max(peak_, in_flight_);
+        held_.moved += bytes;
         return {bytes, {}};
     }
 
     constexpr void release(std::uint64_t bytes, time_point now) noexcept {
         ASHLAR_ASSERT(bytes <= in_flight_);
+        count_held(now);
         in_flight_ -= bytes;
         if (in_flight_ > 0) return;
-        busy_.nanoseconds += (now - std::max(began_, window_began_)).nanoseconds;
-        if (!free_) next_ = later(now, cap_.rest_after(bytes, now - began_));
+        if (!free_) next_ = later(now, cap_.rest_after(held_));
+        held_ = {};
     }
 
     constexpr void observe(io_kind kind, std::uint64_t, duration took, time_point) noexcept {
@@ -99,6 +102,7 @@ class basic_latency_target {
     constexpr void           look(time_point now) noexcept;
     constexpr time_point     learn(time_point now) noexcept;
     constexpr void           learn_from(const latency_totals& counted) noexcept;
+    constexpr void           count_held(time_point now) noexcept;
     constexpr void           close_window(const latency_totals& counted, time_point now) noexcept;
     constexpr void           begin_window(time_point now) noexcept;
     constexpr latency_totals counted() const noexcept;
@@ -108,19 +112,20 @@ class basic_latency_target {
     latency_totals window_{};  // the totals when the window began
     latency_cap    cap_;
     std::uint64_t  in_flight_ = 0;
-    std::uint64_t  peak_      = 0;  // most that was in flight in this window
     std::uint64_t  heard_     = 0;  // samples of this window at the last look
     duration       busy_{};         // how long of this window something was in flight
     duration       p99_{};
     duration       at_rest_{};
-    time_point     began_{};  // when the bytes in flight began to be
-    time_point     next_{};   // nothing is granted before
+    held_bytes     held_{};        // since nothing was in flight, or the cap moved
+    time_point     counted_at_{};  // up to when `held_` and `busy_` count
+    time_point     next_{};        // nothing is granted before
     time_point     looked_{};
     time_point     heard_at_{};
     time_point     window_began_{};
     time_point     learn_at_{};  // when the next pause is due; in a pause, when its part ends
     phase          phase_ = phase::first;
     bool           free_  = false;  // no foreground runs
+    bool           bound_ = false;  // in this window somebody wanted more than the cap let him have
 };
 
 /// Reads the counts when it is time to, and closes the window when it is complete.
@@ -204,15 +209,26 @@ constexpr void basic_latency_target<Counts>::learn_from(const latency_totals& co
     }
 }
 
+/// Must be called before `in_flight_` changes.
+template <LatencyCounts Counts>
+constexpr void basic_latency_target<Counts>::count_held(time_point now) noexcept {
+    if (in_flight_ > 0) {
+        const auto took = (now - counted_at_).nanoseconds;
+        held_.took.nanoseconds += took;
+        busy_.nanoseconds += took;
+        held_.kib_nanoseconds += ((in_flight_ >> 5U) * took) >> 5U;
+    }
+    counted_at_ = now;
+}
+
 template <LatencyCounts Counts>
 constexpr void basic_latency_target<Counts>::close_window(const latency_totals& counted, time_point now) noexcept {
     const auto lasts = now - window_began_;
-    const auto still = in_flight_ > 0 ? now - std::max(began_, window_began_) : duration{};
-    const auto busy  = busy_.nanoseconds + still.nanoseconds;
-    const bool spent = peak_ >= cap_.bytes() - cap_.bytes() / 4;
-    const bool often = busy >= lasts.nanoseconds >> 4U || cap_.bytes() < chunk_floor;
+    count_held(now);
+    const bool often = busy_.nanoseconds >= lasts.nanoseconds >> 4U || cap_.bytes() < chunk_floor;
     p99_             = percentile_99(counted);
-    if (goal().nanoseconds != 0 && peak_ > 0) cap_.adapt(p99_, goal(), spent && often);
+    if (goal().nanoseconds != 0 && busy_.nanoseconds > 0) cap_.adapt(p99_, goal(), bound_ && often);
+    held_ = {};  // the cap that they were held under is gone
     begin_window(now);
 }
 
@@ -223,7 +239,7 @@ constexpr void basic_latency_target<Counts>::begin_window(time_point now) noexce
     looked_       = now;
     heard_        = 0;
     busy_         = {};
-    peak_         = in_flight_;
+    bound_        = false;
 }
 
 template <LatencyCounts Counts>
