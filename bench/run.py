@@ -22,6 +22,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import threading
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -132,27 +133,27 @@ def verdict(row):
 
 def run_one(name, words, options, collected):
     words = words + ["--directory", str(options.directory)] + (["--quick"] if options.quick else [])
-    shown = " ".join(os.path.relpath(word) if word.startswith("/") and os.path.exists(word) else word for word in words)
+    shown = " ".join(os.path.relpath(word) if word.startswith(str(HERE.parent)) else word for word in words)
     print(f"\n== {name}: {shown}", flush=True)
-    begin = time.monotonic()
-    command = shown
+    begin, command = time.monotonic(), shown
+    there_before = set(options.directory.iterdir())
     with open(options.results / f"{name}.log", "w", encoding="utf-8") as log:
         child = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                  stdin=subprocess.DEVNULL, errors="replace")
-        try:
-            for line in child.stdout:
-                log.write(line)
-                command = collected.take(line.rstrip("\n"), name, command)
-                if time.monotonic() - begin > options.timeout:
-                    raise subprocess.TimeoutExpired(words, options.timeout)
-            code = child.wait(timeout=options.timeout)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
-            code = "too slow"
+        ends = [threading.Timer(options.timeout, child.terminate), threading.Timer(options.timeout + 30, child.kill)]
+        for end in ends:
+            end.start()
+        for line in child.stdout:
+            log.write(line)
+            command = collected.take(line.rstrip("\n"), name, command)
+        code = child.wait()
+        for end in ends:
+            end.cancel()
     if code != 0:
-        collected.failed.append(f"{name} ({code}), see {os.path.relpath(options.results / (name + '.log'))}")
+        collected.failed.append(f"{name} (exit code {code}), see {os.path.relpath(options.results / (name + '.log'))}")
         print(f"  FAILED: {collected.failed[-1]}", flush=True)
+    for left in set(options.directory.iterdir()) - there_before:  # by a benchmark that was ended
+        shutil.rmtree(left) if left.is_dir() and not left.is_mount() else left.unlink()
     print(f"  {time.monotonic() - begin:.0f} s", flush=True)
 
 

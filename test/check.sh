@@ -68,6 +68,9 @@ windows() {
             -isystem build/firmware/include -static test/smoke/smoke.cpp -o build/windows/smoke.exe
 }
 
+# Engine instructions of read, write, commit, allocate and move, within 5 % of test/instructions/counts.json.
+instructions() { python3 test/instructions/run.py; }
+
 mutants() { python3 test/mutants/run.py; }
 
 format() { git ls-files -z '*.hpp' '*.cpp' | xargs -0 clang-format --dry-run -Werror 2>&1 | head -40; }
@@ -78,6 +81,7 @@ section no-exceptions no_exceptions
 section clang-14 other_compiler clang clang++-14
 section clang-19 other_compiler clang-19 clang++-19
 section threads threads
+section instructions instructions
 section mutants mutants
 section format format
 

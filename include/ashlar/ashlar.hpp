@@ -13,4 +13,5 @@
 #include <ashlar/threading/single_threaded.hpp>
 #include <ashlar/throttle/combined_throttle.hpp>
 #include <ashlar/throttle/cycle_budget.hpp>
+#include <ashlar/throttle/latency_target.hpp>
 #include <ashlar/throttle/token_bucket.hpp>

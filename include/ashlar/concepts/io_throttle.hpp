@@ -40,4 +40,13 @@ concept IoThrottle = requires(T& throttle, io_request request, std::uint64_t byt
     noexcept->std::same_as<void>;
 };
 
+/// Whether only one thread may tell a throttle of the foreground, and none while it is asked: it has a member
+/// `observes_alone` that says so. Without that member, `observe` is safe from any thread at any time.
+template <class T>
+inline constexpr bool observes_alone = false;
+
+template <class T>
+    requires requires { T::observes_alone; }
+inline constexpr bool observes_alone<T> = T::observes_alone;
+
 }  // namespace ashlar::inline v0

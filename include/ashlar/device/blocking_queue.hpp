@@ -1,7 +1,7 @@
 #pragma once
 /// A transfer queue for devices that have none, so that the engine is written once.
 
-#include <ashlar/concepts/transfer_queue.hpp>
+#include <ashlar/device/transfer_list.hpp>
 
 #include <type_traits>
 #include <utility>
@@ -34,9 +34,7 @@ class blocking_queue {
     /// Precondition: in_flight() < depth().
     void submit(transfer& t) noexcept {
         ASHLAR_ASSERT(in_flight_ < depth_);
-        t.next                                    = nullptr;
-        (last_ == nullptr ? first_ : last_->next) = &t;
-        last_                                     = &t;
+        waiting_.push(t);
         ++in_flight_;
     }
 
@@ -44,11 +42,8 @@ class blocking_queue {
     [[nodiscard]] result<std::size_t> complete(std::span<transfer*> finished, std::size_t at_least) noexcept {
         ASHLAR_ASSERT(at_least <= in_flight_ && at_least <= finished.size());
         std::size_t count = 0;
-        while (first_ != nullptr && count < finished.size()) {
-            transfer& t = *first_;
-            first_      = t.next;
-            if (first_ == nullptr) last_ = nullptr;
-            t.next = nullptr;
+        while (!waiting_.empty() && count < finished.size()) {
+            transfer& t = waiting_.pop();
             --in_flight_;
             perform(t);
             finished[count++] = &t;
@@ -75,16 +70,14 @@ class blocking_queue {
     void take(blocking_queue& other) noexcept {
         device_    = other.device_;
         depth_     = other.depth_;
-        first_     = std::exchange(other.first_, nullptr);
-        last_      = std::exchange(other.last_, nullptr);
+        waiting_   = std::move(other.waiting_);
         in_flight_ = std::exchange(other.in_flight_, 0);
     }
 
-    D*          device_    = nullptr;
-    transfer*   first_     = nullptr;
-    transfer*   last_      = nullptr;
-    std::size_t in_flight_ = 0;
-    std::size_t depth_     = 0;
+    D*            device_ = nullptr;
+    transfer_list waiting_;
+    std::size_t   in_flight_ = 0;
+    std::size_t   depth_     = 0;
 };
 
 namespace detail {

@@ -1,6 +1,7 @@
 #pragma once
 /// Files and block devices of a POSIX system.
 
+#include <ashlar/device/posix_calls.hpp>
 #include <ashlar/device/posix_file.hpp>
 #include <ashlar/vocabulary/aligned_buffer.hpp>
 
@@ -12,38 +13,6 @@
 #include <type_traits>
 
 namespace ashlar::inline v0 {
-
-/// The system calls of a transfer. A type of its own, so that tests can interrupt, shorten and refuse them.
-struct posix_calls {
-    static ssize_t read(int file, void* memory, std::size_t bytes, off_t at) noexcept {
-        return ::pread(file, memory, bytes, at);
-    }
-    static ssize_t write(int file, const void* memory, std::size_t bytes, off_t at) noexcept {
-        return ::pwrite(file, memory, bytes, at);
-    }
-    static int sync(int file) noexcept {
-#if defined(F_FULLFSYNC)
-        return ::fcntl(file, F_FULLFSYNC);
-#else
-        return ::fdatasync(file);
-#endif
-    }
-    /// 0, or -1 with errno. Where the system has no such call: EOPNOTSUPP.
-    static int discard([[maybe_unused]] int file, [[maybe_unused]] bool block_device, [[maybe_unused]] std::uint64_t at,
-                       [[maybe_unused]] std::uint64_t bytes) noexcept {
-#if defined(__linux__)
-        if (block_device) {
-            std::uint64_t range[2] = {at, bytes};
-            return ::ioctl(file, BLKDISCARD, range);
-        }
-        return ::fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(at),
-                           static_cast<off_t>(bytes));
-#else
-        errno = EOPNOTSUPP;
-        return -1;
-#endif
-    }
-};
 
 /// A file or block device, by pread, pwrite and fdatasync.
 ///
@@ -60,57 +29,41 @@ class basic_file_device {
     [[nodiscard]] static result<basic_file_device> open(const char* path, file_device_options options = {}) noexcept {
         BOOST_OUTCOME_TRY(auto file, posix_file::open(path, options));
         std::unique_ptr<bounce> buffer;
-        if (file.direct() == direct_state::in_use) {
+        if (file.view().direct == direct_state::in_use) {
             buffer.reset(new (std::nothrow) bounce);
             if (buffer == nullptr) return errc::workspace_too_small;
         }
         return basic_file_device{std::move(file), std::move(buffer)};
     }
 
-    [[nodiscard]] device_geometry geometry() const noexcept { return file_.geometry(); }
+    [[nodiscard]] device_geometry geometry() const noexcept { return view().geometry; }
 
     [[nodiscard]] result<> read(extent e, std::span<std::byte> in) noexcept {
         if (!transfer_fits(geometry(), e, in.size())) return error{errc::out_of_range, e.first};
-        return is_aligned(in.data()) ? move_bytes(e.first, in) : bounce_bytes(e.first, in);
+        return view().is_aligned(in.data()) ? move_bytes(e.first, in) : bounce_bytes(e.first, in);
     }
 
     [[nodiscard]] result<> write(extent e, std::span<const std::byte> out) noexcept {
-        if (file_.read_only()) return error{errc::read_only, e.first};
+        if (view().read_only) return error{errc::read_only, e.first};
         if (!transfer_fits(geometry(), e, out.size())) return error{errc::out_of_range, e.first};
-        return is_aligned(out.data()) ? move_bytes(e.first, out) : bounce_bytes(e.first, out);
+        return view().is_aligned(out.data()) ? move_bytes(e.first, out) : bounce_bytes(e.first, out);
     }
 
     /// Every write that was complete before is durable when this returns. A failure is final: see the device concept.
-    [[nodiscard]] result<> sync() noexcept {
-        if (file_.read_only()) return success();
-        for (unsigned attempt = 0; Calls::sync(file_.descriptor()) != 0; ++attempt) {
-            if (errno != EINTR || attempt == attempts_max) return error{errc::device_failed, {}, errno};
-        }
-        return success();
-    }
+    [[nodiscard]] result<> sync() noexcept { return sync_file<Calls>(view()); }
 
-    [[nodiscard]] result<> trim(extent e) noexcept {
-        if (file_.read_only()) return error{errc::read_only, e.first};
-        if (!lies_in(e, {block_index{0}, geometry().blocks})) return error{errc::out_of_range, e.first};
-        if (e.empty()) return success();
-        const auto at    = byte_offset(e.first, geometry().size);
-        const auto bytes = bytes_of(e.count, geometry().size);
-        for (unsigned attempt = 0; Calls::discard(file_.descriptor(), file_.is_block_device(), at, bytes) != 0;
-             ++attempt) {
-            if (errno == EOPNOTSUPP || errno == ENOTTY || errno == ENOSYS || errno == EINVAL) return success();
-            if (errno != EINTR || attempt == attempts_max) return error{errc::device_failed, e.first, errno};
-        }
-        return success();
-    }
+    [[nodiscard]] result<> trim(extent e) noexcept { return trim_file<Calls>(view(), e); }
 
     /// Whether transfers go past the page cache, or why not.
-    [[nodiscard]] direct_state direct() const noexcept { return file_.direct(); }
+    [[nodiscard]] direct_state direct() const noexcept { return view().direct; }
 
     /// The descriptor, for calls that this class has not; it stays the device's.
-    [[nodiscard]] int native_handle() const noexcept { return file_.descriptor(); }
+    [[nodiscard]] int native_handle() const noexcept { return view().descriptor; }
+
+    /// What a queue of its own needs to move the same bytes. The descriptor stays the device's.
+    [[nodiscard]] const file_view& view() const noexcept { return file_.view(); }
 
   private:
-    static constexpr unsigned    attempts_max     = 1000;  // interruptions in a row, without any progress
     static constexpr std::size_t bounce_bytes_max = block_bytes_max;
 
     struct alignas(aligned_buffer::alignment) bounce {
@@ -120,10 +73,6 @@ class basic_file_device {
 
     basic_file_device(posix_file file, std::unique_ptr<bounce> buffer) noexcept
         : file_{std::move(file)}, bounce_{std::move(buffer)} {}
-
-    bool is_aligned(const std::byte* memory) const noexcept {
-        return (reinterpret_cast<std::uintptr_t>(memory) & (geometry().memory_alignment - 1U)) == 0;
-    }
 
     static ssize_t call(int file, std::span<std::byte> in, off_t at) noexcept {
         return Calls::read(file, in.data(), in.size(), at);
@@ -135,12 +84,12 @@ class basic_file_device {
     /// Moves all of `memory`. A short transfer goes on where it stopped; with direct transfers, at a whole sector.
     template <class Byte>
     result<> move_bytes(block_index first, std::span<Byte> memory) noexcept {
-        const std::size_t unit = file_.direct() == direct_state::in_use ? geometry().size.bytes : 1U;
+        const std::size_t unit = view().direct == direct_state::in_use ? geometry().size.bytes : 1U;
         const auto        from = byte_offset(first, geometry().size);
         std::size_t       done = 0;
         unsigned          idle = 0;
         while (done < memory.size()) {
-            const auto moved = call(file_.descriptor(), memory.subspan(done), static_cast<off_t>(from + done));
+            const auto moved = call(view().descriptor, memory.subspan(done), static_cast<off_t>(from + done));
             if (moved < 0) {
                 if ((errno != EINTR && errno != EAGAIN) || ++idle > attempts_max)
                     return error{errc::device_failed, first, errno};
@@ -148,20 +97,11 @@ class basic_file_device {
                 continue;
             }
             const auto kept = static_cast<std::size_t>(moved) & ~(unit - 1U);
-            if (kept == 0 && (moved == 0 || ++idle > attempts_max)) return stopped(first, from + done);
+            if (kept == 0 && (moved == 0 || ++idle > attempts_max)) return view().stopped(first, from + done);
             if (kept > 0) idle = 0;
             done += kept;
         }
         return success();
-    }
-
-    /// A transfer that gets no further: the end of a device that shrank, or a device that moves nothing.
-    error stopped(block_index first, std::uint64_t at) const noexcept {
-        const auto bytes = file_.bytes_now();
-        if (bytes && bytes.value() < at + geometry().size.bytes) {
-            return error{errc::out_of_range, block_index{at >> geometry().size.shift()}};
-        }
-        return error{errc::device_failed, first, EIO};
     }
 
     template <class Byte>

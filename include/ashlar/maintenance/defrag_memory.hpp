@@ -26,9 +26,10 @@ struct defrag_memory {
     defrag_memory     memory;
     memory.move.chunk  = from.take_bytes(chunk, block.bytes < 4096 ? block.bytes : 4096);
     memory.move.pieces = from.take<mapped_extent>(options.pieces_max > 4 ? options.pieces_max : 4);
-    memory.candidates  = from.take<ranked_candidate>(options.candidates_max > 1 ? options.candidates_max : 1);
-    memory.aside       = from.take<set_aside_range>(options.set_aside_max);
-    memory.groups      = from.take<ranked_group>(options.groups_max > 1 ? options.groups_max : 1);
+    if (options.transfers_max >= transfers_min) memory.move.transfers = from.take<transfer>(options.transfers_max);
+    memory.candidates = from.take<ranked_candidate>(options.candidates_max > 1 ? options.candidates_max : 1);
+    memory.aside      = from.take<set_aside_range>(options.set_aside_max);
+    memory.groups     = from.take<ranked_group>(options.groups_max > 1 ? options.groups_max : 1);
     return memory;
 }
 

@@ -3,7 +3,7 @@
 
 #include <ashlar/concepts/clock.hpp>
 #include <ashlar/concepts/io_throttle.hpp>
-#include <ashlar/relocation/chunk_copy.hpp>
+#include <ashlar/relocation/piped_copy.hpp>
 #include <ashlar/relocation/relocation_plan.hpp>
 
 namespace ashlar::inline v0 {
@@ -35,8 +35,10 @@ struct relocation_options {
 
 /// Memory that a caller lends for as long as the relocation is used.
 struct relocation_memory {
-    std::span<std::byte>     chunk{};   ///< One block or more; two with `verify_target`.
+    std::span<std::byte>     chunk{};   ///< One block or more; two with `verify_target`, or for chunks that overlap.
     std::span<mapped_extent> pieces{};  ///< Four or more. A range in more pieces is moved in several moves.
+    std::span<transfer>
+        transfers{};  ///< Three or more let chunks overlap where the host has a queue; none: one by one.
 };
 
 /// Moves one range at a time; several flips may share a commit.
@@ -98,6 +100,10 @@ class relocation {
     move_answer finish(Host& host) noexcept;
     template <RelocationHost Host>
     move_answer again_after_race(Host& host) noexcept;
+    template <RelocationHost Host, IoThrottle Throttle, Clock C>
+    copied_part copy_chunk(Host& host, Throttle& throttle, const C& clock, block_count most) noexcept;
+    template <RelocationHost Host, IoThrottle Throttle, Clock C>
+    copied_part copy_chunks(Host& host, Throttle& throttle, const C& clock, block_count most) noexcept;
     template <RelocationHost Host>
     result<> copy(Host& host, block_count blocks) noexcept;
     template <RelocationHost Host>
@@ -120,7 +126,9 @@ class relocation {
     extent             target_{};
     copy_position      at_{};
     std::uint64_t      flips_ = 0;
+    std::uint64_t      share_ = std::uint64_t{1} << 62U;  ///< What chunks that overlap ask for; learned.
     std::uint32_t      races_ = 0;
+    bool stumbled_            = false;  ///< Overlapping chunks failed; the next is copied alone, which finds out why.
 };
 
 template <RelocationHost Host>
@@ -149,34 +157,61 @@ move_answer relocation::aim(Host& host) noexcept {
 template <RelocationHost Host, IoThrottle Throttle, Clock C>
 move_answer relocation::advance(Host& host, Throttle& throttle, const C& clock, block_count blocks_max) noexcept {
     ASHLAR_ASSERT(active());
-    const auto size  = host.block();
-    const auto chunk = whole_blocks(chunk_bytes(), size);
-    ASHLAR_ASSERT(chunk.value > 0);
+    ASHLAR_ASSERT(chunk_bytes() >= host.block().bytes);
     block_count copied{};
     const auto  answered = [&copied](move_answer answer) noexcept {
         answer.copied = copied;
         return answer;
     };
     for (;;) {
-        const auto written = next_written(stretch_.pieces, at_);
-        if (written.value == 0) {
+        if (next_written(stretch_.pieces, at_).value == 0) {
             const auto answer = finish(host);
             if (answer.verdict != move_verdict::more) return answered(answer);
             continue;  // raced, and aimed again
         }
         if (copied >= blocks_max) return answered({});
-        const auto want  = std::min({written, chunk, blocks_max - copied});
-        const auto grant = throttle.acquire({bytes_of(want, size), size.bytes}, clock.now());
-        if (grant.bytes == 0) return answered({.verdict = move_verdict::throttled, .not_before = grant.not_before});
-        const auto blocks = std::min(whole_blocks(grant.bytes, size), want);
-        const auto done   = copy(host, blocks);
-        throttle.release(grant.bytes, clock.now());
-        copied += blocks;
-        if (done.has_value()) continue;
-        if (!changed(host)) return answered(fail(host, done.error()));
+        const auto part = copy_chunks(host, throttle, clock, blocks_max - copied);
+        copied += part.copied;
+        if (part.refused) return answered({.verdict = move_verdict::throttled, .not_before = part.not_before});
+        if (part.failure.code == errc::none) continue;
+        if (!changed(host)) return answered(fail(host, part.failure));
         const auto answer = again_after_race(host);
         if (answer.verdict != move_verdict::more) return answered(answer);
     }
+}
+
+/// Copies as the host can: chunks that overlap, or one chunk. What fails among several is copied again alone.
+template <RelocationHost Host, IoThrottle Throttle, Clock C>
+copied_part relocation::copy_chunks(Host& host, Throttle& throttle, const C& clock, block_count most) noexcept {
+    if constexpr (QueuedRelocationHost<Host>) {
+        const bool fits = memory_.chunk.size() >= 2 * std::size_t{host.block().bytes};
+        if (fits && memory_.transfers.size() >= transfers_min && !options_.verify_target && !stumbled_) {
+            piped_copy<Host> several{host, stretch_.pieces, target_, memory_.chunk, memory_.transfers};
+            auto             part = several.run(at_, most, share_, throttle, clock);
+            at_                   = part.reached;
+            stumbled_             = part.failure.code != errc::none;
+            part.failure          = {};
+            return part;
+        }
+    }
+    stumbled_ = false;
+    return copy_chunk(host, throttle, clock, most);
+}
+
+template <RelocationHost Host, IoThrottle Throttle, Clock C>
+copied_part relocation::copy_chunk(Host& host, Throttle& throttle, const C& clock, block_count most) noexcept {
+    const auto  size = host.block();
+    const auto  want = std::min({next_written(stretch_.pieces, at_), whole_blocks(chunk_bytes(), size), most});
+    copied_part part;
+    const auto  grant = throttle.acquire({bytes_of(want, size), size.bytes}, clock.now());
+    part.refused      = grant.bytes == 0;
+    part.not_before   = grant.not_before;
+    if (part.refused) return part;
+    part.copied     = std::min(whole_blocks(grant.bytes, size), want);
+    const auto done = copy(host, part.copied);
+    throttle.release(grant.bytes, clock.now());
+    if (done.has_error()) part.failure = done.error();
+    return part;
 }
 
 /// Reads and writes the next blocks, each transfer with its retries.

@@ -14,7 +14,8 @@ namespace ashlar::inline v0 {
 template <IoThrottle First, IoThrottle Second>
 class combined_throttle {
   public:
-    static constexpr bool needs_clock = First::needs_clock || Second::needs_clock;
+    static constexpr bool needs_clock    = First::needs_clock || Second::needs_clock;
+    static constexpr bool observes_alone = v0::observes_alone<First> || v0::observes_alone<Second>;
 
     struct options {
         typename First::options  first{};
