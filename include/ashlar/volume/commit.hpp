@@ -181,10 +181,10 @@ result<> write_sealed(Volume& volume, const sealed_batch& sealed) noexcept {
 /// The batch is durable, or it failed and writing has ended (R15). Gives the turn to the next.
 template <class Volume>
 result<> settle_batch(Volume& volume, const sealed_batch& sealed, result<> done) noexcept {
-    volume.staged.land();
     if (done.has_error()) {
-        static_cast<void>(volume.end_writing(done.error()));
+        static_cast<void>(volume.end_writing(done.error()));  // what waited in memory stays there, for readers
     } else {
+        volume.staged.land();
         volume.durable_batch = sealed.number;
         if constexpr (Volume::journal_type::durable) volume.journal.acknowledge(sealed.number);
         drain_retired(volume);
@@ -276,7 +276,7 @@ result<> flush(Volume& volume) noexcept {
     volume.committing = true;
     gather_batch(volume);
     auto sealed = seal_batch(volume);
-    if (sealed.has_error()) {
+    if (sealed.has_error()) {  // writing ends
         end_turn(volume);
         return volume.end_writing(sealed.error());
     }
@@ -299,12 +299,17 @@ result<> flush(Volume& volume) noexcept {
 template <class Volume>
 result<> write_waiting(Volume& volume) noexcept {
     BOOST_OUTCOME_TRY(take_turn(volume));
-    volume.staged.take_off();
-    auto done = volume.lock.outside([&]() noexcept { return write_staged(volume); });
-    volume.staged.land();
+    auto done = volume.writable();
+    if (done.has_value()) {
+        volume.staged.take_off();
+        done = volume.lock.outside([&]() noexcept { return write_staged(volume); });
+        if (done.has_error())
+            static_cast<void>(volume.end_writing(done.error()));
+        else
+            volume.staged.land();
+    }
     end_turn(volume);
-    if (done.has_error()) return volume.end_writing(done.error());
-    return success();
+    return done;
 }
 
 namespace detail {
