@@ -148,7 +148,7 @@ class piped_copy {
             share        = first->granted / 2;
         } else if (second->granted < second->wanted) {
             share = (first->granted + second->granted) / 2;
-        } else if (second->wanted >= share) {
+        } else if (second->wanted + host_.block().bytes > share) {  // it was the share that bounded it
             share += share / 8;
         }
         share = std::clamp(share, share_min, most);
