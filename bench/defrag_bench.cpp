@@ -4,6 +4,8 @@
 #include "defrag_subject.hpp"
 #include "report.hpp"
 
+#include <ashlar/hosted/concurrent_latency_target.hpp>
+
 #include <algorithm>
 #include <map>
 
@@ -11,10 +13,12 @@ namespace {
 
 using namespace bench;
 
-using paced   = ashlar::token_bucket;
+using paced   = ashlar::concurrent_latency_target;
 using unpaced = ashlar::no_throttle;
 
-[[nodiscard]] paced::options pace_for(double) { return {.bytes_per_second = 0, .bytes_in_flight_max = 64 * 1024}; }
+[[nodiscard]] paced::options pace_for(double p99_goal) {
+    return {.factor_permille = static_cast<std::uint32_t>(p99_goal * 1000)};
+}
 
 /// The defragmenter in a thread of its own, from construction until it is stopped or nothing is left to move.
 template <class Store>
@@ -386,12 +390,11 @@ void report_journal(const journal_results& results) {
 }  // namespace
 
 int main(int count, char** words) {
-    const auto          chosen = settings_of(count, words);
-    const double        scale  = chosen.quick ? 0.1 : 1;
-    const int           rounds = chosen.quick ? 1 : 3;
-    const subject_sizes large{.foreground = chosen.quick ? gibi / 8 : gibi,
-                              .fragmented = chosen.quick ? gibi / 2 : 4 * gibi,
-                              .raw        = chosen.quick ? gibi / 8 : gibi};
+    const auto    chosen = settings_of(count, words);
+    const double  scale  = chosen.quick ? 0.1 : 1;
+    const int     rounds = chosen.quick ? 1 : 3;
+    subject_sizes large;
+    if (chosen.quick) large = {gibi / 8, gibi / 2, gibi / 8};
     {
         subject_file       on{chosen.directory, large};
         foreground_results results;
@@ -400,7 +403,7 @@ int main(int count, char** words) {
     }
     subject_sizes small = large;
     small.fragmented    = large.fragmented / 4;
-    small.foreground    = large.foreground / 8;
+    small.foreground    = large.foreground / 4;
     subject_file    on{chosen.directory, small};
     journal_results results;
     for (int i = 0; i < rounds; ++i) journal_round(on, results, i % 2 == 0);

@@ -4,7 +4,7 @@
 #include "raw_copy.hpp"
 
 #include <ashlar/ashlar.hpp>
-#include <ashlar/device/file_device.hpp>
+#include <ashlar/device/io_uring_device.hpp>
 #include <ashlar/hosted/multi_threaded.hpp>
 #include <ashlar/hosted/steady_clock.hpp>
 
@@ -13,6 +13,8 @@
 #include <optional>
 
 namespace bench {
+
+inline constexpr std::uint32_t block_bytes = 4096;
 
 /// What went to a device.
 struct device_counts {
@@ -34,12 +36,48 @@ struct device_watch {
     bool                tracing = false;
     ashlar::extent      leaves_out{};      ///< Writes to it are not done.
     bool                no_syncs = false;  ///< Syncs are not done.
+
+    void see(ashlar::transfer_kind kind, ashlar::extent e) noexcept {
+        const bool is_write = kind == ashlar::transfer_kind::write;
+        const auto count    = [](std::atomic<std::uint64_t>& of, std::uint64_t by) noexcept {
+            of.fetch_add(by, std::memory_order_relaxed);
+        };
+        if (kind == ashlar::transfer_kind::sync) return count(counts.syncs, 1);
+        count(is_write ? counts.writes : counts.reads, 1);
+        count(is_write ? counts.bytes_written : counts.bytes_read, e.count.value * block_bytes);
+        if (tracing && !ashlar::lies_in(e, leaves_out)) trace.push_back({is_write, e});
+    }
+};
+
+/// A queue, watched.
+class watched_queue {
+  public:
+    watched_queue(ashlar::io_uring_queue queue, device_watch& watch) noexcept
+        : queue_{std::move(queue)}, watch_{&watch} {}
+
+    [[nodiscard]] std::size_t depth() const noexcept { return queue_.depth(); }
+    [[nodiscard]] std::size_t in_flight() const noexcept { return queue_.in_flight(); }
+
+    void submit(ashlar::transfer& t) noexcept {
+        watch_->see(t.kind, t.blocks);
+        queue_.submit(t);
+    }
+    [[nodiscard]] ashlar::result<std::size_t> complete(std::span<ashlar::transfer*> finished,
+                                                       std::size_t                  at_least) noexcept {
+        return queue_.complete(finished, at_least);
+    }
+
+  private:
+    ashlar::io_uring_queue queue_;
+    device_watch*          watch_;
 };
 
 /// The first blocks of a file, watched. The rest of the file is the raw copy's.
 class watched_device {
   public:
-    watched_device(ashlar::file_device file, ashlar::block_count blocks, device_watch& watch) noexcept
+    using queue = watched_queue;
+
+    watched_device(ashlar::io_uring_device file, ashlar::block_count blocks, device_watch& watch) noexcept
         : file_{std::move(file)}, blocks_{blocks}, watch_{&watch} {}
 
     [[nodiscard]] ashlar::device_geometry geometry() const noexcept {
@@ -48,31 +86,31 @@ class watched_device {
         return geometry;
     }
     [[nodiscard]] ashlar::result<> read(ashlar::extent e, std::span<std::byte> in) noexcept {
-        watch_->counts.reads.fetch_add(1, std::memory_order_relaxed);
-        watch_->counts.bytes_read.fetch_add(in.size(), std::memory_order_relaxed);
-        if (watch_->tracing) watch_->trace.push_back({false, e});
+        watch_->see(ashlar::transfer_kind::read, e);
         return file_.read(e, in);
     }
     [[nodiscard]] ashlar::result<> write(ashlar::extent e, std::span<const std::byte> out) noexcept {
-        watch_->counts.writes.fetch_add(1, std::memory_order_relaxed);
-        watch_->counts.bytes_written.fetch_add(out.size(), std::memory_order_relaxed);
+        watch_->see(ashlar::transfer_kind::write, e);
         if (ashlar::lies_in(e, watch_->leaves_out)) return ashlar::success();
-        if (watch_->tracing) watch_->trace.push_back({true, e});
         return file_.write(e, out);
     }
     [[nodiscard]] ashlar::result<> sync() noexcept {
-        watch_->counts.syncs.fetch_add(1, std::memory_order_relaxed);
+        watch_->see(ashlar::transfer_kind::sync, {});
         if (watch_->no_syncs) return ashlar::success();
         return file_.sync();
     }
-    [[nodiscard]] ashlar::result<> trim(ashlar::extent e) noexcept { return file_.trim(e); }
+    [[nodiscard]] ashlar::result<>      trim(ashlar::extent e) noexcept { return file_.trim(e); }
+    [[nodiscard]] ashlar::result<queue> open_queue(ashlar::queue_options options) noexcept {
+        BOOST_OUTCOME_TRY(auto opened, file_.open_queue(options));
+        return watched_queue{std::move(opened), *watch_};
+    }
 
   private:
-    ashlar::file_device file_;
-    ashlar::block_count blocks_;
-    device_watch*       watch_;
+    ashlar::io_uring_device file_;
+    ashlar::block_count     blocks_;
+    device_watch*           watch_;
 };
-static_assert(ashlar::BlockDevice<watched_device>);
+static_assert(ashlar::QueuedDevice<watched_device>);
 
 template <ashlar::IoThrottle Throttle>
 struct subject_blueprint : ashlar::blueprint {
@@ -90,13 +128,14 @@ using subject_store = ashlar::store<subject_blueprint<Throttle>>;
 inline constexpr std::uint64_t mebi = 1024 * 1024;
 inline constexpr std::uint64_t gibi = 1024 * mebi;
 
-/// Sizes in bytes.
+/// Sizes in bytes. As much is free as lies in pieces: what a move frees lies in pieces too until its neighbours have
+/// moved.
 struct subject_sizes {
-    std::uint64_t foreground = gibi;      ///< Of the object that nothing moves.
-    std::uint64_t fragmented = 4 * gibi;  ///< Of all objects in pieces.
-    std::uint64_t raw        = gibi;      ///< From where, and as much to where, the raw copy goes.
+    std::uint64_t foreground = gibi / 2;      ///< Of the object that nothing moves.
+    std::uint64_t fragmented = gibi * 7 / 2;  ///< Of all objects in pieces.
+    std::uint64_t raw        = gibi / 2;      ///< From where, and as much to where, the raw copy goes.
 
-    [[nodiscard]] std::uint64_t volume() const noexcept { return foreground + fragmented + gibi; }
+    [[nodiscard]] std::uint64_t volume() const noexcept { return foreground + 2 * fragmented + gibi / 4; }
     [[nodiscard]] std::uint64_t file() const noexcept { return volume() + 2 * raw; }
     [[nodiscard]] copy_range    raw_range() const noexcept { return {volume(), volume() + raw, raw}; }
 };
@@ -107,8 +146,7 @@ T must(ashlar::result<T> answer, const char* what) {
     if constexpr (!std::is_void_v<T>) return std::move(answer).value();
 }
 
-inline constexpr std::uint32_t block_bytes   = 4096;
-inline constexpr std::size_t   objects_count = 4;  ///< In pieces.
+inline constexpr std::size_t objects_count = 4;  ///< In pieces.
 
 /// A file that holds a subject and the raw copy's part; it is removed at the end.
 class subject_file {
@@ -134,7 +172,7 @@ class subject_file {
 
     [[nodiscard]] watched_device device() {
         auto file =
-            must(ashlar::file_device::open(path_.c_str(), {.block_bytes = block_bytes}), "cannot open the file");
+            must(ashlar::io_uring_device::open(path_.c_str(), {.block_bytes = block_bytes}), "cannot open the file");
         if (file.direct() != ashlar::direct_state::in_use) give_up("this file system has no direct transfers");
         return {std::move(file), ashlar::block_count{sizes_.volume() / block_bytes}, watch_};
     }

@@ -19,6 +19,7 @@ import csv
 import os
 import pathlib
 import platform
+import resource
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,7 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROW_FIELDS = ["id", "measure", "ours", "peer", "peer_name", "unit", "ratio", "better", "floor", "goal"]
+QUIET_SHARE_MAX = 0.10  # The kernel's own work for a benchmark counts as others'.
 VERDICT_WORDS = {"goal": "meets goal", "floor": "meets floor", "missed": "MISSED", "": ""}
 
 
@@ -90,9 +92,29 @@ def versions_of_the_machine(options):
 
 # ---- running ---------------------------------------------------------------------------------------------------------
 
+class Processors:
+    """How busy others keep the processors: a benchmark that has to share them measures whom it shares them with."""
+
+    def __init__(self):
+        self.busy, self.own, self.begin = *self.now(), time.monotonic()
+
+    @staticmethod
+    def now():
+        """Seconds in which some processor worked; those that the programs run from here have taken."""
+        ticks = [int(word) for word in pathlib.Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+        idle = ticks[3] + ticks[4]
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return (sum(ticks) - idle) / os.sysconf("SC_CLK_TCK"), used.ru_utime + used.ru_stime
+
+    def share_of_others(self):
+        busy, own = self.now()
+        seconds = (time.monotonic() - self.begin) * os.cpu_count()
+        return max(0.0, (busy - self.busy) - (own - self.own)) / seconds
+
+
 class Collected:
     def __init__(self):
-        self.rows, self.skipped, self.points, self.versions, self.failed = [], [], [], {}, []
+        self.rows, self.skipped, self.points, self.versions, self.failed, self.disturbed = [], [], [], {}, [], []
 
     def take(self, line, name, command):
         """Answers the command that later lines of the program come from."""
@@ -135,7 +157,7 @@ def run_one(name, words, options, collected):
     words = words + ["--directory", str(options.directory)] + (["--quick"] if options.quick else [])
     shown = " ".join(os.path.relpath(word) if word.startswith(str(HERE.parent)) else word for word in words)
     print(f"\n== {name}: {shown}", flush=True)
-    begin, command = time.monotonic(), shown
+    begin, command, processors = time.monotonic(), shown, Processors()
     there_before = set(options.directory.iterdir())
     with open(options.results / f"{name}.log", "w", encoding="utf-8") as log:
         child = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -154,7 +176,10 @@ def run_one(name, words, options, collected):
         print(f"  FAILED: {collected.failed[-1]}", flush=True)
     for left in set(options.directory.iterdir()) - there_before:  # by a benchmark that was ended
         shutil.rmtree(left) if left.is_dir() and not left.is_mount() else left.unlink()
-    print(f"  {time.monotonic() - begin:.0f} s", flush=True)
+    others = processors.share_of_others()
+    if others > QUIET_SHARE_MAX:
+        collected.disturbed.append(f"{name}: others took {others:.0%} of the processors, so its figures say little")
+    print(f"  {time.monotonic() - begin:.0f} s, others took {others:.0%} of the processors", flush=True)
 
 
 # ---- telling ---------------------------------------------------------------------------------------------------------
@@ -277,12 +302,13 @@ def main():
     commands = "\n".join(f"- {row}" for row in dict.fromkeys(
         f"{row['id']} {row['measure']}: `{row['command']}`" for row in collected.rows))
     kind = " (--quick: too short to judge)" if options.quick else ""
+    disturbed = "".join(f"NOT QUIET: {what}\n" for what in collected.disturbed)
     (options.results / "table.md").write_text(
-        f"# Benchmarks{kind}\n\n{markdown(lines)}\n\n## Versions\n\n{versions}\n\n## Commands\n\n{commands}\n",
+        f"# Benchmarks{kind}\n\n{disturbed}\n{markdown(lines)}\n\n## Versions\n\n{versions}\n\n## Commands\n\n{commands}\n",
         encoding="utf-8")
     write_csv(options.results / "results.csv", collected)
     draw(options.results, collected)
-    print(f"\n== results{kind}\n\n{markdown(lines)}\n\n{versions}\n")
+    print(f"\n== results{kind}\n\n{markdown(lines)}\n\n{versions}\n\n{disturbed}")
     print(f"{time.monotonic() - begin:.0f} s; CSV, plots, logs and commands: {os.path.relpath(options.results)}")
     for failure in collected.failed:
         print(f"FAILED: {failure}")

@@ -142,6 +142,25 @@ TEST(PressureAware, HalvesTheRateInEachWindowWhileOthersWait) {
     EXPECT_GE(model.run(10, 50), full_rate * 93 / 100);
 }
 
+TEST(PressureAware, LetsSeveralInFlightRestTogether) {
+    duration   stalled{};
+    watched    throttle{{.source = {&stalled}, .own_transfers_count = false}};
+    time_point now{1};
+    const auto ask = [&] { return throttle.acquire({64 * kib, 4 * kib}, now); };
+    EXPECT_EQ(ask().bytes, 64 * kib);
+    throttle.release(64 * kib, now);
+    stalled = milliseconds(600);
+    now     = now + milliseconds(2000);
+    EXPECT_EQ(ask().bytes, 64 * kib);
+    ASSERT_EQ(throttle.halvings(), 1U) << "others waited for 30 %";
+    EXPECT_EQ(ask().bytes, 64 * kib) << "a second may be in flight";
+    now = now + milliseconds(5);
+    EXPECT_EQ(ask(), (io_grant{0, after_release})) << "but not for ever";
+    throttle.release(64 * kib, now);
+    throttle.release(64 * kib, now);
+    EXPECT_EQ(ask(), (io_grant{0, now + milliseconds(5)})) << "a rest as long as the turn";
+}
+
 TEST(PressureAware, LeavesOnlyTheLeastRateAtAStop) {
     system_model model;
     model.run(1, 900);

@@ -54,12 +54,16 @@ std::optional<contents> contents_of(value_log<Device>& log) {
     return seen;
 }
 
+/// A name so long that the index's records are of several sectors and blocks, so that they can be torn.
+std::string long_name(std::uint64_t key) { return name_of(key) + std::string(900, ' '); }
+
 /// Keys 1 to `keys`, grown in turns.
 template <class Device>
-void scatter(value_log<Device>& log, std::uint64_t keys, std::uint64_t rounds, std::uint64_t each = payload_bytes) {
+void scatter(value_log<Device>& log, std::uint64_t keys, std::uint64_t rounds, std::uint64_t each = payload_bytes,
+             std::string (*name)(std::uint64_t) = name_of) {
     for (std::uint64_t round = 0; round < rounds; ++round) {
         for (std::uint64_t key = 1; key <= keys; ++key)
-            ASSERT_EQ(log.append(name_of(key), content(key, key, round * each, each)), status::ok);
+            ASSERT_EQ(log.append(name(key), content(key, key, round * each, each)), status::ok);
     }
     ASSERT_EQ(log.sync(), status::ok);
 }
@@ -100,13 +104,13 @@ history change_and_move(value_log<recorded>& log, const std::vector<ashlar::reco
         const auto more = 8 + rolls.roll(9000);
         done.begun.push_back(calls.size());
         if (version % 5 == 0 && now.erase(key) == 1) {
-            EXPECT_EQ(log.erase(name_of(key)), status::ok);
+            EXPECT_EQ(log.erase(long_name(key)), status::ok);
         } else if (version % 2 == 0 && now.contains(key)) {
             auto& [old, size] = now[key];
-            EXPECT_EQ(log.append(name_of(key), content(key, old, size, more)), status::ok);
+            EXPECT_EQ(log.append(long_name(key), content(key, old, size, more)), status::ok);
             size += more;
         } else {
-            EXPECT_EQ(log.put(name_of(key), content(key, version, 0, more)), status::ok);
+            EXPECT_EQ(log.put(long_name(key), content(key, version, 0, more)), status::ok);
             now[key] = {version, more};
         }
         done.states.push_back(std::move(now));
@@ -126,11 +130,14 @@ TEST(OwnEngine, APowerCutAtAnyWriteLeavesTheStateOfOneChangeAndNoneOfAMove) {
     recorded                 ground{device};
     value_log<recorded>      log{ground};
     ASSERT_EQ(log.format(), status::ok);
-    scatter(log, 5, 5, 3000);
+    scatter(log, 5, 5, 3000, long_name);
     const bytes base{memory.bytes().begin(), memory.bytes().end()};
     device.forget();
     const auto done = change_and_move(log, device.calls(), contents_of(log).value());
     EXPECT_GT(done.moves, 5U);
+    value_log<recorded> again{ground};
+    ASSERT_EQ(again.open(), status::ok);
+    EXPECT_EQ(again.free_blocks(), log.free_blocks()) << "what is in use is what the index says";
 
     std::uint64_t number = 0;
     const auto    check  = [&](const ashlar::crash_point& at, std::span<std::byte> image) {

@@ -49,10 +49,12 @@ class queued_host : public fake_host {
 
     using fake_host::fake_host;
 
-    [[nodiscard]] queue_type& queue() noexcept {
+    [[nodiscard]] queue_type* queue() noexcept {
         queue_.serve(*this);
-        return queue_;
+        return has_queue ? &queue_ : nullptr;
     }
+    [[nodiscard]] bool on_device(extent e) const noexcept { return !overlap(e, elsewhere); }
+
     [[nodiscard]] result<> prove(extent e, std::span<const std::byte> seen) noexcept {
         ++proofs;
         if (std::memcmp(seen.data(), bytes.data() + e.first.value * block_bytes, seen.size()) == 0) return success();
@@ -61,6 +63,8 @@ class queued_host : public fake_host {
 
     std::size_t   at_once_max = 0;
     std::uint64_t overlaps = 0, proofs = 0;
+    bool          has_queue = true;
+    extent        elsewhere{};  ///< Blocks whose bytes only `read_blocks` knows.
     int           failing_writes = 0;
     int           spoilt_reads   = 0;  ///< Reads that bring other bytes, without an error.
 
@@ -150,7 +154,7 @@ TEST(PipedCopy, KeepsContentAndLeavesNothingInFlightWhateverTheStep) {
         while (answer.verdict == move_verdict::more) {
             answer = m.move.advance(host, m.throttle, no_clock{}, {step});
             EXPECT_LE(answer.copied.value, step);
-            EXPECT_EQ(host.queue().in_flight(), 0U);
+            EXPECT_EQ(host.queue()->in_flight(), 0U);
         }
         ASSERT_TRUE(m.move.commit(host).has_value());
         EXPECT_EQ(host.pieces(1), 1U);
@@ -178,6 +182,24 @@ TEST(PipedCopy, CopiesOneByOneWithoutTransfersOrWhenTargetsAreVerified) {
     EXPECT_EQ(verified.run(other, 1).verdict, move_verdict::flipped);
     EXPECT_EQ(other.overlaps, 0U);
     EXPECT_EQ(other.broken(), "");
+}
+
+TEST(PipedCopy, CopiesOneByOneWhereTheHostHasNoQueueAtTheMoment) {
+    auto host      = scattered();
+    host.has_queue = false;
+    piped_mover m;
+    EXPECT_EQ(m.run(host, 1).verdict, move_verdict::flipped);
+    EXPECT_EQ(host.overlaps, 0U);
+    EXPECT_EQ(host.broken(), "");
+}
+
+TEST(PipedCopy, LeavesToTheHostWhatIsNotOnTheDevice) {
+    auto host      = scattered();
+    host.elsewhere = {{1 + 9 * 40}, {3}};
+    piped_mover m;
+    EXPECT_EQ(m.run(host, 1).verdict, move_verdict::flipped);
+    EXPECT_GT(host.overlaps, 0U);
+    EXPECT_EQ(host.broken(), "");
 }
 
 TEST(PipedCopy, SharesWhatTheThrottleLetsBeInFlight) {

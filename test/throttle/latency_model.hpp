@@ -78,6 +78,7 @@ class throttle_model {
     model_disk disk;
     bool       reads  = true;   ///< Whether there is a foreground.
     bool       shares = false;  ///< The movers adapt what they ask for to what they got.
+    unsigned   stalls = 0;      ///< Of a million reads, how many somebody else holds up for 4 ms.
     double     think  = 0;      ///< Mean pause between its reads.
 
   private:
@@ -107,7 +108,8 @@ class throttle_model {
         }
         const auto pause = think > 0 ? exponential(think) : 0;
         took_            = disk.at_rest + disk.carry(in_flight_) + exponential(disk.jitter);
-        read_done_       = now_ + whole(took_ + pause);
+        if (stalls > 0 && random_.below(1'000'000) < stalls) took_ += 4e6;
+        read_done_ = now_ + whole(took_ + pause);
     }
 
     void move(mover& one) {

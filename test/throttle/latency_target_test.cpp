@@ -146,6 +146,20 @@ INSTANTIATE_TEST_SUITE_P(LatencyTarget, OnDisks,
                                          disk_case{2'000'000'000, 50'000, 4}, disk_case{3'500'000'000, 200'000, 4},
                                          disk_case{7'000'000'000, 30'000, 2}));
 
+TEST(LatencyTarget, IsNotMisledByRareStallsThatItDoesNotCause) {
+    const model_disk disk;
+    for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+        latency_target throttle;
+        throttle_model model{throttle, disk, seed};
+        model.stalls = 3000;  // 0.3 %: one in each second window of 150
+        model.run(milliseconds(2000));
+        model.run(milliseconds(10'000));
+        const auto goal = 2 * p99_at_rest(disk);
+        EXPECT_NEAR(model.p99(), goal, 0.25 * goal);
+        EXPECT_GE(model.bytes_per_second(), 0.85 * best_fixed(disk, goal, seed, milliseconds(300)));
+    }
+}
+
 TEST(LatencyTarget, GrowsBesideMoversThatAskForWhatTheyGot) {
     for (const double at_rest : {50'000.0, 200'000.0}) {
         const model_disk disk{.bytes_per_second = 1'000'000'000, .at_rest = at_rest, .jitter = at_rest / 15};

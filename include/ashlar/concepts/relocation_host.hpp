@@ -29,9 +29,9 @@ struct mapping_view {
 
 /// Where a walk over candidates stands. A fresh one begins at the beginning; it stays valid while owners come and go.
 struct relocation_cursor {
-    object_id     owner{};    ///< The owner to go on with; none: the first.
+    object_id     owner{};    ///< The owner to go on with, or the next one there is; none: the first.
     logical_block logical{};  ///< Where in it.
-    std::uint64_t seen = 0;   ///< Owners passed.
+    std::uint64_t seen = 0;   ///< Owners passed; the host counts.
 };
 
 enum class candidate_kind : std::uint8_t {
@@ -47,8 +47,8 @@ struct candidate_request {
 
 enum class placement : std::uint8_t {
     near_goal,  ///< As close behind the goal as possible.
-    tight,  ///< In the smallest free run that holds it, at its edge, so that free space does not split. Never next to
-            ///< the goal.
+    tight,  ///< In the smallest free run that holds it, at its edge, so that free space does not split. Never in a run
+            ///< that touches the blocks from the goal on: they are what leaves.
 };
 
 struct target_request {
@@ -72,13 +72,14 @@ struct relocation_scope {
 ///  end.
 ///    It does work in bounded pieces: a candidate with `blocks` 0 means "nothing yet, call again". A cursor set to a
 ///    candidate's owner and first block answers that candidate again while it stands.
-///  - `mapping` tells the pieces of a range in logical order, holes left out, and the owner's generation.
+///  - `mapping` tells the pieces of a range in logical order, cut to it at both ends, holes left out, and the owner's
+///    generation. Generations need not outlive the process.
 ///  - `reserve_target` takes free blocks that nothing else will use; `no_contiguous_space` when no run is long enough.
 ///    `release_target` gives them back.
 ///  - `hold` keeps the blocks of an extent from being reused, as a reader does, until `unhold`.
-///  - `read_blocks` verifies what it reads. `write_blocks` writes to a reserved target; nothing is durable yet, and
-///  what
-///    was written can be read back.
+///  - `read_blocks` verifies what it reads; it may be asked for blocks that have changed hands, and whatever it answers
+///    then the generation settles. `write_blocks` writes to a reserved target; nothing is durable yet, and what was
+///    written can be read back.
 ///  - `flip` points the range at the target, as one change that becomes durable at `sync`, and retires the old blocks;
 ///    the target's blocks take the place of the range's mapped blocks in logical order, those of unwritten pieces
 ///    included, which stay unwritten. It does so only if the owner's generation still is the one given; else it answers

@@ -11,11 +11,14 @@
 namespace ashlar::inline v0 {
 
 /// A host that can have several transfers of a move in flight.
-///  - `queue` is empty, and nobody else's, for as long as a call of `relocation` lasts.
-///  - `prove` checks bytes that the queue read, as `read_blocks` would.
+///  - `queue` answers a queue that is empty, and nobody else's for as long as a call of `relocation` lasts; null: none.
+///  - `on_device` says whether the queue finds the bytes of held blocks. Where not, `read_blocks` knows where they are.
+///  - `prove` checks bytes of held blocks that the queue read, as `read_blocks` would.
 template <class H>
 concept QueuedRelocationHost = RelocationHost<H> && requires(H& host, extent e, std::span<const std::byte> bytes) {
-    requires TransferQueue<std::remove_reference_t<decltype(host.queue())>>;
+    requires TransferQueue<std::remove_reference_t<decltype(*host.queue())>>;
+    { host.on_device(e) }
+    noexcept->std::same_as<bool>;
     { host.prove(e, bytes) }
     noexcept->std::same_as<result<>>;
 };
@@ -148,7 +151,7 @@ class piped_copy {
             share        = first->granted / 2;
         } else if (second->granted < second->wanted) {
             share = (first->granted + second->granted) / 2;
-        } else if (second->wanted >= share) {
+        } else if (second->wanted + host_.block().bytes > share) {  // it was the share that bounded it
             share += share / 8;
         }
         share = std::clamp(share, share_min, most);
@@ -157,7 +160,7 @@ class piped_copy {
     /// Reads the one and writes the other. Errors: those of the queue, of a hold, of a transfer, and of the proof of
     /// what is written; nothing is in flight or held afterwards.
     result<> transfer_both(const chunk* reading, const chunk* writing) noexcept {
-        auto&       queue = host_.queue();
+        auto&       queue = *host_.queue();
         std::size_t used  = 0;
         const auto  issue = [&](transfer_kind kind, extent e, std::span<std::byte> memory) noexcept {
             transfers_[used] = {.blocks = e, .memory = memory.data(), .kind = kind};
@@ -172,6 +175,7 @@ class piped_copy {
             const auto begun = for_each_part(*reading, [&](extent e, std::span<std::byte> memory) noexcept -> result<> {
                 BOOST_OUTCOME_TRY(host_.hold(e));
                 ++held;
+                if (!host_.on_device(e)) return error{errc::not_found, e.first};
                 issue(transfer_kind::read, e, memory);
                 return success();
             });

@@ -184,8 +184,9 @@ move_answer relocation::advance(Host& host, Throttle& throttle, const C& clock, 
 template <RelocationHost Host, IoThrottle Throttle, Clock C>
 copied_part relocation::copy_chunks(Host& host, Throttle& throttle, const C& clock, block_count most) noexcept {
     if constexpr (QueuedRelocationHost<Host>) {
-        const bool fits = memory_.chunk.size() >= 2 * std::size_t{host.block().bytes};
-        if (fits && memory_.transfers.size() >= transfers_min && !options_.verify_target && !stumbled_) {
+        const bool fits =
+            memory_.chunk.size() >= 2 * std::size_t{host.block().bytes} && memory_.transfers.size() >= transfers_min;
+        if (fits && host.queue() != nullptr && !options_.verify_target && !stumbled_) {
             piped_copy<Host> several{host, stretch_.pieces, target_, memory_.chunk, memory_.transfers};
             auto             part = several.run(at_, most, share_, throttle, clock);
             at_                   = part.reached;

@@ -107,25 +107,27 @@ class basic_latency_target {
     constexpr void           begin_window(time_point now) noexcept;
     constexpr latency_totals counted() const noexcept;
 
-    options        options_;
-    Counts         counts_{};
-    latency_totals window_{};  // the totals when the window began
-    latency_cap    cap_;
-    std::uint64_t  in_flight_ = 0;
-    std::uint64_t  heard_     = 0;  // samples of this window at the last look
-    duration       busy_{};         // how long of this window something was in flight
-    duration       p99_{};
-    duration       at_rest_{};
-    held_bytes     held_{};        // since nothing was in flight, or the cap moved
-    time_point     counted_at_{};  // up to when `held_` and `busy_` count
-    time_point     next_{};        // nothing is granted before
-    time_point     looked_{};
-    time_point     heard_at_{};
-    time_point     window_began_{};
-    time_point     learn_at_{};  // when the next pause is due; in a pause, when its part ends
-    phase          phase_ = phase::first;
-    bool           free_  = false;  // no foreground runs
-    bool           bound_ = false;  // in this window somebody wanted more than the cap let him have
+    options                 options_;
+    Counts                  counts_{};
+    latency_totals          window_{};  // the totals when the window began
+    latency_cap             cap_;
+    std::uint64_t           in_flight_ = 0;
+    std::uint64_t           heard_     = 0;  // samples of this window at the last look
+    duration                busy_{};         // how long of this window something was in flight
+    duration                p99_{};
+    duration                at_rest_{};
+    std::array<duration, 3> pauses_{};      // what the last three measured, the newest first
+    held_bytes              held_{};        // since nothing was in flight, or the cap moved
+    time_point              counted_at_{};  // up to when `held_` and `busy_` count
+    time_point              next_{};        // nothing is granted before
+    time_point              looked_{};
+    time_point              heard_at_{};
+    time_point              window_began_{};
+    time_point              learn_at_{};  // when the next pause is due; in a pause, when its part ends
+    phase                   phase_   = phase::first;
+    std::uint8_t            learned_ = 0;      // pauses, up to three
+    bool                    free_    = false;  // no foreground runs
+    bool                    bound_   = false;  // in this window somebody wanted more than the cap let him have
 };
 
 /// Reads the counts when it is time to, and closes the window when it is complete.
@@ -187,26 +189,22 @@ constexpr time_point basic_latency_target<Counts>::learn(time_point now) noexcep
             return learn_at_;
         }
         learn_from(counts);
-        phase_    = phase::working;
-        learn_at_ = later(now, options_.relearn_every);
+        phase_ = phase::working;
+        learn_at_ =
+            later(now, {learned_ < 3 ? options_.relearn_every.nanoseconds >> 3U : options_.relearn_every.nanoseconds});
         begin_window(now);
     }
     return now;
 }
 
-/// Half of what is new counts, so that one odd pause does little; of a pause with few samples an eighth.
+/// The median of three pauses, so that an odd one moves no goal; of fewer the least. The first three follow sooner.
 template <LatencyCounts Counts>
 constexpr void basic_latency_target<Counts>::learn_from(const latency_totals& counted) noexcept {
-    const auto samples = samples_in(counted);
-    if (samples == 0) return;
-    const auto seen = percentile_99(counted).nanoseconds;
-    const auto old  = at_rest_.nanoseconds;
-    const auto half = samples >= window_samples_min ? 1U : 3U;
-    if (old == 0) {
-        at_rest_ = {seen};
-    } else {
-        at_rest_ = {seen > old ? old + ((seen - old) >> half) : old - ((old - seen) >> half)};
-    }
+    if (samples_in(counted) == 0) return;
+    pauses_ = {percentile_99(counted), pauses_[0], pauses_[1]};
+    if (learned_ < 3) ++learned_;
+    const auto [low, high] = std::minmax(pauses_[0], pauses_[1]);
+    at_rest_               = learned_ == 1 ? pauses_[0] : learned_ == 2 ? low : std::clamp(pauses_[2], low, high);
 }
 
 /// Must be called before `in_flight_` changes.
