@@ -90,10 +90,14 @@ concept NamesClock = requires {
 template <class B>
 concept ThrottleHasClock = !B::throttle::needs_clock || B::clock::ticks;
 
+/// A throttle that one thread alone may tell of the foreground does not fit a store of many threads.
+template <class B>
+concept ThrottleFitsThreading = !B::threading::concurrent || !observes_alone<typename B::throttle>;
+
 /// What a store can be made of.
 template <class B>
-concept Blueprint =
-    NamesDevice<B> && JournalFitsDevice<B> && NamesThreading<B> && NamesAllocator<B> && NamesChecksum<B> &&
-    NamesObjectMap<B> && NamesDefragPolicy<B> && NamesThrottle<B> && NamesClock<B> && ThrottleHasClock<B>;
+concept Blueprint = NamesDevice<B> && JournalFitsDevice<B> && NamesThreading<B> && NamesAllocator<B> &&
+    NamesChecksum<B> && NamesObjectMap<B> && NamesDefragPolicy<B> && NamesThrottle<B> && NamesClock<B> &&
+    ThrottleHasClock<B> && ThrottleFitsThreading<B>;
 
 }  // namespace ashlar::inline v0

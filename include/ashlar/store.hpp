@@ -123,8 +123,10 @@ class store {
     /// Reads from `offset` on; fewer bytes at the end of the object. Errors: not_found; checksum_differs with the
     /// block. Cost: one transfer an extent; the checksum blocks that are not cached.
     result<std::size_t> read(object_id id, std::uint64_t offset, std::span<std::byte> into) noexcept {
-        const auto guard = enter();
-        return read_bytes(volume(), id, offset, into);
+        const auto began = foreground_time();
+        auto       read  = read_here(id, offset, into);
+        tell_foreground(io_kind::read, into.size(), began);
+        return read;
     }
 
     /// Reads consecutive bytes into several pieces of memory.
@@ -370,10 +372,10 @@ class store {
     [[nodiscard]] const recovery_report& recovered() const noexcept { return core_->volume.recovered; }
     [[nodiscard]] device_type&           device() noexcept { return volume().device; }
     [[nodiscard]] bool                   read_only() const noexcept {
-        const entered guard{core_->volume};
-        return core_->volume.writable().has_error();
+                          const entered guard{core_->volume};
+                          return core_->volume.writable().has_error();
     }
-    [[nodiscard]] volume_type&           volume() noexcept { return core_->volume; }
+    [[nodiscard]] volume_type& volume() noexcept { return core_->volume; }
 
     /// Sizes, counts and the journal's state. Reading them walks nothing.
     [[nodiscard]] store_info info() const noexcept {
@@ -382,16 +384,39 @@ class store {
         return describe(core_->volume);
     }
 
+    // For what works beside the store, as channels do. ---------------------------------------------------------------
+
+    /// The engine's time, where the blueprint has a clock.
+    [[nodiscard]] std::uint64_t time() const noexcept {
+        if constexpr (B::clock::ticks) return core_->clock.now().nanoseconds;
+        return 0;
+    }
+    /// The time where a throttle listens to the foreground; else nothing is asked.
+    [[nodiscard]] time_point foreground_time() const noexcept {
+        if constexpr (listening) return core_->clock.now();
+        return {};
+    }
+    /// Tells the throttle of a transfer of the foreground that began then.
+    void tell_foreground([[maybe_unused]] io_kind kind, [[maybe_unused]] std::uint64_t bytes,
+                         [[maybe_unused]] time_point began) noexcept {
+        if constexpr (listening) {
+            const auto now = core_->clock.now();
+            core_->maintenance.observe(kind, bytes, {now.nanoseconds - began.nanoseconds}, now);
+        }
+    }
+
   private:
+    static constexpr bool listening = B::defrag::enabled && B::clock::ticks && listens<typename B::throttle>;
+
     /// Lies at the head of the workspace, so that the handle can move while the rest stays.
     struct core {
         core(device_type&& device, const options& chosen) noexcept : volume{std::move(device)}, clock{chosen.clock} {}
 
-        volume_type                                volume;
-        [[no_unique_address]] typename B::clock    clock;
-        [[no_unique_address]] store_maintenance<B> maintenance{};
+        volume_type                                        volume;
+        [[no_unique_address]] typename B::clock            clock;
+        [[no_unique_address]] store_maintenance<B>         maintenance{};
         [[no_unique_address]] typename B::threading::mutex maintaining{};  ///< Only one thread steps it.
-        aligned_buffer                             memory{};
+        aligned_buffer                                     memory{};
     };
 
     [[nodiscard]] static result<store> open_on_heap(device_type&& device, options&& chosen, bool read_only) noexcept {
@@ -437,11 +462,13 @@ class store {
         return with_loads(volume(), [&]() noexcept { return load_object(volume(), no_transaction, id); });
     }
 
+    result<std::size_t> read_here(object_id id, std::uint64_t offset, std::span<std::byte> into) noexcept {
+        const auto guard = enter();
+        return read_bytes(volume(), id, offset, into);
+    }
+
     result<> write_here(object_id id, std::uint64_t offset, std::span<const std::byte> bytes) noexcept {
-        return change_object(volume(), id, [&](std::uint32_t tx, object_state& object) noexcept {
-            volume().transactions[tx].may_stage = true;
-            return write_object(volume(), tx, object, offset, bytes, space_use::data);
-        });
+        return write_one(volume(), id, offset, bytes);
     }
 
     result<> set_pinned(object_id id, std::uint64_t offset, std::uint64_t length, bool pinned) noexcept {
@@ -452,11 +479,7 @@ class store {
     }
 
     /// Excludes other threads, where the blueprint has any, but for the device's work. The engine's time is the call's.
-    [[nodiscard]] entered<volume_type> enter() noexcept {
-        std::uint64_t now = 0;
-        if constexpr (B::clock::ticks) now = core_->clock.now().nanoseconds;
-        return entered<volume_type>{volume(), now};
-    }
+    [[nodiscard]] entered<volume_type> enter() noexcept { return entered<volume_type>{volume(), time()}; }
 
     void leave() noexcept {
         if (core_ != nullptr) static_cast<void>(close());

@@ -50,6 +50,11 @@ class store_maintenance<B, true> {
 
     [[nodiscard]] defragmenter_of<B>& defragmenter() noexcept { return *defragmenter_; }
 
+    /// Tells the throttle of a transfer of the foreground. As safe from several threads as the throttle says.
+    void observe(io_kind kind, std::uint64_t bytes, duration took, time_point now) noexcept {
+        defragmenter_->throttle().observe(kind, bytes, took, now);
+    }
+
   private:
     std::optional<defragmenter_of<B>> defragmenter_;
 };

@@ -49,4 +49,11 @@ template <class T>
     requires requires { T::observes_alone; }
 inline constexpr bool observes_alone<T> = T::observes_alone;
 
+/// Whether a throttle has any use for `observe`: one that listens says `listens`. Nobody measures for the others.
+template <class T>
+inline constexpr bool listens = false;
+template <class T>
+    requires requires { T::listens; }
+inline constexpr bool listens<T> = T::listens;
+
 }  // namespace ashlar::inline v0

@@ -25,6 +25,7 @@ class pressure_aware {
   public:
     static constexpr bool          needs_clock    = true;
     static constexpr std::uint64_t chunk_floor    = 16 * 1024;  ///< Grants at a stop; smaller ones spare nothing.
+    static constexpr bool          listens        = v0::listens<Inner>;
     static constexpr bool          observes_alone = v0::observes_alone<Inner>;
 
     struct options {

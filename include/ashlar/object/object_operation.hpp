@@ -108,8 +108,8 @@ template <class Volume>
 template <class Volume>
 result<> relieve(Volume& volume, errc code) noexcept;
 
-/// Runs `operation(tx)` as one transaction. Where it fails for want of room, room is made and it runs once more; where it
-/// meets a block that is not in memory, or an operation of another thread that will end, it is undone and repeated.
+/// Runs `operation(tx)` as one transaction. Where it fails for want of room, room is made and it runs once more; where
+/// it meets a block that is not in memory, or an operation of another thread that will end, it is undone and repeated.
 /// Errors: the operation's; those of making room; busy when all transactions are held open, or what it needs is.
 template <class Volume, class Operation>
 result<> run_transaction(Volume& volume, Operation&& operation, bool makes_space = true) noexcept {
@@ -152,15 +152,15 @@ result<bool> reap(Volume& volume) noexcept {
     if (volume.space.totals().dying_head == 0) return false;
     bool       freed = false;
     const auto done  = run_transaction(
-        volume,
-        [&](std::uint32_t tx) noexcept -> result<> {
+         volume,
+         [&](std::uint32_t tx) noexcept -> result<> {
             freed = false;
             if (volume.space.totals().dying_head == 0) return success();  // another thread was faster
             BOOST_OUTCOME_TRY(reap_object(volume, tx));
             freed = true;
             return success();
         },
-        false);
+         false);
     if (done.has_error() && done.error().code == errc::busy) return false;
     BOOST_OUTCOME_TRY(done);
     return freed;
@@ -228,6 +228,15 @@ result<> change_object(Volume& volume, object_id id, Change&& change) noexcept {
     return run_transaction(volume, [&](std::uint32_t tx) noexcept { return change_in(volume, tx, id, change); });
 }
 
+/// One write as a transaction of its own; a small one waits in memory for the next batch.
+template <class Volume>
+result<> write_one(Volume& volume, object_id id, std::uint64_t offset, std::span<const std::byte> bytes) noexcept {
+    return change_object(volume, id, [&](std::uint32_t tx, object_state& object) noexcept {
+        volume.transactions[tx].may_stage = true;
+        return write_object(volume, tx, object, offset, bytes, space_use::data);
+    });
+}
+
 /// Takes an object that shrank off the list of the dying: while it is there, blocks behind its end are freed, and so
 /// would be those that are about to be reserved there. Errors: busy while an open transaction holds the list.
 template <class Volume>
@@ -291,8 +300,7 @@ inline constexpr int read_races_max = 4;  ///< Changes of an object between two 
 /// Reads from `offset` on; fewer bytes at the end of the object. Errors: not_found; checksum_differs with the block;
 /// those of the device.
 template <class Volume>
-result<std::size_t> read_bytes(Volume& volume, object_id id, std::uint64_t offset,
-                               std::span<std::byte> into) noexcept {
+result<std::size_t> read_bytes(Volume& volume, object_id id, std::uint64_t offset, std::span<std::byte> into) noexcept {
     for (int races = 0; races < read_races_max; ++races) {
         auto read = read_once(volume, id, offset, into);
         if (!read.has_error() || read.error().code != errc::raced) return read;

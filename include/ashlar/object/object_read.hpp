@@ -44,7 +44,8 @@ result<> transfer_in(Volume& volume, extent blocks, std::span<std::byte> bytes) 
     return success();
 }
 
-/// Checksums that the table holds for blocks from `first` on, as many as `sums` has places. Errors: those of checksum_of.
+/// Checksums that the table holds for blocks from `first` on, as many as `sums` has places. Errors: those of
+/// checksum_of.
 template <class Volume>
 result<> copy_checksums(Volume& volume, block_index first, std::span<std::uint64_t> sums) noexcept {
     if constexpr (Volume::checksum_type::enabled) {
@@ -161,8 +162,8 @@ class read_plan {
         extent      blocks{};
         std::size_t into  = 0;  ///< Offset in the caller's memory.
         std::size_t bytes = 0;
-        std::size_t skip  = 0;     ///< Of the block's bytes, where only a part of one is wanted.
-        bool        part  = false; ///< Goes through a buffer.
+        std::size_t skip  = 0;      ///< Of the block's bytes, where only a part of one is wanted.
+        bool        part  = false;  ///< Goes through a buffer.
         std::size_t sums  = 0;
     };
 
@@ -187,7 +188,7 @@ class read_plan {
                           for (const auto& one : pieces()) {
                               if (one.part) return true;
         }
-        return false;
+                          return false;
     }
     [[nodiscard]] std::uint64_t                  generation() const noexcept { return generation_; }
     [[nodiscard]] std::span<const std::uint64_t> sums(const piece& one) const noexcept {
@@ -255,9 +256,9 @@ class read_plan {
             one.blocks = {run.first, blocks_on_device(volume, run.first, count)};
             one.bytes  = static_cast<std::size_t>(bytes_of(one.blocks.count, size));
         }
-        BOOST_OUTCOME_TRY(copy_checksums(
-            volume, one.blocks.first,
-            std::span{sums_}.subspan(sums_count_, static_cast<std::size_t>(one.blocks.count.value))));
+        BOOST_OUTCOME_TRY(
+            copy_checksums(volume, one.blocks.first,
+                           std::span{sums_}.subspan(sums_count_, static_cast<std::size_t>(one.blocks.count.value))));
         sums_count_ += static_cast<std::size_t>(one.blocks.count.value);
         ++count_;
         return one.bytes;
@@ -293,8 +294,7 @@ result<> run_plan(Volume& volume, const read_plan& plan, std::span<std::byte> in
 /// Reads from `offset` on, fewer bytes at the end of the object. What several rounds read is one moment's: where the
 /// object changed between two, it begins again. Answers the bytes; `raced` after too many changes.
 template <class Volume>
-result<std::size_t> read_once(Volume& volume, object_id id, std::uint64_t offset,
-                              std::span<std::byte> into) noexcept {
+result<std::size_t> read_once(Volume& volume, object_id id, std::uint64_t offset, std::span<std::byte> into) noexcept {
     std::size_t   done       = 0;
     std::size_t   bytes      = into.size();
     std::uint64_t generation = 0;

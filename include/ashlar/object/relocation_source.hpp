@@ -107,9 +107,8 @@ class relocation_source {
     result<relocation_scope>    scope(std::uint64_t group) noexcept {
            if (group >= volume_.geometry.groups) return errc::out_of_range;
         const entered guard{volume_};
-        BOOST_OUTCOME_TRY(const auto known, with_loads(volume_, [&]() noexcept {
-                              return space::summary(volume_.metadata(), group);
-                          }));
+           BOOST_OUTCOME_TRY(const auto known,
+                             with_loads(volume_, [&]() noexcept { return space::summary(volume_.metadata(), group); }));
            return relocation_scope{
             {first_of_group(group, volume_.geometry.block), block_count{volume_.geometry.group_blocks(group)}},
             block_count{known.free},

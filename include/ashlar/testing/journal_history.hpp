@@ -23,7 +23,7 @@ struct journaled_block {
     std::vector<std::byte> image;     ///< After the newest batch.
     std::vector<version>   versions;  ///< Oldest first.
     sequence               home{};    ///< The newest version that is durable at home; zero when that was not seen.
-    bool                   is_data = false;  ///< Data that rode in a batch: its entry is the whole block, without trailer.
+    bool is_data = false;             ///< Data that rode in a batch: its entry is the whole block, without trailer.
 };
 
 /// A block whose bit a batch cleared.

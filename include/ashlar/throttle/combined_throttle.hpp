@@ -15,6 +15,7 @@ template <IoThrottle First, IoThrottle Second>
 class combined_throttle {
   public:
     static constexpr bool needs_clock    = First::needs_clock || Second::needs_clock;
+    static constexpr bool listens        = v0::listens<First> || v0::listens<Second>;
     static constexpr bool observes_alone = v0::observes_alone<First> || v0::observes_alone<Second>;
 
     struct options {

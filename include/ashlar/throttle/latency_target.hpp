@@ -39,6 +39,7 @@ template <LatencyCounts Counts>
 class basic_latency_target {
   public:
     static constexpr bool          needs_clock    = true;
+    static constexpr bool          listens        = true;
     static constexpr bool          observes_alone = !Counts::concurrent;  ///< One thread may call `observe`.
     static constexpr std::uint64_t chunk_floor    = latency_cap::chunk_floor;
 

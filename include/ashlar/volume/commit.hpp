@@ -217,8 +217,10 @@ template <class Volume>
 void await_stillness(Volume& volume) noexcept {
     if constexpr (Volume::threading_type::concurrent) {
         while (volume.exclusive || volume.committing || volume.cache.loading() != 0) {
-            if (volume.committing) volume.lock.wait_for_batch();
-            else volume.lock.wait();
+            if (volume.committing)
+                volume.lock.wait_for_batch();
+            else
+                volume.lock.wait();
         }
     }
 }

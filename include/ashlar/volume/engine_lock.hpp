@@ -10,8 +10,8 @@ namespace ashlar::inline v0 {
 
 /// What a lookup does where a block is not in memory, or another thread is just loading it.
 enum class load_mode : std::uint8_t {
-    in_place,          ///< Loads it under the lock, and waits for another thread's load.
-    again_on_miss,     ///< Fails with `again`: the operation is undone, the block loaded without the lock, then repeated.
+    in_place,       ///< Loads it under the lock, and waits for another thread's load.
+    again_on_miss,  ///< Fails with `again`: the operation is undone, the block loaded without the lock, then repeated.
     again_on_loading,  ///< Loads it under the lock; fails with `again` only for another thread's load.
 };
 

@@ -215,10 +215,10 @@ class space {
 
   private:
     struct retired_run {
-        extent   blocks{};
-        sequence batch{};
-        std::uint32_t phase = 0;  ///< Of the readers that may still look at it.
-        bool     metadata = false;
+        extent        blocks{};
+        sequence      batch{};
+        std::uint32_t phase    = 0;  ///< Of the readers that may still look at it.
+        bool          metadata = false;
     };
 
     static constexpr std::uint64_t near_groups = 16;  // looked at before a split is accepted

@@ -35,9 +35,9 @@ inline void space::drain(sequence confirmed, sequence tail, block_size size) noe
     if (readers_[(phase_ + 1U) & 1U] == 0) ++phase_;
     std::size_t kept = 0;
     for (std::size_t i = 0; i < retired_.size(); ++i) {
-        const retired_run run  = retired_[i];
-        const bool        free = run.batch <= confirmed && (!run.metadata || run.batch < tail) && !may_be_read(run) &&
-                          !is_held(run.blocks);
+        const retired_run run = retired_[i];
+        const bool        free =
+            run.batch <= confirmed && (!run.metadata || run.batch < tail) && !may_be_read(run) && !is_held(run.blocks);
         if (free) {
             windows_.set_free(run.blocks, size);
             retired_blocks_ -= run.blocks.count.value;

@@ -76,7 +76,8 @@ class staged_writes {
             for (const auto& one : half.runs.all()) {
                 if (!one.blocks.contains(block)) continue;
                 left = one.blocks.end() - block;
-                return half.bytes.data() + one.byte + static_cast<std::size_t>(bytes_of(block - one.blocks.first, block_));
+                return half.bytes.data() + one.byte +
+                       static_cast<std::size_t>(bytes_of(block - one.blocks.first, block_));
             }
         }
         return nullptr;
@@ -113,7 +114,7 @@ class staged_writes {
         filling_ = 1U - filling_;
     }
 
-    [[nodiscard]] std::span<const run> in_flight() const noexcept { return halves_[1U - filling_].runs.all(); }
+    [[nodiscard]] std::span<const run>       in_flight() const noexcept { return halves_[1U - filling_].runs.all(); }
     [[nodiscard]] std::span<const std::byte> bytes(const run& one) const noexcept {
         return halves_[1U - filling_].bytes.subspan(one.byte,
                                                     static_cast<std::size_t>(bytes_of(one.blocks.count, block_)));

@@ -42,8 +42,7 @@ inline constexpr std::size_t cache_blocks_min = 16;
            limits.transaction.shadows >= 8 && limits.transaction.extents >= 4 && limits.transaction.data_blocks >= 2 &&
            limits.transaction.objects >= 1 && limits.space.groups_loaded >= 1 && limits.verify_groups >= 1 &&
            limits.space.retired >= 2 * limits.transaction.extents && limits.space.holds >= 1 &&
-           limits.edge_buffers >= 4 &&
-           limits.unsynced_runs >= limits.transaction.extents;
+           limits.edge_buffers >= 4 && limits.unsynced_runs >= limits.transaction.extents;
 }
 
 /// What a volume hands its journal to replay into: one type for every use, so that the reader of batches is compiled
@@ -80,16 +79,16 @@ struct volume_state {
     explicit volume_state(Device&& moved) noexcept : device{std::move(moved)} {}
 
     // Parts.
-    Device                                                device;
-    JournalPolicy                                         journal{};
-    [[no_unique_address]] AllocatorPolicy                 allocator{};
-    [[no_unique_address]] engine_lock<ThreadingPolicy>    lock{};
-    volume_geometry                                       geometry{};
-    volume_limits                                         limits{};
-    volume_id                                             id{};
-    region_table                                          regions{};
-    metadata_cache                                        cache{};
-    class space                                           space {};
+    Device                                             device;
+    JournalPolicy                                      journal{};
+    [[no_unique_address]] AllocatorPolicy              allocator{};
+    [[no_unique_address]] engine_lock<ThreadingPolicy> lock{};
+    volume_geometry                                    geometry{};
+    volume_limits                                      limits{};
+    volume_id                                          id{};
+    region_table                                       regions{};
+    metadata_cache                                     cache{};
+    class space                                        space {};
 
     // Memory.
     std::span<transaction_state> transactions{};
@@ -109,23 +108,23 @@ struct volume_state {
 
     // State.
     recovery_report recovered{};
-    error           failure{};           ///< Why writing ended (R15); code none while it goes on.
-    sequence        open_batch{};        ///< The one that transactions join now.
-    sequence        durable_batch{};     ///< The newest that was acknowledged.
-    std::uint32_t   joined = 0;          ///< Transactions in the open batch.
-    std::uint32_t   joined_before = 0;   ///< In the batch before it.
-    block_index     wanted{};            ///< The block that an operation gave up for.
+    error           failure{};          ///< Why writing ended (R15); code none while it goes on.
+    sequence        open_batch{};       ///< The one that transactions join now.
+    sequence        durable_batch{};    ///< The newest that was acknowledged.
+    std::uint32_t   joined        = 0;  ///< Transactions in the open batch.
+    std::uint32_t   joined_before = 0;  ///< In the batch before it.
+    block_index     wanted{};           ///< The block that an operation gave up for.
     block_identity  wanted_identity{};
-    bool            is_wanted  = false;
+    bool            is_wanted   = false;
     bool            gave_staged = false;  ///< The open batch gives back data that waits in memory: none of it may ride.
-    bool            committing = false;  ///< Somebody writes a batch or an anchor: only one may.
-    bool            exclusive  = false;  ///< Blocks go home: nothing may change meanwhile.
-    std::uint64_t   generation     = 0;  ///< The last that a mapping was given.
-    std::uint64_t   last_record    = 0;  ///< Where the last free record was found.
-    std::uint64_t   trim_group     = 0;  ///< Where trimming goes on.
-    std::uint64_t   now            = 0;  ///< The engine's time at its last call, for the anchor; 0 without a clock.
-    bool            read_only      = false;
-    bool            must_replay    = false;  ///< Read-only: homes are older than the journal.
+    bool            committing  = false;  ///< Somebody writes a batch or an anchor: only one may.
+    bool            exclusive   = false;  ///< Blocks go home: nothing may change meanwhile.
+    std::uint64_t   generation  = 0;      ///< The last that a mapping was given.
+    std::uint64_t   last_record = 0;      ///< Where the last free record was found.
+    std::uint64_t   trim_group  = 0;      ///< Where trimming goes on.
+    std::uint64_t   now         = 0;      ///< The engine's time at its last call, for the anchor; 0 without a clock.
+    bool            read_only   = false;
+    bool            must_replay = false;     ///< Read-only: homes are older than the journal.
     bool            home_is_behind = false;  ///< Something was journaled since the last checkpoint.
 
     [[nodiscard]] metadata_access<volume_state> metadata() noexcept { return {cache, *this, regions, geometry}; }
@@ -192,13 +191,13 @@ struct volume_state {
     /// Lays the memory out; without a volume the same code only counts it.
     static constexpr void lay_out(arena& from, block_size block, const volume_limits& limits,
                                   volume_state* volume) noexcept {
-        const auto                  slots = limits.cache_blocks;
-        const auto                  grant = granted(limits);
-        metadata_cache              cache;
-        class space                 space;
-        bounded_list<extent>        unsynced;
-        staged_writes               staged;
-        buffer_pool                 edges;
+        const auto           slots = limits.cache_blocks;
+        const auto           grant = granted(limits);
+        metadata_cache       cache;
+        class space          space;
+        bounded_list<extent> unsynced;
+        staged_writes        staged;
+        buffer_pool          edges;
         cache.take(from, block, slots, grant.shadows);
         space.take(from, block, limits.space, limits.transactions * limits.transaction.extents, slots);
         const auto transactions = from.take<transaction_state>(limits.transactions);
