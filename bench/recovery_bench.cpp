@@ -75,6 +75,7 @@ struct crash {
     double               open_seconds = 0;
     double               raw_seconds  = 0;  ///< For reading as much from the ring as the open read.
     double               once_seconds = 0;  ///< For reading the batches once.
+    double               cpu_seconds  = 0;  ///< Of the open, in the program and in the kernel.
     counted_file::counts seen{};
 };
 
@@ -133,9 +134,11 @@ result<crash> crash_and_open(const std::string& path, std::uint64_t journal_byte
     crash                answer;
     counted_file::counts seen;
     BOOST_OUTCOME_TRY(auto device, open_file(path, seen));
+    const double           cpu = bench::thread_seconds();
     const bench::stopwatch clock;
     BOOST_OUTCOME_TRY(auto store, counted_store::open(std::move(device)));
     answer.open_seconds = clock.seconds();
+    answer.cpu_seconds  = bench::thread_seconds() - cpu;
     answer.seen         = seen;
     if (store.recovered().was_clean) return errc::unclean;  // then nothing was measured
     BOOST_OUTCOME_TRY(store.close());
@@ -166,10 +169,11 @@ result<> against_the_journal(const std::string& folder, int rounds) {
         const auto& seen = last.seen;
         const auto  read = static_cast<double>(seen.bytes) / (1 << 20);
         std::printf(
-            "%s of journal, the last open, %.1f ms: %.1f MiB read; ms and calls: reads of one block %.1f %llu, "
+            "%s of journal, the last open, %.1f ms, %.1f of them CPU: %.1f MiB read; ms and calls: reads of one block "
+            "%.1f %llu, "
             "longer reads %.1f %llu, writes %.1f %llu, syncs %.1f %llu\n",
-            mebibytes(journal).c_str(), last.open_seconds * 1e3, read, seen.read_seconds[0] * 1e3,
-            static_cast<unsigned long long>(seen.reads[0]), seen.read_seconds[1] * 1e3,
+            mebibytes(journal).c_str(), last.open_seconds * 1e3, last.cpu_seconds * 1e3, read,
+            seen.read_seconds[0] * 1e3, static_cast<unsigned long long>(seen.reads[0]), seen.read_seconds[1] * 1e3,
             static_cast<unsigned long long>(seen.reads[1]), seen.write_seconds * 1e3,
             static_cast<unsigned long long>(seen.writes), seen.sync_seconds * 1e3,
             static_cast<unsigned long long>(seen.syncs));

@@ -1,6 +1,6 @@
 #include "store_fixture.hpp"
 
-#include <ashlar/device/file_device.hpp>
+#include <ashlar/device/native_device.hpp>
 
 #include <unistd.h>
 #include <cctype>
@@ -11,16 +11,48 @@ namespace ashlar::test {
 namespace {
 
 /// On what the suite runs.
+enum class medium { memory, file, ring };
 struct operations_case {
     std::uint32_t block_bytes = 512;
-    bool          on_file     = false;
+    medium        on          = medium::memory;
+};
+
+/// A device whose calls all go through a queue of its own: where the system has io_uring, through the ring.
+class through_queue {
+  public:
+    explicit through_queue(native_device& device) : device_{&device}, queue_{device.open_queue({.depth = 4}).value()} {}
+
+    [[nodiscard]] device_geometry geometry() const noexcept { return device_->geometry(); }
+    [[nodiscard]] result<>        read(extent e, std::span<std::byte> in) noexcept {
+               return through({.blocks = e, .memory = in.data(), .kind = transfer_kind::read}, in.size());
+    }
+    [[nodiscard]] result<> write(extent e, std::span<const std::byte> out) noexcept {
+        return through({.blocks = e, .memory = const_cast<std::byte*>(out.data()), .kind = transfer_kind::write},
+                       out.size());
+    }
+    [[nodiscard]] result<> sync() noexcept { return through({.kind = transfer_kind::sync}, 0); }
+    [[nodiscard]] result<> trim(extent e) noexcept { return through({.blocks = e, .kind = transfer_kind::trim}, 0); }
+
+  private:
+    result<> through(transfer t, std::size_t bytes) noexcept {
+        transfer* finished[1];
+        if (t.memory != nullptr && !transfer_fits(geometry(), t.blocks, bytes))
+            return error{errc::out_of_range, t.blocks.first};
+        queue_.submit(t);
+        BOOST_OUTCOME_TRY(queue_.complete(finished, 1));
+        if (t.failure.code != errc::none) return t.failure;
+        return success();
+    }
+
+    native_device*       device_;
+    native_device::queue queue_;
 };
 
 /// A file in the current folder that goes with its device; its blocks are written past the page cache where possible.
 class file_for_test {
   public:
     explicit file_for_test(const volume_shape& shape) : path_{path()} {
-        auto opened = file_device::open(
+        auto opened = native_device::open(
             path_.c_str(),
             {.block_bytes = shape.block_bytes, .create = true, .bytes = shape.blocks * shape.block_bytes});
         EXPECT_TRUE(opened) << said(opened);
@@ -30,7 +62,8 @@ class file_for_test {
     file_for_test(const file_for_test&)            = delete;
     file_for_test& operator=(const file_for_test&) = delete;
 
-    [[nodiscard]] file_device& device() { return *device_; }
+    [[nodiscard]] native_device& device() { return *device_; }
+    [[nodiscard]] through_queue& ring() { return ring_ ? *ring_ : ring_.emplace(*device_); }
 
   private:
     static std::string path() {
@@ -41,8 +74,9 @@ class file_for_test {
         return name;
     }
 
-    std::string                path_;
-    std::optional<file_device> device_;
+    std::string                  path_;
+    std::optional<native_device> device_;
+    std::optional<through_queue> ring_;
 };
 
 /// A volume with an open store; what a test wrote must read the same after a checkpoint, a lap of the ring and a
@@ -53,12 +87,13 @@ class StoreOperations : public testing::TestWithParam<operations_case> {
         : shape_{.block_bytes    = GetParam().block_bytes,
                  .blocks         = GetParam().block_bytes == 65'536 ? 400U : 1600U,
                  .journal_blocks = GetParam().block_bytes == 512 ? 96U : 64U} {
-        if (GetParam().on_file) {
-            file_.emplace(shape_);
-            base_.emplace(file_->device());
-        } else {
+        if (GetParam().on == medium::memory) {
             memory_.emplace(make_memory(shape_));
             base_.emplace(*memory_);
+        } else {
+            file_.emplace(shape_);
+            if (GetParam().on == medium::ring) base_.emplace(file_->ring());
+            if (GetParam().on == medium::file) base_.emplace(file_->device());
         }
         checked_.emplace(*base_);
         format_on(*checked_, shape_);
@@ -129,11 +164,13 @@ class StoreOperations : public testing::TestWithParam<operations_case> {
 };
 
 std::string name_of(const testing::TestParamInfo<operations_case>& seen) {
-    return (seen.param.on_file ? "FileOf" : "MemoryOf") + std::to_string(seen.param.block_bytes);
+    const char* const names[] = {"MemoryOf", "FileOf", "RingOf"};
+    return names[static_cast<int>(seen.param.on)] + std::to_string(seen.param.block_bytes);
 }
 INSTANTIATE_TEST_SUITE_P(Devices, StoreOperations,
                          testing::Values(operations_case{512}, operations_case{4096}, operations_case{65'536},
-                                         operations_case{512, true}, operations_case{4096, true}),
+                                         operations_case{512, medium::file}, operations_case{4096, medium::file},
+                                         operations_case{4096, medium::ring}),
                          name_of);
 
 TEST_P(StoreOperations, WritesOfAnyPlaceAndLengthReadBack) {
