@@ -40,11 +40,13 @@ class store_maintenance<B, true> {
         BOOST_OUTCOME_TRY(auto made, defragmenter_of<B>::create(chosen.defrag, block, memory, chosen.policy,
                                                                 typename B::throttle{chosen.throttle}, chosen.clock));
         defragmenter_.emplace(std::move(made));
+        transfers_    = chosen.defrag.transfers_max;
+        queue_failed_ = transfers_ < transfers_min;
         return success();
     }
 
     [[nodiscard]] progress step(volume_of<B>& volume, step_budget budget) noexcept {
-        relocation_source<volume_of<B>> host{volume};
+        relocation_source<volume_of<B>> host{volume, queue_for(volume.device)};
         return defragmenter_->step(host, budget);
     }
 
@@ -56,7 +58,28 @@ class store_maintenance<B, true> {
     }
 
   private:
+    using device_type = typename B::device;
+    using queue_type  = queue_of<device_type>;
+
+    /// The device's own queue, opened at the first step; null where it has none, or none to give.
+    [[nodiscard]] queue_type* queue_for([[maybe_unused]] device_type& device) noexcept {
+        if constexpr (QueuedDevice<device_type>) {
+            if (!queue_.has_value() && !queue_failed_) {
+                auto opened   = device.open_queue({.depth = transfers_});
+                queue_failed_ = opened.has_error();
+                if (!queue_failed_) queue_.emplace(std::move(opened).value());
+            }
+            if (queue_.has_value()) return &*queue_;
+        }
+        return nullptr;
+    }
+
+    struct no_queue {};
+
     std::optional<defragmenter_of<B>> defragmenter_;
+    [[no_unique_address]] std::conditional_t<QueuedDevice<device_type>, std::optional<queue_type>, no_queue> queue_{};
+    std::size_t                                                                     transfers_    = 0;
+    bool                                                                            queue_failed_ = false;
 };
 
 }  // namespace ashlar::inline v0

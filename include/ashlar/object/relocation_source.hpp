@@ -1,6 +1,7 @@
 #pragma once
 /// The objects of a volume as something whose extents can be moved.
 
+#include <ashlar/device/blocking_queue.hpp>
 #include <ashlar/object/object_operation.hpp>
 
 namespace ashlar::inline v0 {
@@ -12,7 +13,10 @@ namespace ashlar::inline v0 {
 template <class Volume>
 class relocation_source {
   public:
-    explicit relocation_source(Volume& volume) noexcept : volume_{volume} {}
+    using queue_type = queue_of<typename Volume::device_type>;
+
+    /// With a queue, chunks of a move overlap. It is empty, and nobody else's meanwhile.
+    explicit relocation_source(Volume& volume, queue_type* queue = nullptr) noexcept : volume_{volume}, queue_{queue} {}
 
     [[nodiscard]] block_size    block() const noexcept { return volume_.geometry.block; }
     [[nodiscard]] std::uint64_t owner_count() noexcept {
@@ -64,6 +68,18 @@ class relocation_source {
         const entered guard{volume_};
         return read_held_blocks(volume_, blocks, bytes);
     }
+
+    [[nodiscard]] queue_type* queue() noexcept requires QueuedDevice<typename Volume::device_type> { return queue_; }
+    /// Whether the device has these bytes, and memory not.
+    [[nodiscard]] bool on_device(extent blocks) noexcept {
+        const entered guard{volume_};
+        return !volume_.staged.overlaps(blocks) && blocks_on_device(volume_, blocks.first, blocks.count) == blocks.count;
+    }
+    result<> prove(extent blocks, std::span<const std::byte> bytes) noexcept {
+        const entered guard{volume_};
+        return prove_held_blocks(volume_, blocks, bytes);
+    }
+
     /// A target has no checksum before its flip, and nobody else knows of it: the device is asked without the lock.
     result<> read_target(extent blocks, std::span<std::byte> bytes) noexcept {
         return volume_.device.read(blocks, bytes);
@@ -359,7 +375,8 @@ class relocation_source {
         bool              in_scope_ = false;
     };
 
-    Volume& volume_;
+    Volume&     volume_;
+    queue_type* queue_ = nullptr;
 };
 
 }  // namespace ashlar::inline v0
