@@ -3,7 +3,7 @@
 #include "target.hpp"
 
 #include <ashlar/defrag_policy/best_gain.hpp>
-#include <ashlar/device/file_device.hpp>
+#include <ashlar/device/native_device.hpp>
 #include <ashlar/hosted/steady_clock.hpp>
 #include <ashlar/journal/ring_journal.hpp>
 #include <ashlar/store.hpp>
@@ -24,7 +24,7 @@ namespace {
 
 /// The policies of this program.
 struct program_volume : ashlar::blueprint {
-    using device    = ashlar::file_device;
+    using device    = ashlar::native_device;
     using journal   = ashlar::ring_journal;
     using threading = ashlar::single_threaded;
     using defrag    = ashlar::best_gain;
@@ -95,11 +95,11 @@ result<> reserve_space(int file, const format_request& request) {
 result<> format_device(const format_request& request) {
     const bool                  grows = request.create;
     ashlar::file_device_options how{.block_bytes = request.block_bytes, .create = grows, .bytes = request.bytes};
-    auto                        device = ashlar::file_device::open(request.path.c_str(), how);
+    auto                        device = ashlar::native_device::open(request.path.c_str(), how);
     if (!device && device.error().os_code == EBUSY &&
         request.overwrite) {  // mounted, and its user wants it gone all the same
         how.lock = false;
-        device   = ashlar::file_device::open(request.path.c_str(), how);
+        device   = ashlar::native_device::open(request.path.c_str(), how);
     }
     if (!device) return open_failure(request.path, device.error());
     if (grows && !request.sparse) { BOOST_OUTCOME_TRY(reserve_space(device.value().native_handle(), request)); }
@@ -197,7 +197,7 @@ result<> volume::format(const format_request& request) {
 result<volume> volume::open(const std::string& path, access mode, const defrag_settings& settings) {
     BOOST_OUTCOME_TRY(const auto block_bytes, check_volume(path));
     const bool read_only = mode == access::read_only;
-    auto       device = ashlar::file_device::open(path.c_str(), {.block_bytes = block_bytes, .read_only = read_only});
+    auto       device = ashlar::native_device::open(path.c_str(), {.block_bytes = block_bytes, .read_only = read_only});
     if (!device) return open_failure(path, device.error());
 
     auto inner    = std::make_unique<core>();

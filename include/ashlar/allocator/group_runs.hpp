@@ -220,7 +220,7 @@ class group_runs {
         if (has_hidden() && state_->runs <= half()) gather();
     }
 
-    [[gnu::cold]] void write_words() noexcept {
+    [[gnu::cold, gnu::noinline]] void write_words() noexcept {
         set_bits(words_, {0, state_->blocks});
         if (state_->blocks % word_bits != 0) {
             words_[state_->blocks / word_bits] |=
@@ -237,7 +237,7 @@ class group_runs {
         if (state_->runs < capacity_) return put(state_->runs++, run);
         insert_into_full(run);
     }
-    [[gnu::cold]] void insert_into_full(group_run run) noexcept {
+    [[gnu::cold, gnu::noinline]] void insert_into_full(group_run run) noexcept {
         if (!state_->exact) {
             write_words();
             clear_bits(words_, run);
@@ -249,7 +249,7 @@ class group_runs {
         put(shortest, run);
     }
 
-    [[gnu::cold, nodiscard]] bool hides(std::uint32_t low, std::uint32_t high) const noexcept {
+    [[gnu::cold, gnu::noinline, nodiscard]] bool hides(std::uint32_t low, std::uint32_t high) const noexcept {
         for (std::uint32_t length = low; length <= high && length < hidden_lengths; ++length) {
             if (hidden_[length] != 0) return true;
         }
@@ -270,7 +270,8 @@ class group_runs {
     }
 
     /// The first run of such a length. Precondition: one is hidden, and none has an entry.
-    [[gnu::cold, nodiscard]] found_run find_hidden(std::uint32_t low, std::uint32_t high) const noexcept {
+    [[gnu::cold, gnu::noinline, nodiscard]] found_run find_hidden(std::uint32_t low,
+                                                                  std::uint32_t high) const noexcept {
         found_run found{};
         for_each_clear_run(words_, 0, state_->blocks, low, [&](group_run run) noexcept {
             if (run.count < low || run.count > high) return true;
@@ -300,7 +301,7 @@ class group_runs {
     }
 
     /// Fills the array from the words: with all runs, or with the longest.
-    [[gnu::cold]] void gather() noexcept {
+    [[gnu::cold, gnu::noinline]] void gather() noexcept {
         reset_runs();
         std::uint32_t free = 0;
         std::uint32_t runs = 0;
@@ -315,7 +316,7 @@ class group_runs {
         state_->runs   = narrow(runs < capacity_ ? runs : capacity_);
         if (runs > capacity_) gather_longest();
     }
-    [[gnu::cold]] void gather_longest() noexcept {
+    [[gnu::cold, gnu::noinline]] void gather_longest() noexcept {
         std::uint32_t room = capacity_;
         for (std::uint32_t i = 0; i < hidden_lengths; ++i) hidden_[i] = 0;
         for_each_clear_run(words_, 0, state_->blocks, 1, [&](group_run run) noexcept {
@@ -327,13 +328,18 @@ class group_runs {
             room -= hidden_[--least];
             hidden_[least] = 0;
         }
+        // Of the longest that do not all fit, the first ones.
+        std::uint32_t rest = least > 1U ? room : 0;
+        if (rest != 0) hidden_[least - 1U] = narrow(std::uint32_t{hidden_[least - 1U]} - rest);
         for (std::uint32_t length = 1; length < least; ++length) {
             state_->hidden = narrow(std::uint32_t{state_->hidden} + hidden_[length]);
         }
         reset_runs();
         state_->runs = 0;
-        for_each_clear_run(words_, 0, state_->blocks, least, [&](group_run run) noexcept {
-            if (run.count >= least) put(state_->runs++, run);
+        for_each_clear_run(words_, 0, state_->blocks, 1, [&](group_run run) noexcept {
+            const bool one_of_rest = run.count + 1U == least && rest != 0;
+            if (one_of_rest) --rest;
+            if (one_of_rest || run.count >= least) put(state_->runs++, run);
             return true;
         });
     }

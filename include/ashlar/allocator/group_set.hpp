@@ -32,9 +32,12 @@ class group_set {
         leaves_[group / 64U] |= bit(group);
         if (summary_words_ != 0) summary_[group / 4096U] |= bit(group / 64U);
     }
-    constexpr void erase(std::uint32_t group) noexcept {
+    /// Whether the set is empty then.
+    constexpr bool erase(std::uint32_t group) noexcept {
         leaves_[group / 64U] &= ~bit(group);
-        if (summary_words_ != 0 && leaves_[group / 64U] == 0) summary_[group / 4096U] &= ~bit(group / 64U);
+        if (leaves_[group / 64U] != 0) return false;
+        if (summary_words_ != 0) summary_[group / 4096U] &= ~bit(group / 64U);
+        return empty();
     }
     [[nodiscard]] constexpr bool contains(std::uint32_t group) const noexcept {
         return (leaves_[group / 64U] & bit(group)) != 0;

@@ -57,7 +57,7 @@ class run_index {
     void release(std::uint32_t group) noexcept {
         const auto runs = memory_[group];
         free_blocks_ -= runs.free_blocks();
-        if (is_whole(runs)) return empty_groups().erase(group);
+        if (is_whole(runs)) return static_cast<void>(empty_groups().erase(group));
         runs.for_each_length([&](std::uint32_t length) noexcept { leave_class(length_class_of(length), group); });
     }
 
@@ -73,7 +73,7 @@ class run_index {
     /// Takes `count` blocks in one run, from the lowest group with a run of the best class; empty when no run has so
     /// many. Cost: a search of one array; where the best class is a wide one, of up to `groups_tried`. A run that is
     /// found only in the bitmap costs a pass over its words.
-    [[nodiscard]] placed_run allocate(std::uint32_t count) noexcept {
+    [[nodiscard, gnu::flatten]] placed_run allocate(std::uint32_t count) noexcept {
         ASHLAR_ASSERT(count >= 1);
         if (count > group_blocks_max) return {};
         const length_class own = length_class_of(count);
@@ -131,7 +131,7 @@ class run_index {
     }
 
     /// A run becomes free and joins its free neighbours. Precondition: it is not free, in a group that is held.
-    void free(std::uint32_t group, group_run run) noexcept {
+    [[gnu::flatten]] void free(std::uint32_t group, group_run run) noexcept {
         auto       runs = memory_[group];
         const auto near = runs.beside(run);
         ASHLAR_ASSERT(run.count >= 1 && run.first + run.count <= runs.blocks());
@@ -193,9 +193,7 @@ class run_index {
         classes_[c / 64U] |= std::uint64_t{1} << (c % 64U);
     }
     void leave_class(length_class c, std::uint32_t group) noexcept {
-        auto groups = set(c);
-        groups.erase(group);
-        if (groups.empty()) classes_[c / 64U] &= ~(std::uint64_t{1} << (c % 64U));
+        if (set(c).erase(group)) classes_[c / 64U] &= ~(std::uint64_t{1} << (c % 64U));
     }
     void leave_class_if_there(length_class c, std::uint32_t group) noexcept {
         if (set(c).contains(group)) leave_class(c, group);
@@ -220,7 +218,8 @@ class run_index {
         if (low == count && shortest_in(length_class_of(low)) != low) found.rest = others::unknown;
         return {group, cut(group, runs, found, {found.run.first, count})};
     }
-    [[nodiscard]] placed_run from_own_class(length_class own, std::uint32_t count, std::uint32_t tries) noexcept {
+    [[nodiscard, gnu::noinline]] placed_run from_own_class(length_class own, std::uint32_t count,
+                                                           std::uint32_t tries) noexcept {
         const auto    groups = set(own);
         std::uint32_t group  = groups.lowest();
         for (; group != group_set::none && tries > 0; --tries) {
