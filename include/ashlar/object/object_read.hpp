@@ -52,9 +52,7 @@ result<> copy_checksums(Volume& volume, block_index first, std::span<std::uint64
         const block_size size = volume.geometry.block;
         while (!sums.empty()) {
             const auto place = checksum_place_of(volume.regions, first, size);
-            BOOST_OUTCOME_TRY(const auto known, space::summary(volume.metadata(), place.group));
-            if ((known.checksums_written >> place.in_group & 1U) == 0) return error{errc::damaged, first};
-            BOOST_OUTCOME_TRY(const auto pin, volume.metadata().get(place.block));
+            BOOST_OUTCOME_TRY(const auto pin, checksum_block_at(volume, place, first));
             const auto          table    = volume.cache.bytes(pin.slot());
             const std::uint64_t in_table = sums_per_block(size) - place.byte / 8U;
             const std::uint64_t in_group = blocks_per_group(size) - place_of(first, size).offset;
@@ -159,12 +157,12 @@ class read_plan {
     static constexpr std::size_t blocks_max = 128;  // whose checksums a plan holds
 
     struct piece {
-        extent      blocks{};
-        std::size_t into  = 0;  ///< Offset in the caller's memory.
-        std::size_t bytes = 0;
-        std::size_t skip  = 0;      ///< Of the block's bytes, where only a part of one is wanted.
-        bool        part  = false;  ///< Goes through a buffer.
-        std::size_t sums  = 0;
+        extent      blocks;
+        std::size_t into;  ///< Offset in the caller's memory.
+        std::size_t bytes;
+        std::size_t skip;  ///< Of the block's bytes, where only a part of one is wanted.
+        std::size_t sums;  ///< Where its checksums begin.
+        bool        part;  ///< Goes through a buffer.
     };
 
     /// Plans the bytes from `offset` on, as many as fit. Answers how many. Errors: those of map and checksum table.
@@ -244,7 +242,7 @@ class read_plan {
             return bytes;
         }
         piece& one = pieces_[count_];
-        one        = {.into = done, .skip = skip, .sums = sums_count_};
+        one        = {.blocks = {}, .into = done, .bytes = 0, .skip = skip, .sums = sums_count_, .part = false};
         if (skip != 0 || left < size.bytes) {
             one.blocks = {run.first, block_count{1}};
             one.bytes  = size.bytes - skip < left ? size.bytes - skip : left;
@@ -264,8 +262,9 @@ class read_plan {
         return one.bytes;
     }
 
-    std::array<piece, pieces_max>         pieces_{};
-    std::array<std::uint64_t, blocks_max> sums_;  // filled as far as `sums_count_` says
+    // Filled as far as the counts say; a plan of one block should not pay for the others.
+    std::array<piece, pieces_max>         pieces_;
+    std::array<std::uint64_t, blocks_max> sums_;
     std::size_t                           count_      = 0;
     std::size_t                           sums_count_ = 0;
     std::uint64_t                         generation_ = 0;
@@ -301,11 +300,11 @@ result<std::size_t> read_once(Volume& volume, object_id id, std::uint64_t offset
     do {
         read_plan  plan;
         const auto planned = with_loads(volume, [&]() noexcept -> result<std::size_t> {
-            BOOST_OUTCOME_TRY(auto object, load_object(volume, no_transaction, id));
-            if (done != 0 && object.generation != generation) return errc::raced;
-            const std::uint64_t left = offset < object.size ? object.size - offset : 0;
+            BOOST_OUTCOME_TRY(object_state* const object, view_object(volume, id));
+            if (done != 0 && object->generation != generation) return errc::raced;
+            const std::uint64_t left = offset < object->size ? object->size - offset : 0;
             if (left < bytes) bytes = static_cast<std::size_t>(left);
-            return plan.make(volume, object, offset + done, into.subspan(done, bytes - done));
+            return plan.make(volume, *object, offset + done, into.subspan(done, bytes - done));
         });
         BOOST_OUTCOME_TRY(planned);
         const auto ticket = volume.space.enter_reader();

@@ -80,6 +80,18 @@ result<object_state> load_object(Volume& volume, std::uint32_t tx, object_id id)
     return object;
 }
 
+/// The object as all joined transactions left it, for readers. Good until the lock is given up.
+/// Errors: those of load_object. Cost: a comparison when it was read before and nothing has joined since.
+template <class Volume>
+result<object_state*> view_object(Volume& volume, object_id id) noexcept {
+    auto& recent = volume.recent[record_of(id) % Volume::recent_objects];
+    if (recent.object.id != id || recent.changes != volume.changes) {
+        BOOST_OUTCOME_TRY(recent.object, load_object(volume, no_transaction, id));
+        recent.changes = volume.changes;
+    }
+    return &recent.object;
+}
+
 namespace detail {
 
 /// Writes a record, marking only the granules that differ.

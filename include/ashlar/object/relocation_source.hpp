@@ -73,7 +73,8 @@ class relocation_source {
     /// Whether the device has these bytes, and memory not.
     [[nodiscard]] bool on_device(extent blocks) noexcept {
         const entered guard{volume_};
-        return !volume_.staged.overlaps(blocks) && blocks_on_device(volume_, blocks.first, blocks.count) == blocks.count;
+        return !volume_.staged.overlaps(blocks) &&
+               blocks_on_device(volume_, blocks.first, blocks.count) == blocks.count;
     }
     result<> prove(extent blocks, std::span<const std::byte> bytes) noexcept {
         const entered guard{volume_};

@@ -515,6 +515,7 @@ result<> join(Volume& volume, transaction_state& tx) noexcept {
         cache.forget(block);
     }
     ++volume.joined;
+    ++volume.changes;
     tx.reset();
     return success();
 }

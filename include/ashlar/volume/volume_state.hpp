@@ -4,6 +4,7 @@
 #include <ashlar/concepts/allocator.hpp>
 #include <ashlar/concepts/checksum.hpp>
 #include <ashlar/concepts/journal.hpp>
+#include <ashlar/format/object_record.hpp>
 #include <ashlar/volume/buffer_pool.hpp>
 #include <ashlar/volume/engine_lock.hpp>
 #include <ashlar/volume/space_join.hpp>
@@ -105,6 +106,15 @@ struct volume_state {
     std::uint32_t record_bytes   = 0;
     std::uint32_t inline_extents = 0;
     object_id     root{};
+
+    /// Records that were read lately, decoded: as true as they were while nothing has joined.
+    struct recent_object {
+        std::uint64_t changes = 0;
+        object_state  object{};
+    };
+    static constexpr std::size_t recent_objects = ThreadingPolicy::concurrent ? 8 : 1;
+    recent_object                recent[recent_objects]{};
+    std::uint64_t                changes = 1;  ///< Joins, ever.
 
     // State.
     recovery_report recovered{};
