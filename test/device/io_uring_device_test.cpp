@@ -14,15 +14,21 @@ static_assert(std::is_nothrow_move_constructible_v<io_uring_queue> && !std::is_c
 
 constexpr std::size_t block = 4096;
 
+/// How the device moves its bytes, and whether a transfer that a test looks at is the only one of its queue.
+struct uring_case {
+    direct_io direct = direct_io::off;
+    bool      alone  = false;
+};
+
 /// A device with spoiled calls, memory for 32 blocks, and the slots for as many transfers.
-class IoUring : public testing::TestWithParam<direct_io> {
+class IoUring : public testing::TestWithParam<uring_case> {
   protected:
     void SetUp() override {
         spoiled_calls::reset();
         if (!try_io_uring()) GTEST_SKIP() << "no io_uring here";
         memory_ = aligned_buffer::allocate(64 * block).value();
         random_bits{7}.fill(bytes());
-        auto opened = file_.open<spoiled_device>({.direct = GetParam()});
+        auto opened = file_.open<spoiled_device>({.direct = GetParam().direct});
         ASSERT_TRUE(opened) << opened.error().os_code;
         device_.emplace(std::move(opened).value());
     }
@@ -40,8 +46,10 @@ class IoUring : public testing::TestWithParam<direct_io> {
             return t;
     }
     transfer& done(spoiled_queue& queue, transfer_kind kind, std::uint64_t first, std::uint64_t count = 1) {
-        auto& t = put(queue, kind, first, count);
-        EXPECT_EQ(queue.complete(finished_, 1).value(), 1U);
+        auto&    t = put(queue, kind, first, count);
+        transfer beside{.kind = transfer_kind::trim};  // of nothing; with it the other goes through the ring
+        if (!GetParam().alone) queue.submit(beside);
+        while (queue.in_flight() > 0) EXPECT_GE(queue.complete(finished_, queue.in_flight()).value(), 1U);
         return t;
     }
     void expect_read_back(std::uint64_t first, std::uint64_t count) {
@@ -57,8 +65,14 @@ class IoUring : public testing::TestWithParam<direct_io> {
     std::array<transfer*, 32>     finished_{};
     std::size_t                   used_ = 0;
 };
-INSTANTIATE_TEST_SUITE_P(Direct, IoUring, testing::Values(direct_io::off, direct_io::automatic),
-                         [](const auto& chosen) { return chosen.param == direct_io::off ? "Cached" : "Direct"; });
+INSTANTIATE_TEST_SUITE_P(Of, IoUring,
+                         testing::Values(uring_case{direct_io::off, true}, uring_case{direct_io::off, false},
+                                         uring_case{direct_io::automatic, true},
+                                         uring_case{direct_io::automatic, false}),
+                         [](const auto& chosen) {
+                             return std::string{chosen.param.direct == direct_io::off ? "Cached" : "Direct"} +
+                                    (chosen.param.alone ? "Alone" : "Among");
+                         });
 
 constexpr auto read  = transfer_kind::read;
 constexpr auto write = transfer_kind::write;
@@ -77,7 +91,7 @@ TEST_P(IoUring, DeviceAndQueuesConform) {
 
 TEST_P(IoUring, SmallBlocksConformToo) {
     const file_name file;
-    auto            device = file.open<io_uring_device>({.block_bytes = 512, .direct = GetParam()}).value();
+    auto            device = file.open<io_uring_device>({.block_bytes = 512, .direct = GetParam().direct}).value();
     for (const auto& failure : queue_conformance(device)) ADD_FAILURE() << failure;
 }
 
@@ -112,9 +126,7 @@ TEST_P(IoUring, HandsBackNoMoreThanTheBoundUnlessItIsAskedTo) {
         EXPECT_LE(queue.complete(finished_, 12).value(), most > 12 ? most : 12);
         while (queue.in_flight() > 0) EXPECT_LE(queue.complete(finished_, 1).value(), most);
         for (std::uint64_t i = 0; i < 32; ++i) put(queue, read, i);
-        if (!direct) {
-            EXPECT_EQ(queue.complete(finished_, 1).value(), most) << "the page cache is done at once";
-        }
+        if (!direct) { EXPECT_EQ(queue.complete(finished_, 1).value(), most) << "the page cache is done at once"; }
         while (queue.in_flight() > 0) EXPECT_LE(queue.complete(finished_, 1).value(), most);
     }
 }
@@ -133,7 +145,7 @@ TEST_P(IoUring, ShortTransfersGoOnWhereTheyStopped) {
 
 TEST_P(IoUring, ATransferThatStopsInsideABlockRepeatsTheBlock) {
     auto       queue       = open();
-    const auto odd         = GetParam() == direct_io::off ? 5000U : 4096U + 512U;
+    const auto odd         = GetParam().direct == direct_io::off ? 5000U : 4096U + 512U;
     spoiled_calls::lengths = {odd, odd - 4096};
     EXPECT_EQ(done(queue, write, 1, 4).failure, error{});
     EXPECT_EQ(spoiled_calls::requests, 3U);
@@ -200,13 +212,20 @@ TEST_P(IoUring, AFileThatShrankFailsAtTheFirstMissingBlock) {
     EXPECT_EQ(done(queue, read, 0, 5).failure, error{});
 }
 
-TEST_P(IoUring, ALoneSyncThatIsWaitedForNeedsNoRing) {
+TEST_P(IoUring, WhatIsAloneAndWaitedForNeedsNoRing) {
     auto queue = open();
-    EXPECT_EQ(done(queue, sync, 0, 0).failure, error{});
+    for (const auto kind : {write, sync, read}) {
+        auto& t = put(queue, kind, 1);
+        EXPECT_EQ(queue.complete(finished_, 1).value(), 1U);
+        EXPECT_EQ(t.failure, error{});
+    }
     EXPECT_EQ(spoiled_calls::enters, 0U);
     EXPECT_EQ(spoiled_calls::syncs, 1U);
+    EXPECT_TRUE(std::equal(seen().begin() + block, seen().begin() + 2 * block, bytes().begin() + block));
     spoiled_calls::sync_refuses = {EINTR, EIO};
-    EXPECT_EQ(done(queue, sync, 0, 0).failure, (error{errc::device_failed, {}, EIO}));
+    auto& failed                = put(queue, sync, 0, 0);
+    EXPECT_EQ(queue.complete(finished_, 1).value(), 1U);
+    EXPECT_EQ(failed.failure, (error{errc::device_failed, {}, EIO}));
     EXPECT_EQ(spoiled_calls::syncs, 3U) << "interrupted once, and not repeated after it failed";
 }
 
@@ -251,7 +270,9 @@ TEST_P(IoUring, ATrimGivesTheSpaceBackOrDoesNothing) {
 TEST_P(IoUring, AnInterruptedEntryIsRepeatedAndABrokenRingSaysSo) {
     auto queue                   = open();
     spoiled_calls::enter_refuses = {-EINTR, -EAGAIN, -EBUSY};
-    EXPECT_EQ(done(queue, write, 1).failure, error{});
+    put(queue, write, 0);
+    put(queue, write, 1);
+    EXPECT_EQ(queue.complete(finished_, 2).value(), 2U);
     EXPECT_EQ(spoiled_calls::enters, 4U);
 
     auto& outside                = put(queue, write, 1U << 30U);  // done at once, but not handed back by a failed call
@@ -264,6 +285,7 @@ TEST_P(IoUring, AnInterruptedEntryIsRepeatedAndABrokenRingSaysSo) {
     EXPECT_EQ(inside.failure, error{});
     spoiled_calls::enter_refuses.assign(5000, -EBUSY);
     put(queue, write, 3);
+    put(queue, write, 4);
     EXPECT_EQ(queue.complete(finished_, 1).error().os_code, EBUSY) << "not for ever";
     spoiled_calls::enter_refuses.clear();
 }
@@ -272,16 +294,17 @@ TEST_P(IoUring, AQueueOfOneThreadRefusesAnother) {
     if (spoiled_calls::setups == 0) GTEST_SKIP();
     auto queue = open({.one_thread = true});
     put(queue, write, 1);
+    put(queue, write, 2);
     errc code = errc::none;
     std::thread{[&] {
-        const auto taken = queue.complete(finished_, 1);
+        const auto taken = queue.complete(finished_, 2);
         if (!taken) code = taken.error().os_code == EEXIST ? taken.error().code : errc::none;
     }}.join();
     if (code == errc::none) {
         EXPECT_EQ(queue.in_flight(), 0U) << "a kernel that does not know such rings";
     } else {
         EXPECT_EQ(code, errc::device_failed);
-        EXPECT_EQ(queue.complete(finished_, 1).value(), 1U);
+        EXPECT_EQ(queue.complete(finished_, 2).value(), 2U);
     }
 }
 
@@ -298,7 +321,7 @@ TEST_P(IoUring, AQueueMayMoveToAnotherThreadWithTransfersInFlight) {
 
 TEST_P(IoUring, EachThreadHasAQueueOfItsOwn) {
     device_.reset();  // its calls are counted, but not for several threads
-    auto                     io = file_.open<io_uring_device>({.direct = GetParam()}).value();
+    auto                     io = file_.open<io_uring_device>({.direct = GetParam().direct}).value();
     std::vector<std::thread> threads;
     for (std::uint64_t t = 0; t < 4; ++t) {
         threads.emplace_back([&io, t] {
@@ -344,7 +367,7 @@ TEST_P(IoUring, TheFileIsFreeAsSoonAsQueueAndDeviceAreGone) {
             ASSERT_TRUE(queue.complete({}, 0));
         }
         device_.reset();
-        auto again = file_.open<spoiled_device>({.direct = GetParam()});
+        auto again = file_.open<spoiled_device>({.direct = GetParam().direct});
         ASSERT_TRUE(again) << message(again.error().code) << " in round " << round;
         device_.emplace(std::move(again).value());
     }
@@ -363,8 +386,8 @@ TEST_P(IoUring, AQueueThatNeverEnteredIsDroppedWithoutBeginningAnything) {
 
 TEST_P(IoUring, AReadOnlyDeviceReadsAndRefusesTheRest) {
     device_.reset();
-    auto                    device = file_.open<io_uring_device>({.read_only = true, .direct = GetParam()}).value();
-    auto                    queue  = device.open_queue({}).value();
+    auto device = file_.open<io_uring_device>({.read_only = true, .direct = GetParam().direct}).value();
+    auto queue  = device.open_queue({}).value();
     std::array<transfer, 4> all{};
     for (const auto kind : {read, write, sync, trim}) {
         auto& t = all[static_cast<std::size_t>(kind)];
@@ -402,7 +425,7 @@ TEST_P(IoUring, LentMemoryHoldsTheAlignedPlaces) {
 }
 
 using IoUringDeath = IoUring;
-INSTANTIATE_TEST_SUITE_P(Direct, IoUringDeath, testing::Values(direct_io::off));
+INSTANTIATE_TEST_SUITE_P(Of, IoUringDeath, testing::Values(uring_case{}));
 
 TEST_P(IoUringDeath, SubmittingToAFullQueueIsAMistake) {
     testing::FLAGS_gtest_death_test_style = "threadsafe";

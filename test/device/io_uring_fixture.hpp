@@ -102,6 +102,19 @@ struct spoiled_calls : uring_calls {
         const auto told = next(outcomes, every_outcome);
         return told == 1 ? completion.res : told;
     }
+    static ssize_t read(int file, void* memory, std::size_t bytes, off_t at) noexcept {
+        ++requests;
+        return told(uring_calls::read(file, memory, std::min<std::size_t>(bytes, next(lengths, ~0U)), at));
+    }
+    static ssize_t write(int file, const void* memory, std::size_t bytes, off_t at) noexcept {
+        ++requests;
+        return told(uring_calls::write(file, memory, std::min<std::size_t>(bytes, next(lengths, ~0U)), at));
+    }
+    static ssize_t told(ssize_t moved) noexcept {
+        const auto instead = next(outcomes, every_outcome);
+        if (instead < 0) errno = -instead;
+        return instead == 1 ? moved : instead < 0 ? -1 : instead;
+    }
     static int sync(int file) noexcept {
         ++syncs;
         errno = next(sync_refuses, 0);

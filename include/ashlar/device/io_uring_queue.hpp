@@ -63,11 +63,11 @@ class basic_io_uring_queue {
         t.failure = objection(t);
         t.moved   = 0;
         t.next    = nullptr;
-        if (lone_sync_ != nullptr) prepare(*std::exchange(lone_sync_, nullptr));
+        if (alone_ != nullptr) prepare(*std::exchange(alone_, nullptr));
         if (t.failure.code != errc::none || needs_nothing(t)) return done_.push(t);
-        if (t.kind == transfer_kind::sync && in_flight_ == 1) return void(lone_sync_ = &t);
         if (t.kind == transfer_kind::trim && file_.block_device) return trims_.push(t);
         if (is_bounced(t)) return waiting_.push(t);
+        if (in_flight_ == 1 && t.kind != transfer_kind::trim) return void(alone_ = &t);
         prepare(t);
     }
 
@@ -80,7 +80,7 @@ class basic_io_uring_queue {
         ASHLAR_ASSERT(at_least <= in_flight_ && at_least <= finished.size());
         const auto bound = at_least < reap_max_ ? reap_max_ : at_least;
         const auto room  = finished.first(bound < finished.size() ? bound : finished.size());
-        if (lone_sync_ != nullptr) begin_sync(at_least > 0);
+        if (alone_ != nullptr) begin_alone(at_least > 0);
         std::size_t count = 0;
         bool        begun = false;  // whether the kernel was entered, which is what finishes most
         for (int refusals = 0;;) {
@@ -178,11 +178,22 @@ class basic_io_uring_queue {
         return ring_.enter(missing < most ? static_cast<unsigned>(missing) : most);
     }
 
-    void begin_sync(bool waited_for) noexcept {
-        transfer& t = *std::exchange(lone_sync_, nullptr);
+    void begin_alone(bool waited_for) noexcept {
+        transfer& t = *std::exchange(alone_, nullptr);
         if (!waited_for) return prepare(t);
-        if (const auto done = sync_file<Calls>(file_); !done) t.failure = done.error();
+        while (!settle(t, call_blocking(t))) {}
         done_.push(t);
+    }
+
+    /// What the transfer does next, as a completion would tell it.
+    std::int32_t call_blocking(const transfer& t) noexcept {
+        if (t.kind == transfer_kind::sync) return Calls::sync(file_.descriptor) == 0 ? 0 : -errno;
+        const auto piece = next_piece(t);
+        const auto at    = static_cast<off_t>(byte_offset(t.blocks.first + block_count{t.moved}, file_.geometry.size));
+        const auto moved = t.kind == transfer_kind::read
+                               ? Calls::read(file_.descriptor, piece.data(), piece.size(), at)
+                               : Calls::write(file_.descriptor, piece.data(), piece.size(), at);
+        return moved < 0 ? -errno : static_cast<std::int32_t>(moved);
     }
 
     /// Block devices have no operation for it that every kernel knows. What is prepared starts first.
@@ -277,7 +288,7 @@ class basic_io_uring_queue {
         depth_      = other.depth_;
         reap_max_   = other.reap_max_;
         registered_ = std::exchange(other.registered_, false);
-        lone_sync_  = std::exchange(other.lone_sync_, nullptr);
+        alone_      = std::exchange(other.alone_, nullptr);
     }
 
     file_view     file_{};
@@ -286,7 +297,7 @@ class basic_io_uring_queue {
     transfer_list done_;                  // finished without the kernel, or kept back when the ring broke
     transfer_list waiting_;               // for an aligned place
     transfer_list trims_;                 // that have to be done by a blocking call
-    transfer*     lone_sync_  = nullptr;  // submitted alone, not begun
+    transfer*     alone_      = nullptr;  // the only one in flight, not begun
     std::size_t   in_flight_  = 0;
     std::size_t   depth_      = 0;
     std::size_t   reap_max_   = 0;

@@ -37,13 +37,14 @@ inline constexpr std::size_t transfers_min = 3;  ///< For chunks that overlap: o
 /// Copies chunks with one being read while the one before is written. What was read is proved while it is being
 /// written: nobody can see the target before the flip, and without the proof there is none.
 ///
-/// Each chunk asks the throttle by itself, so two grants are out at a time. `share` is how much one chunk asks for:
-/// half of what the throttle was seen to grant both, so that neither has to wait for the other. It is kept between
-/// runs. Every grant, every hold and every transfer is done with when `run` returns.
+/// Each chunk asks the throttle by itself, so two grants are out at a time. `together` is what the throttle was seen to
+/// let both have; each asks for half of it. Where that is little, one chunk takes it all: a small transfer takes as
+/// long as a larger one, so that halves would only lose. It is kept between runs. Every grant, every hold and every
+/// transfer is done with when `run` returns.
 template <QueuedRelocationHost Host>
 class piped_copy {
   public:
-    static constexpr std::uint64_t share_min = 16 * 1024;  ///< Smaller chunks cost more in requests than they spare.
+    static constexpr std::uint64_t overlap_min = 128 * 1024;  ///< Two chunks have at least so much together.
 
     /// `memory` holds two chunks, `transfers` the requests: one write, and the pieces of one read.
     piped_copy(Host& host, std::span<const mapped_extent> pieces, extent target, std::span<std::byte> memory,
@@ -56,15 +57,15 @@ class piped_copy {
 
     /// Copies at most `most` blocks from `from` on, until the range has a gap.
     template <IoThrottle Throttle, Clock C>
-    [[nodiscard]] copied_part run(copy_position from, block_count most, std::uint64_t& share, Throttle& throttle,
+    [[nodiscard]] copied_part run(copy_position from, block_count most, std::uint64_t& together, Throttle& throttle,
                                   const C& clock) noexcept {
         copied_part part{.reached = from};
         block_count taken{};
         chunk*      writing = nullptr;
         for (auto ahead = from;;) {
             chunk* reading = &chunks_[writing == &chunks_[0] ? 1 : 0];
-            if (!ask(*reading, ahead, most - taken, share, throttle, clock, part)) reading = nullptr;
-            adapt(share, writing, reading, part);
+            if (!ask(*reading, ahead, most - taken, together, throttle, clock, part)) reading = nullptr;
+            learn(together, writing, reading, part);
             if (reading == nullptr && writing == nullptr) return part;
             if (reading != nullptr) {
                 taken += reading->blocks;
@@ -105,17 +106,16 @@ class piped_copy {
 
     /// Gives the chunk its place, as large as the throttle lets it be. False: nothing is left in this run, or refused.
     template <IoThrottle Throttle, Clock C>
-    bool ask(chunk& one, copy_position at, block_count most, std::uint64_t share, Throttle& throttle, const C& clock,
+    bool ask(chunk& one, copy_position at, block_count most, std::uint64_t together, Throttle& throttle, const C& clock,
              copied_part& part) noexcept {
         const auto size   = host_.block();
         const auto before = at.target;
         const auto left   = next_written(pieces_, at);
         part.refused      = false;
         if (left.value == 0 || most.value == 0 || at.target != before) return false;
-        const auto room =
-            whole_blocks(std::max<std::uint64_t>(std::min<std::uint64_t>(share, one.memory.size()), size.bytes), size);
-        auto want        = std::min({left, most, room});
-        want             = within_reads(at, want);
+        const auto share = std::min<std::uint64_t>(share_of(together), one.memory.size());
+        const auto want =
+            within_reads(at, std::min({left, most, whole_blocks(std::max<std::uint64_t>(share, size.bytes), size)}));
         const auto grant = throttle.acquire({bytes_of(want, size), size.bytes}, clock.now());
         if (grant.bytes == 0) {
             part.refused    = true;
@@ -140,21 +140,23 @@ class piped_copy {
         return std::min(fits, most);
     }
 
-    /// Learns from the second grant what both may have together. A throttle that refuses because of time says nothing
-    /// about that.
-    void adapt(std::uint64_t& share, const chunk* first, const chunk* second, copied_part& part) const noexcept {
-        const auto most = std::max<std::uint64_t>(chunks_[0].memory.size(), share_min);
+    [[nodiscard]] static constexpr std::uint64_t share_of(std::uint64_t together) noexcept {
+        return together < overlap_min ? overlap_min : together / 2;
+    }
+
+    /// Learns from the second grant. A throttle that refuses because of time says nothing about bytes in flight.
+    void learn(std::uint64_t& together, const chunk* first, const chunk* second, copied_part& part) const noexcept {
         if (first == nullptr || (second == nullptr && !part.refused)) return;
         if (second == nullptr) {
             if (part.not_before != time_point{~std::uint64_t{0}}) return;
             part.refused = false;  // it will grant what the first gives back
-            share        = first->granted / 2;
+            together     = first->granted;
         } else if (second->granted < second->wanted) {
-            share = (first->granted + second->granted) / 2;
-        } else if (second->wanted + host_.block().bytes > share) {  // it was the share that bounded it
-            share += share / 8;
+            together = first->granted + second->granted;
+        } else if (second->wanted + host_.block().bytes > share_of(together)) {  // more was not asked for
+            together += together / 8;
         }
-        share = std::clamp(share, share_min, most);
+        together = std::min<std::uint64_t>(together, 2 * chunks_[0].memory.size());
     }
 
     /// Reads the one and writes the other. Errors: those of the queue, of a hold, of a transfer, and of the proof of
@@ -205,7 +207,9 @@ class piped_copy {
     template <TransferQueue Q>
     static result<> await_all(Q& queue) noexcept {
         transfer* finished[8];
-        while (queue.in_flight() > 0) { BOOST_OUTCOME_TRY(queue.complete(finished, 1)); }
+        while (const auto left = queue.in_flight()) {
+            BOOST_OUTCOME_TRY(queue.complete(finished, std::min(left, std::size(finished))));
+        }
         return success();
     }
 

@@ -125,10 +125,10 @@ class relocation {
     move_stretch       stretch_{};
     extent             target_{};
     copy_position      at_{};
-    std::uint64_t      flips_ = 0;
-    std::uint64_t      share_ = std::uint64_t{1} << 62U;  ///< What chunks that overlap ask for; learned.
-    std::uint32_t      races_ = 0;
-    bool stumbled_            = false;  ///< Overlapping chunks failed; the next is copied alone, which finds out why.
+    std::uint64_t      flips_    = 0;
+    std::uint64_t      together_ = std::uint64_t{1} << 62U;  ///< What overlapping chunks may have; learned.
+    std::uint32_t      races_    = 0;
+    bool stumbled_ = false;  ///< Overlapping chunks failed; the next is copied alone, which finds out why.
 };
 
 template <RelocationHost Host>
@@ -188,7 +188,7 @@ copied_part relocation::copy_chunks(Host& host, Throttle& throttle, const C& clo
             memory_.chunk.size() >= 2 * std::size_t{host.block().bytes} && memory_.transfers.size() >= transfers_min;
         if (fits && host.queue() != nullptr && !options_.verify_target && !stumbled_) {
             piped_copy<Host> several{host, stretch_.pieces, target_, memory_.chunk, memory_.transfers};
-            auto             part = several.run(at_, most, share_, throttle, clock);
+            auto             part = several.run(at_, most, together_, throttle, clock);
             at_                   = part.reached;
             stumbled_             = part.failure.code != errc::none;
             part.failure          = {};
