@@ -247,7 +247,7 @@ class channel {
                 const auto left = at < object->size ? object->size - at : 0;
                 const auto rest = asked.memory.size() - asked.moved;
                 return work.plan.make(
-                    volume, object, at,
+                    volume, *object, at,
                     asked.memory.subspan(asked.moved, left < rest ? static_cast<std::size_t>(left) : rest));
             });
             if (planned.has_error()) return fail_round(index, planned.error());
