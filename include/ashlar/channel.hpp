@@ -241,13 +241,13 @@ class channel {
             request&   asked   = *work.asked;
             const auto before  = work.plan.generation();
             const auto planned = with_loads(volume, [&]() noexcept -> result<std::size_t> {
-                BOOST_OUTCOME_TRY(object_state* const object, view_object(volume, asked.object));
-                if (asked.moved != 0 && object->generation != before) return errc::raced;
+                BOOST_OUTCOME_TRY(auto object, load_object(volume, no_transaction, asked.object));
+                if (asked.moved != 0 && object.generation != before) return errc::raced;
                 const auto at   = asked.offset + asked.moved;
-                const auto left = at < object->size ? object->size - at : 0;
+                const auto left = at < object.size ? object.size - at : 0;
                 const auto rest = asked.memory.size() - asked.moved;
                 return work.plan.make(
-                    volume, *object, at,
+                    volume, object, at,
                     asked.memory.subspan(asked.moved, left < rest ? static_cast<std::size_t>(left) : rest));
             });
             if (planned.has_error()) return fail_round(index, planned.error());

@@ -31,10 +31,15 @@ result<> transfer_home(Volume& volume, std::span<const std::uint32_t> slots, boo
     const std::size_t most  = volume.staging.size() >> size.shift();
     std::size_t       begin = 0;
     while (begin < slots.size()) {
+        if (compare && volume.cache.at(slots[begin]).riding) {  // data is proved whenever it is read
+            ++begin;
+            continue;
+        }
         const auto  first = volume.cache.at(slots[begin]).home;
         std::size_t count = 0;
         while (begin + count < slots.size() && count < most &&
-               volume.cache.at(slots[begin + count]).home == first + block_count{count}) {
+               volume.cache.at(slots[begin + count]).home == first + block_count{count} &&
+               !(compare && volume.cache.at(slots[begin + count]).riding)) {
             if (!compare)
                 std::memcpy(volume.staging.data() + (count << size.shift()),
                             volume.cache.bytes(slots[begin + count]).data(), size.bytes);
