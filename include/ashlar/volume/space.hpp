@@ -16,7 +16,8 @@ struct space_request {
     block_count blocks{1};
     block_count least{1};  ///< A shorter run is of no use. Equal to `blocks`: one run or nothing.
     block_index goal{};    ///< As near behind it as possible; the volume's beginning asks for a good fit instead.
-    space_use   use = space_use::data;
+    space_use   use     = space_use::data;
+    bool        is_data = false;  ///< Later data without a better goal goes on behind it; nodes are none.
 };
 
 struct space_limits {
@@ -97,7 +98,7 @@ class space {
         }
         if (found.empty()) return error{errc::no_contiguous_space};
         last_group_ = place_of(found.first, at.geometry.block).group;
-        if (request.use == space_use::data) last_end_ = found.end();
+        if (request.is_data) last_end_ = found.end();
         reserve_run(found, at.geometry.block);
         return found;
     }
