@@ -48,7 +48,7 @@ int read_until_told(const std::string& path) {
 
 int copy_for(const std::string& from, const std::string& to, double seconds) {
     const auto bytes = std::min(size_of(from), size_of(to)) / raw_chunk * raw_chunk;
-    raw_copier copier{from, to, {0, 0, bytes}, raw_chunk, raw_depth};
+    raw_copier copier{from, to, {{{0, bytes}}, {0, bytes}}, raw_chunk, raw_depth};
     std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
     std::printf("{\"megabytes_per_second\": %.1f}\n", copier.stop());
     return 0;

@@ -32,6 +32,7 @@ class changing_value {
     void change() noexcept { ++words_[0]; }
 
     [[nodiscard]] const void* data() const noexcept { return words_; }
+    [[nodiscard]] void*       data() noexcept { return words_; }
 
   private:
     alignas(4096) std::uint64_t words_[value_bytes / 8];

@@ -142,15 +142,16 @@ struct fixed_copy {
     seen        what{};
 };
 
-/// Raw copiers of every size beside the same foreground. What is far above the largest goal is not deepened.
+/// Copiers of every fixed size beside the same foreground, which gather the same pieces as the moves did. What is far
+/// above the largest goal is not deepened.
 template <class Read>
-std::vector<fixed_copy> sweep(subject_file& on, Read& read, double seconds, double p99_max) {
+std::vector<fixed_copy> sweep(subject_file& on, const std::vector<byte_run>& pieces, Read& read, double seconds,
+                              double p99_max) {
     std::vector<fixed_copy> all;
     for (std::size_t chunk = 16 * 1024; chunk <= raw_chunk; chunk *= 2) {
         for (unsigned depth = 1; depth <= 4; ++depth) {
-            raw_copier copier{on.path(), on.sizes().raw_range(), chunk, depth};
-            const auto times = closed_loop_for(seconds, read);
-            const auto rate  = copier.stop();
+            latencies  times;
+            const auto rate = on.copy_raw(pieces, chunk, depth, [&] { times = closed_loop_for(seconds, read); });
             fixed_copy one{chunk, depth, look_at(times, rate)};
             std::printf("fixed %zu KiB x %u: %.0f MB/s, p99 %.0f us, p99.9 %.0f us\n", chunk / 1024, depth, rate,
                         one.what.p99, one.what.p999);
@@ -211,14 +212,14 @@ seen defragment_beside(subject_file& on, const subject_objects& objects, const q
 
 void foreground_round(subject_file& on, double scale, foreground_results& results, bool plots) {
     const auto          objects = make_subject(on);
-    const auto          raw     = raw_copy_rate(on.path(), on.sizes().raw_range(), 1.5 * scale);
+    const auto          raw     = on.raw_rate(1.5 * scale);
     std::array<seen, 2> busy{}, idle{};
     for (std::size_t i = 0; i < 2; ++i) busy[i] = defragment_beside(on, objects, questions[i], scale, idle[i], plots);
     auto              store = must(subject_store<unpaced>::open(on.device(), subject_options<unpaced>({})), "open");
     foreground_reader read{store, objects.foreground, on.sizes().foreground};
     read.warm();
-    const auto all   = sweep(on, read, 0.7 * scale, questions[1].p99_goal * idle[1].p99);
-    const auto again = raw_copy_rate(on.path(), on.sizes().raw_range(), 1.5 * scale);
+    const auto all   = sweep(on, objects.pieces, read, 0.7 * scale, questions[1].p99_goal * idle[1].p99);
+    const auto again = on.raw_rate(1.5 * scale);
     for (std::size_t i = 0; i < 2; ++i) {
         results.of[i].add(busy[i], idle[i], (raw + again) / 2);
         const auto best = best_within(all, std::max(questions[i].p99_goal * idle[i].p99, busy[i].p99));
@@ -394,7 +395,7 @@ int main(int count, char** words) {
     const double  scale  = chosen.quick ? 0.1 : 1;
     const int     rounds = chosen.quick ? 1 : 3;
     subject_sizes large;
-    if (chosen.quick) large = {gibi / 8, gibi / 2, gibi / 8};
+    if (chosen.quick) large = {gibi / 8, gibi / 2, gibi / 4};
     {
         subject_file       on{chosen.directory, large};
         foreground_results results;

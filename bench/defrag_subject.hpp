@@ -133,11 +133,10 @@ inline constexpr std::uint64_t gibi = 1024 * mebi;
 struct subject_sizes {
     std::uint64_t foreground = gibi / 2;      ///< Of the object that nothing moves.
     std::uint64_t fragmented = gibi * 7 / 2;  ///< Of all objects in pieces.
-    std::uint64_t raw        = gibi / 2;      ///< From where, and as much to where, the raw copy goes.
+    std::uint64_t raw        = gibi;          ///< Behind the volume, where the raw copy writes.
 
     [[nodiscard]] std::uint64_t volume() const noexcept { return foreground + 2 * fragmented + gibi / 4; }
-    [[nodiscard]] std::uint64_t file() const noexcept { return volume() + 2 * raw; }
-    [[nodiscard]] copy_range    raw_range() const noexcept { return {volume(), volume() + raw, raw}; }
+    [[nodiscard]] std::uint64_t file() const noexcept { return volume() + raw; }
 };
 
 template <class T>
@@ -177,6 +176,21 @@ class subject_file {
         return {std::move(file), ashlar::block_count{sizes_.volume() / block_bytes}, watch_};
     }
 
+    /// Copies into the part behind the volume while `disturbed` runs; answers megabytes a second.
+    template <class Disturbed>
+    double copy_raw(std::vector<byte_run> sources, std::size_t chunk, unsigned depth, Disturbed&& disturbed) {
+        raw_copier copier{path_, path_, {std::move(sources), {sizes_.volume(), sizes_.raw}, passed_}, chunk, depth};
+        disturbed();
+        const auto rate = copier.stop();
+        passed_ += copier.copied();
+        return rate;
+    }
+    /// Of an undisturbed copy of what the volume holds.
+    double raw_rate(double seconds) {
+        return copy_raw({{0, sizes_.foreground + sizes_.fragmented}}, raw_chunk, raw_depth,
+                        [&] { std::this_thread::sleep_for(std::chrono::duration<double>(seconds)); });
+    }
+
   private:
     /// Reserved blocks would read as zeros without the disk's work.
     void fill_raw(int file) const {
@@ -195,6 +209,7 @@ class subject_file {
     std::string   path_;
     subject_sizes sizes_;
     device_watch  watch_{};
+    std::uint64_t passed_ = 0;
 };
 
 /// What the store is told. The metadata of both kinds of objects fits the cache, as it would in use.
@@ -207,6 +222,8 @@ template <ashlar::IoThrottle Throttle>
     options.defrag.bytes_per_second     = 0;
     options.defrag.cycle_blocks_max     = {};
     options.defrag.compact_free_extents = false;
+    options.defrag.window               = {256};  // of 1 MiB: longer extents are read no faster
+    options.defrag.chunk_bytes          = 512 * 1024;
     options.defrag.priority             = ashlar::defrag_intensity::unpaced;
     return options;
 }
@@ -215,7 +232,21 @@ template <ashlar::IoThrottle Throttle>
 struct subject_objects {
     ashlar::object_id                            foreground{};
     std::array<ashlar::object_id, objects_count> fragmented{};
+    std::vector<byte_run> pieces{};  ///< Of the fragmented ones, each in its order, as they were.
 };
+
+/// Where the fragmented objects lie: what moves will read.
+template <class Store>
+[[nodiscard]] std::vector<byte_run> pieces_of(Store& store, const subject_objects& objects) {
+    std::vector<byte_run> runs;
+    for (const auto id : objects.fragmented) {
+        for (auto at = must(store.next_extent(id, {}), "map"); at;) {
+            runs.push_back({at->physical.first.value * block_bytes, at->physical.count.value * block_bytes});
+            at = must(store.next_extent(id, at->logical + at->physical.count), "map");
+        }
+    }
+    return runs;
+}
 
 /// Formats the volume and fills it: the foreground object in one go, the others in turns, in pieces of 4 to 124 KiB,
 /// 64 KiB in the mean.
@@ -248,6 +279,7 @@ inline subject_objects make_subject(subject_file& on) {
             written += piece;
         }
     }
+    made.pieces = pieces_of(store, made);
     must(store.close(), "close");
     return made;
 }

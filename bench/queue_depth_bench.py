@@ -36,7 +36,8 @@ def measure(options, file):
     fio = ["fio", "--name=peer", f"--filename={file}", f"--offset={first}", f"--size={length}", "--rw=randread",
            "--bs=4k", "--direct=1", "--ioengine=io_uring", f"--iodepth={DEPTH}", "--norandommap", "--time_based",
            f"--runtime={seconds if not options.quick else 1}", "--output-format=json"]
-    ours = {"through a queue of the device": [part, "queue", file, first, length, seconds]}
+    ours = {"through a channel of the store": [part, "channel", file, first, length, seconds],
+            "through a queue of the device": [part, "queue", file, first, length, seconds]}
     print(f'VERSION,"fio","{run(["fio", "--version"]).strip()}"')
     print(f'VERSION,"fio\'s command","{" ".join(fio)}"')
 
@@ -50,6 +51,9 @@ def measure(options, file):
         print("round:", {name: seen[-1] for name, seen in figures.items()}, "fio:", peers[-1])
     for name, seen in figures.items():
         row(f"4 KiB random reads with {DEPTH} in flight, {name}", [iops for iops, _ in seen], peers)
+    store, device = (statistics.median(cpu for _, cpu in seen) for seen in figures.values())
+    print(f'ROW,"G8","CPU of a read with {DEPTH} in flight, through a channel of the store",{store:.6g},{device:.6g},'
+          f'"through a queue of the device","ns",{store / device:.6g},lower,,', flush=True)
 
 
 def row(name, ours, peers):

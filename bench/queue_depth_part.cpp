@@ -2,11 +2,13 @@
 ///
 /// usage: queue_depth_part prepare FILE            makes a volume of 1 GiB with an object, says where the object lies
 ///        queue_depth_part queue FILE FIRST BYTES SECONDS   reads blocks of that range through a queue of the device
+///        queue_depth_part channel FILE FIRST BYTES SECONDS   reads blocks of the object through a channel of the store
 
 #include "measure.hpp"
 #include "raw_sync.hpp"
 
 #include <ashlar/ashlar.hpp>
+#include <ashlar/channel.hpp>
 #include <ashlar/device/io_uring_device.hpp>
 
 namespace {
@@ -57,6 +59,7 @@ result<> read_through_queue(const std::string& path, std::uint64_t from, std::ui
     BOOST_OUTCOME_TRY(auto device, io_uring_device::open(path.c_str()));
     if (device.direct() != direct_state::in_use) return error{errc::unsupported};
     BOOST_OUTCOME_TRY(auto memory, aligned_buffer::allocate(depth * size.bytes));
+    std::vector<transfer> slots(depth);  // outlive the queue, which waits for them
     BOOST_OUTCOME_TRY(auto queue, device.open_queue({.depth = depth, .one_thread = true}));
 
     const std::uint64_t   blocks = bytes >> size.shift();
@@ -67,7 +70,6 @@ result<> read_through_queue(const std::string& path, std::uint64_t from, std::ui
         queue.submit(one);
     };
 
-    std::vector<transfer> slots(depth);
     for (std::size_t i = 0; i < depth; ++i) {
         slots[i].memory = memory.bytes().data() + i * size.bytes;
         submit(slots[i]);
@@ -89,6 +91,46 @@ result<> read_through_queue(const std::string& path, std::uint64_t from, std::ui
     return success();
 }
 
+/// The same through the store: the blocks are found, read and proved.
+result<> read_through_channel(const std::string& path, double seconds) {
+    BOOST_OUTCOME_TRY(auto device, io_uring_device::open(path.c_str()));
+    if (device.direct() != direct_state::in_use) return error{errc::unsupported};
+    BOOST_OUTCOME_TRY(auto made, store<parts>::open(std::move(device)));
+    BOOST_OUTCOME_TRY(auto memory, aligned_buffer::allocate(depth * size.bytes));
+    std::vector<request> slots(depth);  // outlive the channel, which waits for them
+    BOOST_OUTCOME_TRY(auto reads, channel<parts>::open(made, {.depth = depth, .one_thread = true}));
+
+    constexpr std::uint64_t blocks = object_bytes / size.bytes;
+    bench::random_numbers   random{static_cast<std::uint64_t>(seconds * 1e6)};
+    const auto              submit = [&](request& one) {
+        one.offset = random.below(blocks) * size.bytes;
+        reads.submit(one);
+    };
+    for (std::uint64_t i = 0; i < blocks; i += 256) {  // brings the checksums into the cache, as hours of use would
+        BOOST_OUTCOME_TRY(made.read(made.root(), i * size.bytes, memory.bytes().first(size.bytes)));
+    }
+    for (std::size_t i = 0; i < depth; ++i) {
+        slots[i].object = made.root();
+        slots[i].memory = memory.bytes().subspan(i * size.bytes, size.bytes);
+        submit(slots[i]);
+    }
+    request*               finished[depth];
+    std::uint64_t          done  = 0;
+    const double           begun = bench::thread_seconds();
+    const bench::stopwatch clock;
+    double                 took = 0;
+    for (; took < seconds; took = clock.seconds()) {
+        BOOST_OUTCOME_TRY(const auto count, reads.complete(finished, 1));
+        for (std::size_t i = 0; i < count; ++i) {
+            if (finished[i]->failure.code != errc::none) return finished[i]->failure;
+            submit(*finished[i]);
+        }
+        done += count;
+    }
+    tell(done, took, bench::thread_seconds() - begun);
+    return success();
+}
+
 }  // namespace
 
 int main(int count, char** words) {
@@ -98,6 +140,7 @@ int main(int count, char** words) {
     if (verb == "queue" && count == 6)
         done = read_through_queue(words[2], std::strtoull(words[3], nullptr, 10), std::strtoull(words[4], nullptr, 10),
                                   std::strtod(words[5], nullptr));
+    if (verb == "channel" && count == 6) done = read_through_channel(words[2], std::strtod(words[5], nullptr));
     if (!done) std::fprintf(stderr, "queue_depth_part: %s\n", message(done.error().code));
     return done ? 0 : 1;
 }

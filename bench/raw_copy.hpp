@@ -62,26 +62,39 @@ class page_memory {
     void* bytes_;
 };
 
-/// From where to where, in bytes.
-struct copy_range {
-    std::uint64_t source = 0;
-    std::uint64_t target = 0;
-    std::uint64_t bytes  = 0;
+/// Bytes of a file that follow each other.
+struct byte_run {
+    std::uint64_t at    = 0;
+    std::uint64_t bytes = 0;
 };
 
-/// Copies chunk after chunk, round and round, from construction until `stop`. `depth` threads take chunks in turns, so
-/// that as many reads or writes are outstanding.
+/// From where to where. Both are gone through round and round.
+struct copy_plan {
+    std::vector<byte_run> sources{};  ///< One after the other: a chunk may be gathered from several.
+    byte_run              target{};
+    std::uint64_t         passed = 0;  ///< Bytes to begin behind: what was read last lies in some cache of the disk.
+};
+
+/// Copies chunk after chunk from construction until `stop`. `depth` threads take chunks in turns, so that as many reads
+/// or writes are outstanding.
 class raw_copier {
   public:
-    raw_copier(const std::string& path, copy_range range, std::size_t chunk, unsigned depth)
-        : raw_copier(path, path, range, chunk, depth) {}
-
-    raw_copier(const std::string& source, const std::string& target, copy_range range, std::size_t chunk,
-               unsigned depth)
-        : source_{source, false}, target_{target}, range_{range}, chunk_{chunk}, begun_{nanoseconds_now()} {
+    raw_copier(const std::string& source, const std::string& target, copy_plan plan, std::size_t chunk, unsigned depth)
+        : source_{source, false},
+          target_{target},
+          plan_{std::move(plan)},
+          chunk_{chunk},
+          begun_{nanoseconds_now()},
+          next_{plan_.passed / chunk} {
+        for (const auto& run : plan_.sources) {
+            starts_.push_back(bytes_);
+            bytes_ += run.bytes;
+        }
         for (unsigned i = 0; i < depth; ++i) threads_.emplace_back([this] { copy(); });
     }
     ~raw_copier() { static_cast<void>(stop()); }
+
+    [[nodiscard]] std::uint64_t copied() const noexcept { return copied_; }
 
     /// Megabytes (10^6) copied a second.
     double stop() {
@@ -95,21 +108,33 @@ class raw_copier {
   private:
     void copy() {
         const page_memory memory{chunk_};
-        const auto        chunks = range_.bytes / chunk_;
         while (!stopping_) {
-            const auto at = (next_++ % chunks) * chunk_;
-            source_.read(memory.data(), chunk_, range_.source + at);
-            target_.write(memory.data(), chunk_, range_.target + at);
+            const auto next = next_++;
+            gather(memory.data(), next % (bytes_ / chunk_) * chunk_);
+            target_.write(memory.data(), chunk_, plan_.target.at + next % (plan_.target.bytes / chunk_) * chunk_);
             copied_ += chunk_;
+        }
+    }
+
+    void gather(std::byte* memory, std::uint64_t from) const {
+        auto run =
+            static_cast<std::size_t>(std::upper_bound(starts_.begin(), starts_.end(), from) - starts_.begin()) - 1;
+        for (std::size_t done = 0; done < chunk_; ++run) {
+            const auto skip = from + done - starts_[run];
+            const auto part = std::min<std::uint64_t>(plan_.sources[run].bytes - skip, chunk_ - done);
+            source_.read(memory + done, part, plan_.sources[run].at + skip);
+            done += part;
         }
     }
 
     direct_file                source_;
     direct_file                target_;
-    copy_range                 range_;
+    copy_plan                  plan_;
+    std::vector<std::uint64_t> starts_{};  // of each run, among all bytes
+    std::uint64_t              bytes_ = 0;
     std::size_t                chunk_;
     std::uint64_t              begun_;
-    std::atomic<std::uint64_t> next_{0};
+    std::atomic<std::uint64_t> next_;
     std::atomic<std::uint64_t> copied_{0};
     std::atomic<bool>          stopping_{false};
     std::vector<std::thread>   threads_{};
@@ -118,12 +143,5 @@ class raw_copier {
 
 inline constexpr std::size_t raw_chunk = 1024 * 1024;  ///< What "raw copy" means here: so much,
 inline constexpr unsigned    raw_depth = 8;            ///< so often at the same time.
-
-/// Megabytes a second of an undisturbed raw copy.
-[[nodiscard]] inline double raw_copy_rate(const std::string& path, copy_range range, double seconds) {
-    raw_copier copier{path, range, raw_chunk, raw_depth};
-    std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
-    return copier.stop();
-}
 
 }  // namespace bench

@@ -82,6 +82,7 @@ struct settings {
 
 /// Reads `--quick` and `--directory DIR`; ends the program where the line says anything else.
 inline settings settings_of(int count, char** words) {
+    std::setvbuf(stdout, nullptr, _IOLBF, 0);  // so that the log shows how far it is
     settings chosen;
     for (int i = 1; i < count; ++i) {
         if (std::strcmp(words[i], "--quick") == 0) {

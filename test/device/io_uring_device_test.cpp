@@ -178,6 +178,12 @@ TEST_P(IoUring, InterruptionsAreRepeatedAndEndOnce) {
     spoiled_calls::every_outcome = -EAGAIN;
     EXPECT_EQ(done(queue, read, 2, 2).failure, (error{errc::device_failed, {2}, EAGAIN}));
     EXPECT_LT(spoiled_calls::requests, 2000U);
+
+    spoiled_calls::every_outcome = 1;
+    spoiled_calls::outcomes.assign(600, -EINTR);
+    spoiled_calls::outcomes.push_back(block);
+    spoiled_calls::outcomes.insert(spoiled_calls::outcomes.end(), 600, -EINTR);
+    EXPECT_EQ(done(queue, read, 2, 2).failure, error{}) << "progress in between counts";
 }
 
 TEST_P(IoUring, WhatTheKernelCancelledComesBackAsCancelled) {
@@ -520,6 +526,11 @@ TEST_F(IoUringRefusal, ABlockDeviceConformsAndIsTrimmed) {
     ASSERT_TRUE(file.open<spoiled_device>({.bytes = 4U << 20U}));
     const loop_device loop{file.path};
     if (loop.path.empty()) GTEST_SKIP() << "no loop device";
+    for (unsigned round = 0; round < 10; ++round) {
+        auto again = io_uring_device::open(loop.path.c_str());
+        ASSERT_TRUE(again) << "still claimed in round " << round << ": " << message(again.error().code);
+        ASSERT_TRUE(again.value().open_queue({}));
+    }
     auto device = io_uring_device::open(loop.path.c_str()).value();
     for (const auto& failure : queue_conformance(device)) ADD_FAILURE() << failure;
     const std::vector<std::byte> bytes(4U << 20U, std::byte{1});

@@ -34,26 +34,29 @@ struct copied_part {
 
 inline constexpr std::size_t transfers_min = 3;  ///< For chunks that overlap: one write beside two reads.
 
-/// Copies chunks with one being read while the one before is written. What was read is proved while it is being
-/// written: nobody can see the target before the flip, and without the proof there is none.
+/// Copies chunks by small reads, one after the other, and large writes. That is what a foreground feels least: its own
+/// reads wait behind what is being read, while most devices take writes into a buffer. What was read is proved while
+/// the next is being read.
 ///
-/// Each chunk asks the throttle by itself, so two grants are out at a time. `together` is what the throttle was seen to
-/// let both have; each asks for half of it. Where that is little, one chunk takes it all: a small transfer takes as
-/// long as a larger one, so that halves would only lose. It is kept between runs. Every grant, every hold and every
-/// transfer is done with when `run` returns.
+/// A chunk takes what the throttle lets be in flight. Where that is more than the memory holds, the memory is halved,
+/// and one half is read while the other is written; each half has a grant of its own. `together` is what the throttle
+/// was seen to let be in flight; it is kept between runs.
+/// Every grant, every hold and every transfer is done with when `run` returns.
 template <QueuedRelocationHost Host>
 class piped_copy {
   public:
-    static constexpr std::uint64_t overlap_min = 128 * 1024;  ///< Two chunks have at least so much together.
+    static constexpr std::uint64_t read_min = 64 * 1024;  ///< Shorter reads take hardly less time.
 
-    /// `memory` holds two chunks, `transfers` the requests: one write, and the pieces of one read.
+    /// `transfers` holds the requests: one write, and the pieces of one read.
     piped_copy(Host& host, std::span<const mapped_extent> pieces, extent target, std::span<std::byte> memory,
                std::span<transfer> transfers) noexcept
-        : host_{host}, pieces_{pieces}, target_{target}, transfers_{transfers} {
-        const auto half   = bytes_of(whole_blocks(memory.size() / 2, host.block()), host.block());
-        chunks_[0].memory = memory.first(static_cast<std::size_t>(half));
-        chunks_[1].memory = memory.subspan(static_cast<std::size_t>(half), static_cast<std::size_t>(half));
-    }
+        : host_{host},
+          pieces_{pieces},
+          target_{target},
+          memory_{memory.first(
+              static_cast<std::size_t>(bytes_of(whole_blocks(memory.size(), host.block()), host.block())))},
+          half_{static_cast<std::size_t>(bytes_of(whole_blocks(memory.size() / 2, host.block()), host.block()))},
+          transfers_{transfers} {}
 
     /// Copies at most `most` blocks from `from` on, until the range has a gap.
     template <IoThrottle Throttle, Clock C>
@@ -64,7 +67,8 @@ class piped_copy {
         chunk*      writing = nullptr;
         for (auto ahead = from;;) {
             chunk* reading = &chunks_[writing == &chunks_[0] ? 1 : 0];
-            if (!ask(*reading, ahead, most - taken, together, throttle, clock, part)) reading = nullptr;
+            place(*reading, writing, together);
+            if (!ask(*reading, ahead, most - taken, throttle, clock, part)) reading = nullptr;
             learn(together, writing, reading, part);
             if (reading == nullptr && writing == nullptr) return part;
             if (reading != nullptr) {
@@ -72,7 +76,7 @@ class piped_copy {
                 ahead        = reading->behind;
                 part.refused = false;
             }
-            const auto done = transfer_both(reading, writing);
+            const auto done = transfer_both(reading, writing, std::max(read_min, together / 4));
             if (writing != nullptr) {
                 throttle.release(writing->granted, clock.now());
                 if (done.has_value()) {
@@ -100,22 +104,35 @@ class piped_copy {
         std::uint64_t        granted = 0;
     };
 
-    [[nodiscard]] std::span<std::byte> bytes_of_chunk(const chunk& one) const noexcept {
-        return one.memory.first(static_cast<std::size_t>(bytes_of(one.blocks, host_.block())));
+    /// What is read at a time: parts of pieces, one transfer each.
+    struct read_group {
+        copy_position        at{};
+        std::span<std::byte> memory{};
+        std::size_t          parts = 0;
+    };
+
+    /// Gives the chunk its memory: all, half, or none where the other has all.
+    void place(chunk& one, const chunk* other, std::uint64_t together) const noexcept {
+        const bool halves = together >= memory_.size() && half_ >= read_min;
+        if (other == nullptr) {
+            one.memory = halves ? memory_.first(half_) : memory_;
+        } else {
+            const bool in_front = other->memory.data() == memory_.data();
+            one.memory          = other->memory.size() > half_ ? std::span<std::byte>{}
+                                  : in_front                   ? memory_.subspan(half_, half_)
+                                                               : memory_.first(half_);
+        }
     }
 
-    /// Gives the chunk its place, as large as the throttle lets it be. False: nothing is left in this run, or refused.
+    /// Asks for as much as the chunk's memory holds. False: nothing is left in this run, no memory, or refused.
     template <IoThrottle Throttle, Clock C>
-    bool ask(chunk& one, copy_position at, block_count most, std::uint64_t together, Throttle& throttle, const C& clock,
+    bool ask(chunk& one, copy_position at, block_count most, Throttle& throttle, const C& clock,
              copied_part& part) noexcept {
         const auto size   = host_.block();
         const auto before = at.target;
-        const auto left   = next_written(pieces_, at);
+        const auto want   = std::min({next_written(pieces_, at), most, whole_blocks(one.memory.size(), size)});
         part.refused      = false;
-        if (left.value == 0 || most.value == 0 || at.target != before) return false;
-        const auto share = std::min<std::uint64_t>(share_of(together), one.memory.size());
-        const auto want =
-            within_reads(at, std::min({left, most, whole_blocks(std::max<std::uint64_t>(share, size.bytes), size)}));
+        if (want.value == 0 || at.target != before) return false;
         const auto grant = throttle.acquire({bytes_of(want, size), size.bytes}, clock.now());
         if (grant.bytes == 0) {
             part.refused    = true;
@@ -130,96 +147,107 @@ class piped_copy {
         return true;
     }
 
-    /// As many blocks as the transfers can read at once.
-    [[nodiscard]] block_count within_reads(copy_position at, block_count most) const noexcept {
+    /// Learns from a first grant and from what became of a second. A throttle that refuses because of time says nothing
+    /// about bytes in flight, and one that was asked for little neither.
+    void learn(std::uint64_t& together, const chunk* first, const chunk* second, copied_part& part) const noexcept {
+        if (first == nullptr) {
+            if (second == nullptr) return;
+            const bool all = second->granted == second->wanted && second->wanted < second->memory.size();
+            if (!all && second->memory.size() > half_) together = second->granted;
+        } else if (second != nullptr) {
+            const auto sum = first->granted + second->granted;
+            if (second->granted < second->wanted || sum > together) together = sum;
+        } else if (part.refused && part.not_before == time_point{~std::uint64_t{0}}) {
+            part.refused = false;  // it will grant what the first gives back
+            together     = first->granted;
+        }
+    }
+
+    /// Reads the one, group by group, and writes the other. Errors: those of the queue, of a hold, of a transfer, and
+    /// of a proof; nothing is in flight or held afterwards, unless the queue itself is broken.
+    result<> transfer_both(const chunk* reading, const chunk* writing, std::uint64_t read_max) noexcept {
+        if (writing != nullptr) {
+            submit(0, transfer_kind::write, part_of(target_, writing->at.target, writing->blocks),
+                   bytes_of_chunk(*writing));
+        }
+        result<> done = success();
+        if (reading != nullptr) done = read_chunk(*reading, read_max);
+        auto over = await_all();
+        if (done.has_error()) return done;
+        if (over.has_error()) return over;
+        if (writing != nullptr && transfers_[0].failure.code != errc::none) return transfers_[0].failure;
+        return success();
+    }
+
+    /// Each group is proved while the next is being read.
+    result<> read_chunk(const chunk& one, std::uint64_t read_max) noexcept {
+        const auto size   = host_.block();
+        auto       at     = one.at;
+        auto       memory = bytes_of_chunk(one);
+        read_group before{};
+        result<>   done = success();
+        while (done.has_value() && !memory.empty()) {
+            auto group = cut_group(at, memory, whole_blocks(read_max, size));
+            done       = begin_reads(group);
+            if (done.has_value()) done = prove(before);
+            unhold(before);
+            const auto over = await_reads(group);
+            if (done.has_value()) done = over;
+            memory = memory.subspan(group.memory.size());
+            at     = passed(pieces_, at, whole_blocks(group.memory.size(), size));
+            before = group;
+        }
+        if (done.has_value()) done = prove(before);
+        unhold(before);
+        return done;
+    }
+
+    /// As many blocks as may be read at a time and as there are transfers for.
+    [[nodiscard]] read_group cut_group(copy_position at, std::span<std::byte> memory, block_count most) const noexcept {
+        const auto  size = host_.block();
         block_count fits{};
         auto        reads = transfers_.size() - 1;
+        most              = std::max(block_count{1}, std::min(most, whole_blocks(memory.size(), size)));
         for (auto i = at.piece; fits < most && reads > 0; ++i, --reads) {
             fits += pieces_[i].physical.count - (i == at.piece ? at.skip : block_count{0});
         }
-        return std::min(fits, most);
+        return {at, memory.first(static_cast<std::size_t>(bytes_of(std::min(fits, most), size))), 0};
     }
 
-    [[nodiscard]] static constexpr std::uint64_t share_of(std::uint64_t together) noexcept {
-        return together < overlap_min ? overlap_min : together / 2;
+    /// Starts a group, and a write that waits in the queue. `parts` counts what is held, also after an error.
+    result<> begin_reads(read_group& group) noexcept {
+        BOOST_OUTCOME_TRY(for_each_part(group, [&](extent e, std::span<std::byte> memory) noexcept -> result<> {
+            BOOST_OUTCOME_TRY(host_.hold(e));
+            transfers_[++group.parts].failure = {};
+            if (!host_.on_device(e)) return error{errc::not_found, e.first};
+            submit(group.parts, transfer_kind::read, e, memory);
+            return success();
+        }));
+        return reap(0);
     }
 
-    /// Learns from the second grant. A throttle that refuses because of time says nothing about bytes in flight.
-    void learn(std::uint64_t& together, const chunk* first, const chunk* second, copied_part& part) const noexcept {
-        if (first == nullptr || (second == nullptr && !part.refused)) return;
-        if (second == nullptr) {
-            if (part.not_before != time_point{~std::uint64_t{0}}) return;
-            part.refused = false;  // it will grant what the first gives back
-            together     = first->granted;
-        } else if (second->granted < second->wanted) {
-            together = first->granted + second->granted;
-        } else if (second->wanted + host_.block().bytes > share_of(together)) {  // more was not asked for
-            together += together / 8;
-        }
-        together = std::min<std::uint64_t>(together, 2 * chunks_[0].memory.size());
+    result<> prove(const read_group& group) noexcept {
+        return for_each_part(
+            group, [&](extent e, std::span<std::byte> memory) noexcept -> result<> { return host_.prove(e, memory); });
     }
 
-    /// Reads the one and writes the other. Errors: those of the queue, of a hold, of a transfer, and of the proof of
-    /// what is written; nothing is in flight or held afterwards.
-    result<> transfer_both(const chunk* reading, const chunk* writing) noexcept {
-        auto&       queue = *host_.queue();
-        std::size_t used  = 0;
-        const auto  issue = [&](transfer_kind kind, extent e, std::span<std::byte> memory) noexcept {
-            transfers_[used] = {.blocks = e, .memory = memory.data(), .kind = kind};
-            queue.submit(transfers_[used++]);
-        };
-        error failure{};
-        if (writing != nullptr)
-            issue(transfer_kind::write, part_of(target_, writing->at.target, writing->blocks),
-                  bytes_of_chunk(*writing));
-        std::size_t held = 0;
-        if (reading != nullptr) {
-            const auto begun = for_each_part(*reading, [&](extent e, std::span<std::byte> memory) noexcept -> result<> {
-                BOOST_OUTCOME_TRY(host_.hold(e));
-                ++held;
-                if (!host_.on_device(e)) return error{errc::not_found, e.first};
-                issue(transfer_kind::read, e, memory);
-                return success();
-            });
-            if (begun.has_error()) failure = begun.error();
-        }
-        if (writing != nullptr) {
-            note(failure, queue.complete({}, 0));  // they are under way while the proof is found
-            note(failure, for_each_part(*writing, [&](extent e, std::span<std::byte> memory) noexcept -> result<> {
-                     return host_.prove(e, memory);
-                 }));
-        }
-        note(failure, await_all(queue));
-        for (const auto& one : transfers_.first(used)) {
-            if (failure.code == errc::none) failure = one.failure;
-        }
-        if (reading != nullptr) unhold(*reading, held);
-        if (failure.code != errc::none) return failure;
-        return success();
+    void unhold(const read_group& group) noexcept {
+        std::size_t held = group.parts;
+        static_cast<void>(for_each_part(group, [&](extent e, std::span<std::byte>) noexcept -> result<> {
+            if (held == 0) return success();
+            --held;
+            host_.unhold(e);
+            return success();
+        }));
     }
 
-    template <class T>
-    static void note(error& failure, const result<T>& done) noexcept {
-        if (done.has_error() && failure.code == errc::none) failure = done.error();
-    }
-
-    /// Errors: the queue's own; then what becomes of its transfers is unknown.
-    template <TransferQueue Q>
-    static result<> await_all(Q& queue) noexcept {
-        transfer* finished[8];
-        while (const auto left = queue.in_flight()) {
-            BOOST_OUTCOME_TRY(queue.complete(finished, std::min(left, std::size(finished))));
-        }
-        return success();
-    }
-
-    /// Calls `use(extent, its bytes)` for each part of the chunk's source, until one fails.
+    /// Calls `use(extent, its bytes)` for each part of a group's source, until one fails.
     template <class Use>
-    result<> for_each_part(const chunk& one, Use&& use) const noexcept {
+    result<> for_each_part(const read_group& group, Use&& use) const noexcept {
         const auto size   = host_.block();
-        auto       memory = bytes_of_chunk(one);
-        auto       skip   = one.at.skip;
-        for (auto i = one.at.piece; !memory.empty(); ++i, skip = {}) {
+        auto       memory = group.memory;
+        auto       skip   = group.at.skip;
+        for (auto i = group.at.piece; !memory.empty(); ++i, skip = {}) {
             const auto source = part_of(pieces_[i].physical, skip, whole_blocks(memory.size(), size));
             const auto bytes  = static_cast<std::size_t>(bytes_of(source.count, size));
             BOOST_OUTCOME_TRY(use(source, memory.first(bytes)));
@@ -228,19 +256,45 @@ class piped_copy {
         return success();
     }
 
-    void unhold(const chunk& one, std::size_t held) noexcept {
-        static_cast<void>(for_each_part(one, [&](extent e, std::span<std::byte>) noexcept -> result<> {
-            if (held == 0) return success();
-            --held;
-            host_.unhold(e);
-            return success();
-        }));
+    [[nodiscard]] std::span<std::byte> bytes_of_chunk(const chunk& one) const noexcept {
+        return one.memory.first(static_cast<std::size_t>(bytes_of(one.blocks, host_.block())));
+    }
+
+    void submit(std::size_t slot, transfer_kind kind, extent e, std::span<std::byte> memory) noexcept {
+        transfers_[slot] = {.blocks = e, .memory = memory.data(), .kind = kind};
+        host_.queue()->submit(transfers_[slot]);
+        if (kind == transfer_kind::read) ++reads_pending_;
+    }
+
+    /// Waits for the group, whatever becomes of a write beside it. Errors: the queue's; the first of a transfer.
+    result<> await_reads(const read_group& group) noexcept {
+        while (reads_pending_ > 0) { BOOST_OUTCOME_TRY(reap(reads_pending_)); }
+        for (const auto& one : transfers_.subspan(1, group.parts)) {
+            if (one.failure.code != errc::none) return one.failure;
+        }
+        return success();
+    }
+
+    result<> await_all() noexcept {
+        while (const auto left = host_.queue()->in_flight()) { BOOST_OUTCOME_TRY(reap(left)); }
+        return success();
+    }
+
+    result<> reap(std::size_t at_least) noexcept {
+        transfer*  finished[8];
+        const auto room = std::span{finished}.first(at_least == 0 ? 0 : std::size(finished));
+        BOOST_OUTCOME_TRY(const auto count, host_.queue()->complete(room, std::min(at_least, room.size())));
+        for (const auto* one : room.first(count)) reads_pending_ -= one->kind == transfer_kind::read ? 1U : 0U;
+        return success();
     }
 
     Host&                          host_;
     std::span<const mapped_extent> pieces_;
     extent                         target_;
+    std::span<std::byte>           memory_;
+    std::size_t                    half_;
     std::span<transfer>            transfers_;
+    std::size_t                    reads_pending_ = 0;
     chunk                          chunks_[2]{};
 };
 

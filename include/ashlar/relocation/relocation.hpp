@@ -126,7 +126,7 @@ class relocation {
     extent             target_{};
     copy_position      at_{};
     std::uint64_t      flips_    = 0;
-    std::uint64_t      together_ = std::uint64_t{1} << 62U;  ///< What overlapping chunks may have; learned.
+    std::uint64_t      together_ = 0;  ///< Bytes that the throttle lets be in flight, as overlapping chunks learned.
     std::uint32_t      races_    = 0;
     bool stumbled_ = false;  ///< Overlapping chunks failed; the next is copied alone, which finds out why.
 };
