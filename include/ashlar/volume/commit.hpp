@@ -419,7 +419,8 @@ result<> admit(Volume& volume, std::size_t blocks) noexcept {
     await_quiet(volume);
     BOOST_OUTCOME_TRY(volume.writable());
     const auto fits = [&]() noexcept {
-        return volume.cache.has_room_for(blocks) && volume.cache.riding() <= volume.cache.slots() / 2 &&
+        return volume.cache.has_room_for(blocks) &&
+               volume.cache.riding() <= volume.cache.slots() - volume.cache.slots() / 4 &&
                volume.space.retired_room() >= volume.limits.transaction.extents;
     };
     if (fits() && ring_has_room(volume, blocks)) return success();

@@ -4,6 +4,7 @@
 #include <ashlar/concepts/allocator.hpp>
 #include <ashlar/concepts/checksum.hpp>
 #include <ashlar/concepts/journal.hpp>
+#include <ashlar/device/blocking_queue.hpp>
 #include <ashlar/format/object_record.hpp>
 #include <ashlar/volume/buffer_pool.hpp>
 #include <ashlar/volume/engine_lock.hpp>
@@ -29,6 +30,7 @@ struct volume_limits {
 };
 
 inline constexpr std::size_t cache_blocks_min = 16;
+inline constexpr std::size_t home_transfers   = 16;  ///< Runs of blocks that go home at once.
 
 /// Copies that transactions may hold: each pins its block, and eight blocks are left for lookups.
 [[nodiscard]] constexpr transaction_limits granted(const volume_limits& limits) noexcept {
@@ -115,6 +117,11 @@ struct volume_state {
     static constexpr std::size_t recent_objects = ThreadingPolicy::concurrent ? 8 : 1;
     recent_object                recent[recent_objects]{};
     std::uint64_t                changes = 1;  ///< Joins, ever.
+
+    struct no_queue {};
+    /// The device's own queue for home writes, once it was needed.
+    [[no_unique_address]] std::conditional_t<QueuedDevice<Device>, std::optional<queue_of<Device>>, no_queue>
+        home_queue{};
 
     // State.
     recovery_report recovered{};
