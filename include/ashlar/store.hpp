@@ -377,7 +377,10 @@ class store {
     }
     [[nodiscard]] volume_type& volume() noexcept { return core_->volume; }
 
-    /// Sizes, counts and the journal's state. Reading them walks nothing.
+    /// What the store did since it was opened, and has now. Takes no lock, so it never waits. Safe from: any thread.
+    [[nodiscard]] store_metrics metrics() const noexcept { return core_->volume.metrics.snapshot(); }
+
+    /// Sizes, counts and the journal's state. Reading them walks nothing; a checkpoint is waited for.
     [[nodiscard]] store_info info() const noexcept {
         const entered guard{core_->volume};
         await_quiet(core_->volume);

@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
+#include <thread>
 
 namespace ashlar::inline v0 {
 
@@ -72,6 +73,20 @@ struct multi_threaded {
       private:
         std::condition_variable woken_;
     };
+
+    /// One thread writes it at a time, any thread reads it at any time.
+    class counter {
+      public:
+        void                        add(std::uint64_t n) noexcept { set(value() + n); }
+        void                        set(std::uint64_t n) noexcept { value_.store(n, std::memory_order_relaxed); }
+        [[nodiscard]] std::uint64_t value() const noexcept { return value_.load(std::memory_order_relaxed); }
+
+      private:
+        std::atomic<std::uint64_t> value_{0};
+    };
+
+    /// Lets others run, for who waits for company.
+    static void yield() noexcept { std::this_thread::yield(); }
 };
 static_assert(Threading<multi_threaded>);
 

@@ -290,6 +290,13 @@ result<> run_plan(Volume& volume, const read_plan& plan, std::span<std::byte> in
     return volume.lock.outside([&]() noexcept { return plan.transfer(volume, into, buffer.bytes()); });
 }
 
+/// Counts a read of the foreground. The lock is held.
+template <class Volume>
+void note_read(Volume& volume, std::size_t bytes) noexcept {
+    volume.metrics.reads.add(1);
+    volume.metrics.bytes_read.add(bytes);
+}
+
 /// Reads from `offset` on, fewer bytes at the end of the object. What several rounds read is one moment's: where the
 /// object changed between two, it begins again. Answers the bytes; `raced` after too many changes.
 template <class Volume>
@@ -314,6 +321,7 @@ result<std::size_t> read_once(Volume& volume, object_id id, std::uint64_t offset
         generation = plan.generation();
         done += planned.value();
     } while (done < bytes);
+    note_read(volume, bytes);
     return bytes;
 }
 

@@ -131,6 +131,7 @@ void let_data_ride(Volume& volume) noexcept {
         }
         volume.staged.forget_waiting();
         volume.unsynced.clear();
+        volume.metrics.batches_with_data.add(1);
     }
 }
 
@@ -186,12 +187,21 @@ result<> settle_batch(Volume& volume, const sealed_batch& sealed, result<> done)
     } else {
         volume.staged.land();
         volume.durable_batch = sealed.number;
+        volume.metrics.batches.add(1);
         if constexpr (Volume::journal_type::durable) volume.journal.acknowledge(sealed.number);
         drain_retired(volume);
     }
     volume.committing = false;
     volume.lock.wake_for_batch();
     return done;
+}
+
+/// What the volume has now, for who asks without the lock.
+template <class Volume>
+void publish_gauges(Volume& volume) noexcept {
+    volume.metrics.free_blocks.set(volume.space.totals().free);
+    volume.metrics.objects.set(volume.space.totals().objects);
+    volume.metrics.waiting_to_be_free.set(volume.space.draining().value);
 }
 
 /// Frees what waited long enough.
@@ -202,6 +212,7 @@ void drain_retired(Volume& volume) noexcept {
     } else {
         volume.space.drain(volume.durable_batch, volume.open_batch, volume.geometry.block);
     }
+    publish_gauges(volume);
 }
 
 /// Waits until nothing goes home: what changes blocks or asks the journal for room begins with this.
@@ -370,6 +381,7 @@ result<> checkpoint(Volume& volume) noexcept {
     BOOST_OUTCOME_TRY(take_turn(volume));
     const auto done = detail::bring_home(volume);
     if (done.has_value()) volume.home_is_behind = false;
+    volume.metrics.checkpoints.add(1);
     end_turn(volume);
     if (done.has_error()) return volume.end_writing(done.error());
     return success();
@@ -508,7 +520,9 @@ result<> join(Volume& volume, transaction_state& tx) noexcept {
     volume.space.apply(volume.metadata(), tx, batch);
     apply_checksums(volume, tx);
     for (const auto& run : tx.taken.all()) {
-        if (run.data) list_data(volume, run.blocks);
+        if (!run.data) continue;
+        list_data(volume, run.blocks);
+        volume.metrics.blocks_written.add(run.blocks.count.value);
     }
     for (const auto shadow : tx.shadows.all()) cache.release_shadow(shadow);
     tx.shadows.clear();
@@ -517,6 +531,8 @@ result<> join(Volume& volume, transaction_state& tx) noexcept {
     }
     ++volume.joined;
     ++volume.changes;
+    volume.metrics.transactions.add(1);
+    publish_gauges(volume);
     tx.reset();
     return success();
 }

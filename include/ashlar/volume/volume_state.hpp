@@ -10,6 +10,7 @@
 #include <ashlar/volume/engine_lock.hpp>
 #include <ashlar/volume/space_join.hpp>
 #include <ashlar/volume/staged_writes.hpp>
+#include <ashlar/volume/volume_metrics.hpp>
 
 namespace ashlar::inline v0 {
 
@@ -103,6 +104,8 @@ struct volume_state {
     bounded_list<extent>         unsynced{};  ///< Data written since the last sync, to be listed by the open batch.
     staged_writes                staged{};
     buffer_pool                  edges{};
+
+    volume_metrics<ThreadingPolicy> metrics{};
 
     // What the superblock says.
     std::uint32_t record_bytes   = 0;
