@@ -88,9 +88,6 @@ struct multi_threaded {
       private:
         std::atomic<std::uint64_t> value_{0};
     };
-
-    /// Lets others run, for who waits for company.
-    static void yield() noexcept { std::this_thread::yield(); }
 };
 static_assert(Threading<multi_threaded>);
 
