@@ -31,17 +31,23 @@ template <class Volume>
     return most;
 }
 
-/// Reads data blocks from the device; what the journal of a read-only volume still holds is laid over them.
+/// Lays what the journal of a read-only volume still holds over data blocks. The lock is held.
 template <class Volume>
-result<> transfer_in(Volume& volume, extent blocks, std::span<std::byte> bytes) noexcept {
-    BOOST_OUTCOME_TRY(volume.device.read(blocks, bytes));
-    if (!volume.must_replay) return success();
+result<> lay_over_blocks(Volume& volume, extent blocks, std::span<std::byte> bytes) noexcept {
     const block_size size = volume.geometry.block;
     for (; !blocks.empty(); blocks = part_of(blocks, block_count{1}, blocks.count)) {
         BOOST_OUTCOME_TRY(volume.lay_over(blocks.first, bytes.first(size.bytes)));
         bytes = bytes.subspan(size.bytes);
     }
     return success();
+}
+
+/// Reads data blocks from the device; what the journal of a read-only volume still holds is laid over them.
+template <class Volume>
+result<> transfer_in(Volume& volume, extent blocks, std::span<std::byte> bytes) noexcept {
+    BOOST_OUTCOME_TRY(volume.device.read(blocks, bytes));
+    if (!volume.must_replay) return success();
+    return lay_over_blocks(volume, blocks, bytes);
 }
 
 /// Checksums that the table holds for blocks from `first` on, as many as `sums` has places. Errors: those of
@@ -53,10 +59,8 @@ result<> copy_checksums(Volume& volume, block_index first, std::span<std::uint64
         while (!sums.empty()) {
             const auto place = checksum_place_of(volume.regions, first, size);
             BOOST_OUTCOME_TRY(const auto pin, checksum_block_at(volume, place, first));
-            const auto          table    = volume.cache.bytes(pin.slot());
-            const std::uint64_t in_table = sums_per_block(size) - place.byte / 8U;
-            const std::uint64_t in_group = blocks_per_group(size) - place_of(first, size).offset;
-            std::size_t         count    = static_cast<std::size_t>(in_table < in_group ? in_table : in_group);
+            const auto  table = volume.cache.bytes(pin.slot());
+            std::size_t count = sums_from(place, first, size);
             if (count > sums.size()) count = sums.size();
             for (std::size_t i = 0; i < count; ++i)
                 sums[i] = load_little<std::uint64_t>(table.data() + place.byte + 8 * i);

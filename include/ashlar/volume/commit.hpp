@@ -92,11 +92,14 @@ result<> write_anchor(Volume& volume, sequence tail) noexcept {
 template <class Volume>
 result<> bring_home(Volume& volume) noexcept {
     if constexpr (Volume::journal_type::durable) {
-        auto& journal = volume.journal;
-        if (!volume.home_is_behind && journal.tail() == journal.next() && journal.confirmed() == journal.acknowledged())
+        auto&      journal   = volume.journal;
+        const bool confirmed = journal.confirmed() == journal.acknowledged();
+        if (!volume.home_is_behind && journal.tail() == journal.next() && confirmed) {
+            drain_retired(volume);  // readers may have left since the last batch
             return success();
+        }
         // No batch follows that would confirm the last ones, and only what is confirmed may go home.
-        if (journal.confirmed() < journal.acknowledged()) { BOOST_OUTCOME_TRY(write_anchor(volume, journal.tail())); }
+        if (!confirmed) { BOOST_OUTCOME_TRY(write_anchor(volume, journal.tail())); }
         BOOST_OUTCOME_TRY(write_home(volume));
         BOOST_OUTCOME_TRY(write_anchor(volume, journal.next()));
         drain_retired(volume);

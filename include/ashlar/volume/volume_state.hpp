@@ -133,6 +133,7 @@ struct volume_state {
     sequence        durable_batch{};    ///< The newest that was acknowledged.
     std::uint32_t   joined        = 0;  ///< Transactions in the open batch.
     std::uint32_t   joined_before = 0;  ///< In the batch before it.
+    std::uint32_t   channel_reads = 0;  ///< Readers that end when a channel is looked after: none waits for them.
     block_index     wanted{};           ///< The block that an operation gave up for.
     block_identity  wanted_identity{};
     bool            is_wanted   = false;
