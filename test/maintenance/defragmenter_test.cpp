@@ -1,10 +1,7 @@
 #include "../relocation/fake_host.hpp"
 
-#include <ashlar/defrag_policy/best_gain.hpp>
 #include <ashlar/defrag_policy/no_defrag.hpp>
-#include <ashlar/defrag_policy/threshold_policy.hpp>
 #include <ashlar/maintenance/defragmenter.hpp>
-#include <ashlar/throttle/no_throttle.hpp>
 #include <ashlar/throttle/token_bucket.hpp>
 
 #include <gtest/gtest.h>
@@ -509,8 +506,8 @@ TEST(DefragPlan, MayBeAskedInTheMiddleOfAMove) {
 TEST(DefragPlan, CountsWhatIsPinnedAndWhatHasNoRoom) {
     fake_host host{64};
     host.add(1, 0, 1, 1, true);
-    host.add(1, 1, 10, 1, true);
-    for (std::uint64_t i = 0; i < 22; ++i) host.add(2, i, 11 + 2 * i, 1);
+    host.add(1, 1, 6, 1, true);
+    for (std::uint64_t i = 0; i < 9; ++i) host.add(2, 5 * i, 9 + 6 * i, 5);  // any two of them are longer than any run
     auto options                 = plain();
     options.compact_free_extents = false;
     const auto plan              = rig<untimed>{options}.worker.plan(host).value();
@@ -626,13 +623,69 @@ TEST(Defragmenter, SetsAsideWhatCannotBeRead) {
 }
 
 TEST(Defragmenter, SaysWhenNoFreeRunIsLongEnough) {
-    fake_host host{40};
-    for (std::uint64_t i = 0; i < 20; ++i) host.add(1, i, i * 2, 1);
+    fake_host host{60};
+    for (std::uint64_t i = 0; i < 20; ++i) host.add(1, i * 2, i * 3, 2);
     rig<untimed> r{plain()};
     const auto   said = r.finish(host);
     EXPECT_TRUE(said.reasons.has(stop_reason::no_contiguous_space));
     EXPECT_TRUE(said.reasons.has(stop_reason::nothing_to_gain));
     EXPECT_EQ(host.broken(), "");
+}
+
+// ---- crowded volumes
+// -------------------------------------------------------------------------------------------------
+
+/// Objects that grew in turns on a volume of which only crumbs are left, `percent` of it in use.
+fake_host crowded(std::uint64_t seed, std::uint64_t blocks, std::uint64_t percent) {
+    fake_host                  host{blocks};
+    random_bits                random{seed};
+    std::vector<std::uint64_t> ends(8);
+    std::uint64_t              owed = 0, hole = 4;
+    for (std::uint64_t at = 0; at + 16 < blocks;) {
+        const auto owner = random.below(ends.size());
+        const auto count = 1 + random.below(5);
+        host.add(owner + 1, ends[owner], at, count);
+        ends[owner] += count;
+        at += count;
+        owed += count * (100 - percent);
+        if (owed < hole * percent) continue;
+        at += hole;
+        owed -= hole * percent;
+        hole = 1 + random.below(8);
+    }
+    return host;
+}
+
+std::uint64_t longest_run(const fake_host& host) {
+    std::uint64_t longest = 0;
+    for (const auto& run : host.free_runs()) longest = std::max(longest, run.count.value);
+    return longest;
+}
+
+TEST(DefragmenterOnACrowdedVolume, MakesRoomForItselfWithOnePassAndThePotentialFallsWithEveryMove) {
+    for (const std::uint64_t percent : {90U, 95U, 97U}) {
+        for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+            auto       host    = crowded(seed, 4000, percent);
+            auto       options = plain();
+            const auto before  = host.energy();
+            auto       energy  = before;
+            options.priority   = defrag_intensity::low;  // one move a batch
+            ASSERT_LT(longest_run(host), 10U) << "no run holds a range";
+            rig<untimed> r{options};
+            host.on_sync = [&] {
+                EXPECT_LT(host.energy(), energy) << "a sync follows each move";
+                energy = host.energy();
+            };
+            r.finish(host);
+            EXPECT_LT(host.energy().first * 3, before.first) << percent << " % in use, seed " << seed;
+            EXPECT_EQ(host.broken(), "");
+            std::printf("%llu %%: %llu -> %llu pieces, %llu -> %llu runs, %llu moves, %llu of %llu blocks\n",
+                        (unsigned long long)percent, (unsigned long long)before.first,
+                        (unsigned long long)host.energy().first, (unsigned long long)before.second,
+                        (unsigned long long)host.energy().second, (unsigned long long)host.flips,
+                        (unsigned long long)host.blocks_written, 4000ULL);
+        }
+    }
 }
 
 TEST(Defragmenter, MakesABatchDurableWhenItsOldPlacesAreNeeded) {
