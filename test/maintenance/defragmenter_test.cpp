@@ -688,7 +688,8 @@ TEST_P(CrowdedVolume, EndsInFewerPiecesAndThePotentialFallsWithEveryMove) {
         EXPECT_LT(host.energy().first * 1000, before.first * GetParam().left_per_mille) << "seed " << seed;
         EXPECT_EQ(host.broken(), "");
         const auto moves = host.flips;
-        EXPECT_TRUE(r.finish(host).reasons.has(stop_reason::nothing_to_gain)) << "it did say that no more could be done";
+        EXPECT_TRUE(r.finish(host).reasons.has(stop_reason::nothing_to_gain))
+            << "it did say that no more could be done";
         EXPECT_EQ(host.flips, moves);
     }
 }

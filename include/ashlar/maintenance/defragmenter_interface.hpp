@@ -32,9 +32,9 @@ enum class defrag_phase : std::uint8_t {
 /// several pieces, best first within a window of candidates. Where no free run holds a range, the part of it that fits
 /// the longest run and gains most is moved, and the whole is tried again once a batch has made room. When ranges are
 /// still left, the pass walks again: pieces of those ranges now make room as well. It ends when no range is left, or
-/// when such a round moved nothing; only then it says `no_contiguous_space`. A *cycle* is the part of a pass that one budget
-/// of blocks covers. A pass that moved nothing ends with `nothing_to_gain`, and the next one begins after a cycle's
-/// interval, so that driving a tidy volume costs nothing.
+/// when such a round moved nothing; only then it says `no_contiguous_space`. A *cycle* is the part of a pass that one
+/// budget of blocks covers. A pass that moved nothing ends with `nothing_to_gain`, and the next one begins after a
+/// cycle's interval, so that driving a tidy volume costs nothing.
 ///
 /// Invariants:
 ///  - Every move lowers the pair (pieces of objects, free runs), in the order of words in a dictionary; so moving ends.
@@ -202,11 +202,11 @@ class defragmenter {
     time_point          not_before_{};  ///< A rest, or the next cycle.
     time_point          pass_began_{}, cycle_began_{};
     block_count         cycle_left_{}, pass_moved_{};
-    block_count         room_{no_limit};          ///< No free run is longer, as far as this batch has found out.
-    bool                seeks_room_ = false;      ///< The longest free run is being looked for.
-    bool                waiting_    = false;      ///< The last walk over ranges left some that found no room.
-    bool                moved_      = false;      ///< Something moved since that walk began.
-    bool                gap_stays_  = false;      ///< A whole extent found no room, and nothing moved since.
+    block_count         room_{no_limit};      ///< No free run is longer, as far as this batch has found out.
+    bool                seeks_room_ = false;  ///< The longest free run is being looked for.
+    bool                waiting_    = false;  ///< The last walk over ranges left some that found no room.
+    bool                moved_      = false;  ///< Something moved since that walk began.
+    bool                gap_stays_  = false;  ///< A whole extent found no room, and nothing moved since.
     std::uint64_t       pass_flips_ = 0, fragmented_ = 0, owners_ = 0;
     std::uint64_t       walked_ = 0;  ///< Objects, or groups, behind this walk.
     stop_reasons        pass_notes_{}, last_stop_{};

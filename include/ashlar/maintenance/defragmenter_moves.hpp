@@ -40,7 +40,8 @@ bool defragmenter<Host, Policy, Throttle, C>::begin_move(Host& host, turn& now) 
     }
     window_.pop();
     --now.looks;
-    if (!selects(policy_, options_, aside_, moving_, window_.crowded())) return true;  // an earlier move improved its owner
+    if (!selects(policy_, options_, aside_, moving_, window_.crowded()))
+        return true;  // an earlier move improved its owner
     const auto stands = window_.still_stands(host, moving_);
     if (stands.has_error()) return give_up(host, now, stands.error());
     if (!stands.value()) return true;
@@ -125,8 +126,7 @@ bool defragmenter<Host, Policy, Throttle, C>::settle(Host& host, turn& now, cons
             }
             return move_.flips() < pace_of(options_.priority).extents_per_batch || commit(host, now);
         case move_verdict::nothing_to_gain: return true;
-        case move_verdict::no_contiguous_space:
-            return without_room(host, now, move_.stretch().blocks <= room_);
+        case move_verdict::no_contiguous_space: return without_room(host, now, move_.stretch().blocks <= room_);
         case move_verdict::pinned: now.said.reasons |= stop_reason::pinned; break;
         case move_verdict::raced: now.said.reasons |= stop_reason::raced; break;
         case move_verdict::failed:
