@@ -75,7 +75,7 @@ TEST(RunHints, TheHighestCellIsTheFirstOfTheLongestThatIsKnown) {
     EXPECT_EQ(some.hints.highest_above(0), 4U);
     EXPECT_EQ(some.hints.highest_above(100), 8U);
     EXPECT_EQ(some.hints.next(2, 8, 41), 3U) << "of an unknown cell nothing is refuted";
-    EXPECT_EQ(some.hints.next(6, 8, 101), 8U);
+    EXPECT_EQ(some.hints.next(6, 8, 113), 8U);
 }
 
 }  // namespace

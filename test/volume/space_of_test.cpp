@@ -70,6 +70,7 @@ class watched_space {
         std::vector<extent> taken;
         BOOST_OUTCOME_TRY(run_transaction(volume(), [&](std::uint32_t tx) noexcept -> result<> {
             taken.clear();
+            note_drained();
             auto& state = volume().transactions[tx];
             for (const auto& one : wanted) {
                 BOOST_OUTCOME_TRY(const auto run, volume().space.reserve(volume().metadata(), volume().allocator, one));
@@ -79,7 +80,6 @@ class watched_space {
             for (const auto run : given) state.given.push({.blocks = run});
             return success();
         }));
-        note_drained();
         for (const auto run : taken) mark(run, block::free, block::used);
         for (const auto run : given) mark(run, block::used, block::retired);
         return taken;
@@ -90,7 +90,7 @@ class watched_space {
         ASSERT_EQ(volume().space.draining().value, 0U);
         note_drained();
     }
-    /// Making room may have drained what waited, all or nothing as one batch.
+    /// Making room for a transaction drains all that waits, or nothing.
     void note_drained() {
         if (volume().space.draining().value != 0) return;
         std::replace(blocks.begin(), blocks.end(), block::retired, block::free);
