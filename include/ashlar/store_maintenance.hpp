@@ -78,8 +78,8 @@ class store_maintenance<B, true> {
 
     std::optional<defragmenter_of<B>> defragmenter_;
     [[no_unique_address]] std::conditional_t<QueuedDevice<device_type>, std::optional<queue_type>, no_queue> queue_{};
-    std::size_t                                                                     transfers_    = 0;
-    bool                                                                            queue_failed_ = false;
+    std::size_t transfers_    = 0;
+    bool        queue_failed_ = false;
 };
 
 }  // namespace ashlar::inline v0

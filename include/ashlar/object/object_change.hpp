@@ -134,7 +134,7 @@ result<> reserve_object(Volume& volume, std::uint32_t tx, object_state& object, 
         if (state.taken.full()) return error{errc::too_large};
         BOOST_OUTCOME_TRY(const auto goal, detail::goal_for(volume, map, at));
         BOOST_OUTCOME_TRY(const auto run, volume.space.reserve(volume.metadata(), volume.allocator,
-                                                               {.blocks = stop - at, .goal = goal}));
+                                                               {.blocks = stop - at, .goal = goal, .is_data = true}));
         state.taken.push({.blocks = run});
         const mapped_extent       piece{.logical = at, .physical = run, .unwritten = true};
         const retire_sink<Volume> sink{volume, tx};

@@ -31,17 +31,23 @@ template <class Volume>
     return most;
 }
 
-/// Reads data blocks from the device; what the journal of a read-only volume still holds is laid over them.
+/// Lays what the journal of a read-only volume still holds over data blocks. The lock is held.
 template <class Volume>
-result<> transfer_in(Volume& volume, extent blocks, std::span<std::byte> bytes) noexcept {
-    BOOST_OUTCOME_TRY(volume.device.read(blocks, bytes));
-    if (!volume.must_replay) return success();
+result<> lay_over_blocks(Volume& volume, extent blocks, std::span<std::byte> bytes) noexcept {
     const block_size size = volume.geometry.block;
     for (; !blocks.empty(); blocks = part_of(blocks, block_count{1}, blocks.count)) {
         BOOST_OUTCOME_TRY(volume.lay_over(blocks.first, bytes.first(size.bytes)));
         bytes = bytes.subspan(size.bytes);
     }
     return success();
+}
+
+/// Reads data blocks from the device; what the journal of a read-only volume still holds is laid over them.
+template <class Volume>
+result<> transfer_in(Volume& volume, extent blocks, std::span<std::byte> bytes) noexcept {
+    BOOST_OUTCOME_TRY(volume.device.read(blocks, bytes));
+    if (!volume.must_replay) return success();
+    return lay_over_blocks(volume, blocks, bytes);
 }
 
 /// Checksums that the table holds for blocks from `first` on, as many as `sums` has places. Errors: those of
@@ -52,13 +58,9 @@ result<> copy_checksums(Volume& volume, block_index first, std::span<std::uint64
         const block_size size = volume.geometry.block;
         while (!sums.empty()) {
             const auto place = checksum_place_of(volume.regions, first, size);
-            BOOST_OUTCOME_TRY(const auto known, space::summary(volume.metadata(), place.group));
-            if ((known.checksums_written >> place.in_group & 1U) == 0) return error{errc::damaged, first};
-            BOOST_OUTCOME_TRY(const auto pin, volume.metadata().get(place.block));
-            const auto          table    = volume.cache.bytes(pin.slot());
-            const std::uint64_t in_table = sums_per_block(size) - place.byte / 8U;
-            const std::uint64_t in_group = blocks_per_group(size) - place_of(first, size).offset;
-            std::size_t         count    = static_cast<std::size_t>(in_table < in_group ? in_table : in_group);
+            BOOST_OUTCOME_TRY(const auto pin, checksum_block_at(volume, place, first));
+            const auto  table = volume.cache.bytes(pin.slot());
+            std::size_t count = sums_from(place, first, size);
             if (count > sums.size()) count = sums.size();
             for (std::size_t i = 0; i < count; ++i)
                 sums[i] = load_little<std::uint64_t>(table.data() + place.byte + 8 * i);
@@ -159,12 +161,12 @@ class read_plan {
     static constexpr std::size_t blocks_max = 128;  // whose checksums a plan holds
 
     struct piece {
-        extent      blocks{};
-        std::size_t into  = 0;  ///< Offset in the caller's memory.
-        std::size_t bytes = 0;
-        std::size_t skip  = 0;      ///< Of the block's bytes, where only a part of one is wanted.
-        bool        part  = false;  ///< Goes through a buffer.
-        std::size_t sums  = 0;
+        extent      blocks;
+        std::size_t into;  ///< Offset in the caller's memory.
+        std::size_t bytes;
+        std::size_t skip;  ///< Of the block's bytes, where only a part of one is wanted.
+        std::size_t sums;  ///< Where its checksums begin.
+        bool        part;  ///< Goes through a buffer.
     };
 
     /// Plans the bytes from `offset` on, as many as fit. Answers how many. Errors: those of map and checksum table.
@@ -244,7 +246,7 @@ class read_plan {
             return bytes;
         }
         piece& one = pieces_[count_];
-        one        = {.into = done, .skip = skip, .sums = sums_count_};
+        one        = {.blocks = {}, .into = done, .bytes = 0, .skip = skip, .sums = sums_count_, .part = false};
         if (skip != 0 || left < size.bytes) {
             one.blocks = {run.first, block_count{1}};
             one.bytes  = size.bytes - skip < left ? size.bytes - skip : left;
@@ -264,8 +266,9 @@ class read_plan {
         return one.bytes;
     }
 
-    std::array<piece, pieces_max>         pieces_{};
-    std::array<std::uint64_t, blocks_max> sums_;  // filled as far as `sums_count_` says
+    // Filled as far as the counts say; a plan of one block should not pay for the others.
+    std::array<piece, pieces_max>         pieces_;
+    std::array<std::uint64_t, blocks_max> sums_;
     std::size_t                           count_      = 0;
     std::size_t                           sums_count_ = 0;
     std::uint64_t                         generation_ = 0;
@@ -291,6 +294,13 @@ result<> run_plan(Volume& volume, const read_plan& plan, std::span<std::byte> in
     return volume.lock.outside([&]() noexcept { return plan.transfer(volume, into, buffer.bytes()); });
 }
 
+/// Counts a read of the foreground. The lock is held.
+template <class Volume>
+void note_read(Volume& volume, std::size_t bytes) noexcept {
+    volume.metrics.reads.add(1);
+    volume.metrics.bytes_read.add(bytes);
+}
+
 /// Reads from `offset` on, fewer bytes at the end of the object. What several rounds read is one moment's: where the
 /// object changed between two, it begins again. Answers the bytes; `raced` after too many changes.
 template <class Volume>
@@ -301,11 +311,11 @@ result<std::size_t> read_once(Volume& volume, object_id id, std::uint64_t offset
     do {
         read_plan  plan;
         const auto planned = with_loads(volume, [&]() noexcept -> result<std::size_t> {
-            BOOST_OUTCOME_TRY(auto object, load_object(volume, no_transaction, id));
-            if (done != 0 && object.generation != generation) return errc::raced;
-            const std::uint64_t left = offset < object.size ? object.size - offset : 0;
+            BOOST_OUTCOME_TRY(object_state* const object, view_object(volume, id));
+            if (done != 0 && object->generation != generation) return errc::raced;
+            const std::uint64_t left = offset < object->size ? object->size - offset : 0;
             if (left < bytes) bytes = static_cast<std::size_t>(left);
-            return plan.make(volume, object, offset + done, into.subspan(done, bytes - done));
+            return plan.make(volume, *object, offset + done, into.subspan(done, bytes - done));
         });
         BOOST_OUTCOME_TRY(planned);
         const auto ticket = volume.space.enter_reader();
@@ -315,6 +325,7 @@ result<std::size_t> read_once(Volume& volume, object_id id, std::uint64_t offset
         generation = plan.generation();
         done += planned.value();
     } while (done < bytes);
+    note_read(volume, bytes);
     return bytes;
 }
 

@@ -5,7 +5,7 @@
 #include <ashlar/format/object_record.hpp>
 #include <ashlar/vocabulary/short_division.hpp>
 #include <ashlar/volume/block_edit.hpp>
-#include <ashlar/volume/commit.hpp>
+#include <ashlar/volume/join.hpp>
 
 namespace ashlar::inline v0 {
 
@@ -78,6 +78,18 @@ result<object_state> load_object(Volume& volume, std::uint32_t tx, object_id id)
     BOOST_OUTCOME_TRY(auto object, load_record(volume, tx, record_of(id)));
     if (!object.in_use || object.dying || object.id != id) return errc::not_found;
     return object;
+}
+
+/// The object as all joined transactions left it, for readers. Good until the lock is given up.
+/// Errors: those of load_object. Cost: a comparison when it was read before and nothing has joined since.
+template <class Volume>
+result<object_state*> view_object(Volume& volume, object_id id) noexcept {
+    auto& recent = volume.recent[record_of(id) % Volume::recent_objects];
+    if (recent.object.id != id || recent.changes != volume.changes) {
+        BOOST_OUTCOME_TRY(recent.object, load_object(volume, no_transaction, id));
+        recent.changes = volume.changes;
+    }
+    return &recent.object;
 }
 
 namespace detail {

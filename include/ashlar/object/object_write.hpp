@@ -251,8 +251,9 @@ result<> write_object(Volume& volume, std::uint32_t tx, object_state& object, st
         bool   pinned = false;
         if (stop > at) {
             BOOST_OUTCOME_TRY(const auto goal, place_for(volume, tx, map, at, object));
-            BOOST_OUTCOME_TRY(run, volume.space.reserve(volume.metadata(), volume.allocator,
-                                                        {.blocks = stop - at, .goal = goal, .use = use}));
+            BOOST_OUTCOME_TRY(run,
+                              volume.space.reserve(volume.metadata(), volume.allocator,
+                                                   {.blocks = stop - at, .goal = goal, .use = use, .is_data = true}));
         } else {
             BOOST_OUTCOME_TRY(const auto reserved, map.find(at));
             run    = part_of(reserved->physical, at - reserved->logical, source.end() - at);

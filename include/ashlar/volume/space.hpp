@@ -15,7 +15,8 @@ struct space_request {
     block_count blocks{1};
     block_count least{1};  ///< A shorter run is of no use. Equal to `blocks`: one run or nothing.
     block_index goal{};    ///< As near behind it as possible; the volume's beginning asks for a good fit instead.
-    space_use   use = space_use::data;
+    space_use   use     = space_use::data;
+    bool        is_data = false;  ///< Later data without a better goal goes on behind it; nodes are none.
 };
 
 /// What is asked of one group of it, of `least` blocks or more.
@@ -98,7 +99,7 @@ class space {
         ASHLAR_ASSERT(readers_[ticket] > 0);
         --readers_[ticket];
     }
-    [[nodiscard]] bool has_readers() const noexcept { return readers_[0] + readers_[1] != 0; }
+    [[nodiscard]] std::uint32_t readers() const noexcept { return readers_[0] + readers_[1]; }
 
     /// A reader keeps the run from reuse. Error: busy when all holds are taken.
     result<> hold(extent run) noexcept {
@@ -207,9 +208,9 @@ class space {
     void drain_retired(sequence confirmed, sequence tail, Each each) noexcept;
 
     /// Where a run is allocated, for the next request without a goal to go on.
-    void note_placed(extent run, space_use use, block_size size) noexcept {
+    void note_placed(extent run, bool is_data, block_size size) noexcept {
         last_group_ = place_of(run.first, size).group;
-        if (use == space_use::data) last_end_ = run.end();
+        if (is_data) last_end_ = run.end();
     }
     /// Without a goal data goes on where the last went, and what is moved goes to the volume's beginning.
     [[nodiscard]] std::uint64_t first_group_for(const space_request&   request,
@@ -253,7 +254,7 @@ class space {
     /// Whether a reader that began before the run was retired may still read it. Readers are counted in two phases: the
     /// phase changes when nobody of the one before is left, so two changes outlast every reader of that time.
     [[nodiscard]] bool may_be_read(const retired_run& run) const noexcept {
-        return has_readers() && phase_ - run.phase < 2;
+        return readers() != 0 && phase_ - run.phase < 2;
     }
 
     void retire(retired_run run) noexcept {

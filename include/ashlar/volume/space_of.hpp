@@ -37,7 +37,7 @@ class space_of : public space {
         BOOST_OUTCOME_TRY(const auto found,
                           groups_.allocate(*this, at, allocator, request, first_group_for(request, at.geometry)));
         if (found.empty()) return error{errc::no_contiguous_space};
-        note_placed(found, request.use, at.geometry.block);
+        note_placed(found, request.is_data, at.geometry.block);
         note_reserved(found);
         return found;
     }
