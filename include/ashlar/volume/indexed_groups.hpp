@@ -68,6 +68,7 @@ class indexed_groups {
         });
     }
     void set_free(extent blocks, block_size size) noexcept {
+        ++frees_;
         for_each_part(blocks, size, [&](std::uint64_t group, group_run part) noexcept {
             if (const auto i = find(group); i != none) {
                 hints_.raise(group, index_.free(i, part).count);
@@ -124,10 +125,15 @@ class indexed_groups {
             slots_[i].used = ++uses_;
             return i;
         }
-        BOOST_OUTCOME_TRY(const bool any, counts.read_busy(at, group, [&]() noexcept {
+        bool by_another = false;  // while this thread waited for a block
+        BOOST_OUTCOME_TRY(const bool any, counts.read_busy(at, group, [&]() noexcept -> std::span<bitmap_word> {
+            i          = find(group);
+            by_another = i != none;
+            if (by_another) return {};
             i = claim(group);
             return index_.words_of(i);
         }));
+        if (by_another) return i;
         const std::uint32_t blocks = at.geometry.group_blocks(group);
         any ? index_.load(i, blocks) : index_.load_empty(i, blocks);
         return i;
@@ -187,6 +193,7 @@ class indexed_groups {
     template <class Source>
     result<extent> look_in_cell(const space& counts, const metadata_access<Source>& at, const space_request& request,
                                 std::size_t cell, std::uint32_t least) noexcept {
+        const auto    frees   = frees_;
         std::uint32_t longest = 0;
         for (auto group = hints_.first_group(cell); group < hints_.end_group(cell); ++group) {
             std::uint32_t here = 0;
@@ -201,12 +208,18 @@ class indexed_groups {
             }
             longest = here > longest ? here : longest;
         }
-        hints_.lower(cell, longest);
+        lower(cell, longest, frees);
         return extent{};
+    }
+    /// What was seen of a cell counts only where nothing came free since: looking may wait for a block, and other
+    /// threads work meanwhile.
+    void lower(std::size_t cell, std::uint32_t longest, std::uint64_t frees) noexcept {
+        if (frees == frees_) hints_.lower(cell, longest);
     }
     /// Loads the group of a cell that seems to have the longest run.
     template <class Source>
     result<> load_longest_of(const space& counts, const metadata_access<Source>& at, std::size_t cell) noexcept {
+        const auto    frees   = frees_;
         std::uint64_t best    = hints_.first_group(cell);
         std::uint32_t most    = 0;  // of the group that is loaded then
         std::uint32_t longest = 0;  // of all others
@@ -225,7 +238,7 @@ class indexed_groups {
         }
         BOOST_OUTCOME_TRY(const auto i, load(counts, at, best));
         most = index_.largest(i);
-        hints_.lower(cell, most > longest ? most : longest);
+        lower(cell, most > longest ? most : longest, frees);
         return success();
     }
 
@@ -234,7 +247,8 @@ class indexed_groups {
     run_memory               memory_{};
     run_index                index_{};
     run_hints                hints_{};
-    std::uint64_t            uses_ = 0;
+    std::uint64_t            uses_  = 0;
+    std::uint64_t            frees_ = 0;  ///< How often something came free.
 };
 
 }  // namespace ashlar::inline v0

@@ -134,7 +134,8 @@ class space {
 
     /// Fills `claim()`, words of a group, with all that may not be allocated of it: the durable bitmap, what is
     /// reserved and what is retired. Answers whether there is any; where there is none the words are not filled.
-    /// Nothing is claimed where it fails. Errors: those of reading the group's record and bitmap.
+    /// Nothing is claimed where it fails, and nothing is waited for after that; no words mean that they are not wanted
+    /// any more. Errors: those of reading the group's record and bitmap.
     template <class Source, class Claim>
     result<bool> read_busy(const metadata_access<Source>& at, std::uint64_t group, Claim claim) const noexcept {
         const auto          size   = at.geometry.block;
@@ -144,10 +145,11 @@ class space {
         if (known.bitmap_written) {
             BOOST_OUTCOME_TRY(const auto pin, at.get(at.regions.bitmap(group)));
             words = claim();
-            load_bitmap(words, at.cache.bytes(pin.slot()), blocks);
+            if (!words.empty()) load_bitmap(words, at.cache.bytes(pin.slot()), blocks);
         } else {
             words = claim();
         }
+        if (words.empty()) return false;
         bool       any  = known.bitmap_written;
         const auto mark = [&](extent run) noexcept {
             const auto part = part_in_group(run, group, size);

@@ -37,6 +37,10 @@ class space_of : public space {
         BOOST_OUTCOME_TRY(const auto found,
                           groups_.allocate(*this, at, allocator, request, first_group_for(request, at.geometry)));
         if (found.empty()) return error{errc::no_contiguous_space};
+        if (!can_reserve()) {  // another thread was faster, while this one waited for a block
+            groups_.set_free(found, at.geometry.block);
+            return error{errc::too_large};
+        }
         note_placed(found, request.is_data, at.geometry.block);
         note_reserved(found);
         return found;
