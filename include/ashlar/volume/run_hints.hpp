@@ -25,8 +25,10 @@ class run_hints {
         for (auto& cell : cells_) cell = unknown;
     }
 
-    [[nodiscard]] std::size_t   cells() const noexcept { return cells_.size(); }
-    [[nodiscard]] std::size_t   cell_of(std::uint64_t group) const noexcept { return group >> shift_; }
+    [[nodiscard]] std::size_t cells() const noexcept { return cells_.size(); }
+    [[nodiscard]] std::size_t cell_of(std::uint64_t group) const noexcept {
+        return static_cast<std::size_t>(group >> shift_);
+    }
     [[nodiscard]] std::uint64_t first_group(std::size_t cell) const noexcept { return std::uint64_t{cell} << shift_; }
     [[nodiscard]] std::uint64_t end_group(std::size_t cell) const noexcept {
         const std::uint64_t end = first_group(cell + 1U);
