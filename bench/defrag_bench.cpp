@@ -16,8 +16,9 @@ using namespace bench;
 using paced   = ashlar::concurrent_latency_target;
 using unpaced = ashlar::no_throttle;
 
+/// A twentieth below the goal: the throttle keeps the p99 around its target, not below it.
 [[nodiscard]] paced::options pace_for(double p99_goal) {
-    return {.factor_permille = static_cast<std::uint32_t>(p99_goal * 1000)};
+    return {.factor_permille = static_cast<std::uint32_t>(p99_goal * 950)};
 }
 
 /// The defragmenter in a thread of its own, from construction until it is stopped or nothing is left to move.
@@ -407,7 +408,7 @@ int main(int count, char** words) {
     small.foreground    = large.foreground / 4;
     subject_file    on{chosen.directory, small};
     journal_results results;
-    for (int i = 0; i < rounds; ++i) journal_round(on, results, i % 2 == 0);
+    for (int i = 0; i < (chosen.quick ? 1 : 5); ++i) journal_round(on, results, i % 2 == 0);
     report_journal(results);
     return 0;
 }

@@ -3,7 +3,8 @@
 
 Each file system lies in a file behind a loop device. Two files grow in turns in pieces of 4 to 124 KiB, 64 KiB in the
 mean, so that both lie in pieces; both are defragmented while another file is read, 4 KiB at a time past the page cache.
-The time counts until everything is on the disk. Lines are those of run.py. Needs root.
+The time counts until everything is on the disk. Three rounds, the file systems in turns; medians. Lines are those of
+run.py. Needs root.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import random
 import re
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -27,12 +29,12 @@ BLOCK = 4096
 IN_NAMESPACE = "ASHLAR_BENCH_OWN_MOUNTS"
 
 PEERS = {
-    "ext4": dict(id="G1", tool="e4defrag", bytes_each=GIBI // 4,  # it is slow
+    "ext4": dict(id="G1", tool="e4defrag", bytes_each=GIBI // 8,  # it is slow
                  make=["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0"],
                  run=lambda files: [["e4defrag", *files]]),
-    "xfs": dict(id="G2", tool="xfs_fsr", bytes_each=GIBI, make=["mkfs.xfs", "-q", "-f"],
+    "xfs": dict(id="G2", tool="xfs_fsr", bytes_each=GIBI // 2, make=["mkfs.xfs", "-q", "-f"],
                 run=lambda files: [["xfs_fsr", "-v", file] for file in files]),
-    "btrfs": dict(id="G2", tool="btrfs filesystem defragment", bytes_each=GIBI, make=["mkfs.btrfs", "-q", "-f"],
+    "btrfs": dict(id="G2", tool="btrfs filesystem defragment", bytes_each=GIBI // 2, make=["mkfs.btrfs", "-q", "-f"],
                   run=lambda files: [["btrfs", "filesystem", "defragment", "-t", "128M", "-f", *files]]),
 }
 
@@ -46,8 +48,8 @@ def say(kind, *fields):
     sys.stdout.flush()
 
 
-def say_row(id, measure, ours, peer, peer_name, unit, better):
-    say("ROW", id, measure, f"{ours:.6g}", f"{peer:.6g}", peer_name, unit, f"{ours / peer:.6g}", better, "", "")
+def say_row(id, measure, ours, peer, peer_name, unit, ratio, better):
+    say("ROW", id, measure, f"{ours:.6g}", f"{peer:.6g}", peer_name, unit, f"{ratio:.6g}", better, "", "")
 
 
 def must_run(*words):
@@ -151,9 +153,10 @@ class Reader:
 
 
 def measure(kind, folder, program, quick):
+    """One round: megabytes a second of the peer and of the raw copy; p99 and p99.9, busy and quiet."""
     peer = PEERS[kind]
-    bytes_each, others = peer["bytes_each"] // (8 if quick else 1), GIBI // (8 if quick else 1)
-    with mounted(folder, kind, max(8 * others, 2 * GIBI)) as place:
+    bytes_each, others = peer["bytes_each"] // (4 if quick else 1), GIBI // (8 if quick else 2)
+    with mounted(folder, kind, max(10 * others, 2 * GIBI)) as place:
         front, source, target = place / "front", place / "source", place / "target"
         for path in (front, source, target):
             fill(path, others)
@@ -179,12 +182,23 @@ def measure(kind, folder, program, quick):
           f"raw copy {raw:.0f} and {raw_again:.0f} MB/s")
     if after * 2 > before:
         raise Unavailable(f"{peer['tool']} left {after} of {before} extents")
+    return dict(rate=rate, raw=best, busy=busy.times, quiet=quiet.times)
+
+
+def tell(kind, rounds):
+    """Medians, also of the ratios."""
+    peer = PEERS[kind]
+
+    def median(of):
+        return statistics.median(of(one) for one in rounds)
+
     say("COMMAND", " ; ".join(" ".join(words) for words in peer["run"](["FILE", "FILE"])))
-    say_row(peer["id"], f"{peer['tool']} beside 4 KiB reads", rate, best, f"raw copy 1 MiB x 8 on {kind}", "MB/s",
-            "higher")
+    say_row(peer["id"], f"{peer['tool']} beside 4 KiB reads", median(lambda one: one["rate"]), median(lambda one: one["raw"]),
+            f"raw copy 1 MiB x 8 on {kind}", "MB/s", median(lambda one: one["rate"] / one["raw"]), "higher")
     for name, key in (("p99", "p99"), ("p99.9", "p999")):
-        say_row(peer["id"], f"{name} of those reads beside {peer['tool']}", busy.times[key], quiet.times[key], "idle", "us",
-                "lower")
+        say_row(peer["id"], f"{name} of those reads beside {peer['tool']}", median(lambda one, key=key: one["busy"][key]),
+                median(lambda one, key=key: one["quiet"][key]), "idle", "us",
+                median(lambda one, key=key: one["busy"][key] / one["quiet"][key]), "lower")
 
 
 def raw_copy(program, source, target, quick):
@@ -217,13 +231,19 @@ def main():
     folder = options.directory.resolve() / "defrag_peers"
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        for kind in [options.only] if options.only else PEERS:
-            try:
-                if os.geteuid() != 0:
-                    raise Unavailable("mounting needs root")
-                measure(kind, folder, options.programs / "closed_loop_part", options.quick)
-            except (Unavailable, OSError) as reason:
-                say("SKIP", PEERS[kind]["id"], f"{PEERS[kind]['tool']} beside 4 KiB reads", str(reason))
+        kinds = [options.only] if options.only else list(PEERS)
+        seen = {kind: [] for kind in kinds}
+        for _ in range(1 if options.quick else 3):
+            for kind in list(kinds):
+                try:
+                    if os.geteuid() != 0:
+                        raise Unavailable("mounting needs root")
+                    seen[kind].append(measure(kind, folder, options.programs / "closed_loop_part", options.quick))
+                except (Unavailable, OSError) as reason:
+                    kinds.remove(kind)
+                    say("SKIP", PEERS[kind]["id"], f"{PEERS[kind]['tool']} beside 4 KiB reads", str(reason))
+        for kind in kinds:
+            tell(kind, seen[kind])
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return 0

@@ -158,7 +158,7 @@ class subject_file {
             ::unlink(path_.c_str());
             give_up("no file of " + std::to_string(sizes.file() / gibi) + " GiB at " + path_);
         }
-        fill_raw(file);
+        write_through(file);
         ::close(file);
     }
     ~subject_file() { ::unlink(path_.c_str()); }
@@ -192,18 +192,20 @@ class subject_file {
     }
 
   private:
-    /// Reserved blocks would read as zeros without the disk's work.
-    void fill_raw(int file) const {
+    /// Blocks that the file system only reserved would be read without the disk, and each first write would be a change
+    /// of its own metadata.
+    void write_through(int file) const {
         const page_memory memory{raw_chunk};
         random_numbers    random{5};
         for (std::size_t at = 0; at < raw_chunk; at += 8) {
             const auto word = random.next();
             std::memcpy(memory.data() + at, &word, sizeof word);
         }
-        for (std::uint64_t at = sizes_.volume(); at < sizes_.file(); at += raw_chunk) {
+        for (std::uint64_t at = 0; at < sizes_.file(); at += raw_chunk) {
             if (::pwrite(file, memory.data(), raw_chunk, static_cast<off_t>(at)) != static_cast<ssize_t>(raw_chunk))
                 give_up("cannot write " + path_);
         }
+        if (::fsync(file) != 0) give_up("cannot sync " + path_);
     }
 
     std::string   path_;

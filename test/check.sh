@@ -50,8 +50,16 @@ no_exceptions() {
 
 # The thread sanitizer of g++ 12 cannot map its memory where the kernel scatters addresses widely.
 threads() {
-    build tsan "-DASHLAR_TEST_ONLY=^device/" &&
-        setarch "$(uname -m)" -R ctest --test-dir build/tsan -j "$jobs" --output-on-failure --no-tests=error </dev/null
+    build tsan "-DASHLAR_TEST_ONLY=^(device|hosted|threads)/" &&
+        ASHLAR_TEST_SCALE=0.25 setarch "$(uname -m)" -R \
+            ctest --test-dir build/tsan -j "$jobs" --output-on-failure --no-tests=error </dev/null
+}
+
+# Only by name: some 2 GB of memory and half a minute.
+million() {
+    cmake --preset gcc -B build/million "-DASHLAR_TEST_ONLY=^threads/" -DASHLAR_EXAMPLES=OFF -DASHLAR_TREE_TESTS=OFF >/dev/null &&
+        cmake --build build/million -j "$jobs" --target test_threads &&
+        ASHLAR_TEST_SCALE=50 build/million/test/test_threads --gtest_filter='MillionObjects.*'
 }
 
 firmware() {
@@ -82,6 +90,7 @@ section clang-14 other_compiler clang clang++-14
 section clang-19 other_compiler clang-19 clang++-19
 section threads threads
 section instructions instructions
+if [[ " ${wanted[*]-} " == *" million "* ]]; then section million million; fi
 section mutants mutants
 section format format
 

@@ -37,17 +37,21 @@ struct channel_options {
 ///
 /// Requests have no order among themselves, except that a read sees the writes and puts that were finished before it
 /// was submitted. A put's commit is under way until it is finished: its thread calls `complete` until then, since other
-/// commits of the store wait for it; a blocking call of the same thread that needs to commit meanwhile answers `busy`,
-/// or with a concurrent threading would wait for itself. A write of more than half of `staged_bytes`, a part of a
-/// block, and metadata that is not cached are worked off inside `complete`. Precondition: the store outlives the
-/// channel, and stays open. Safe from: one thread at a time.
+/// commits of the store wait for it. A blocking call of the same thread that needs to commit meanwhile answers `busy`,
+/// or with a concurrent threading would wait for itself; so does a second channel's put: give each thread one. A write
+/// of more than half of `staged_bytes`, a part of a block, and metadata that is not cached are worked off inside
+/// `complete`. Precondition: the store outlives the channel, and stays open; its handle may move.
+/// Safe from: one thread at a time.
 template <Blueprint B>
 class channel {
   public:
     using volume_type = volume_of<B>;
 
-    /// Errors: invalid_argument for a depth of 0; workspace_too_small; those of the device's queue.
+    static constexpr std::size_t depth_max = 16'384;
+
+    /// Errors: invalid_argument for a depth of 0 or above depth_max; workspace_too_small; those of the device's queue.
     [[nodiscard]] static result<channel> open(store<B>& owner, channel_options chosen = {}) noexcept {
+        if (chosen.depth > depth_max) return errc::invalid_argument;
         const auto size = owner.volume().geometry.block;
         BOOST_OUTCOME_TRY(auto memory, aligned_buffer::allocate(memory_bytes(chosen, size)));
         return open_in(owner, chosen, std::move(memory));
@@ -67,11 +71,12 @@ class channel {
     channel& operator=(channel&& other) noexcept = delete;
     channel(const channel&)                      = delete;
     channel& operator=(const channel&)           = delete;
-    /// Waits for what is in flight; nobody hears of it.
+    /// Waits for what is in flight. The requests are their owner's again, and each says how it ended.
     ~channel() {
         if (core_ == nullptr) return;
         std::array<request*, 8> finished;
         while (core_->in_flight != 0 && complete(finished, 1).has_value()) {}
+        core_->lose_rest();
         core_->~core();
     }
 
@@ -88,7 +93,9 @@ class channel {
     }
 
     /// Begins all that was submitted, and waits until at least so many requests are finished; answers how many.
-    /// Errors: the device's queue broke; then what is in flight is lost. A request's own failure is in it.
+    /// Errors: the device's queue broke, now or before; then a batch in flight has failed, and so has the store's
+    /// writing, and what is in flight stays there until the channel is destroyed. A request's own failure is in it:
+    /// busy for a put beside another channel of the same thread that commits; it is written, and not durable.
     /// Precondition: at_least <= in_flight() and <= finished.size().
     [[nodiscard]] result<std::size_t> complete(std::span<request*> finished, std::size_t at_least) noexcept {
         ASHLAR_ASSERT(at_least <= core_->in_flight && at_least <= finished.size());
@@ -96,10 +103,11 @@ class channel {
         for (;;) {
             core_->begin();
             count += core_->hand_back(finished.subspan(count));
-            const bool enough = count >= at_least;
-            BOOST_OUTCOME_TRY(core_->advance(!enough));
+            const bool enough   = count >= at_least;
+            const auto advanced = core_->advance(!enough);
+            if (advanced.has_error() && count == 0) return advanced.error();
             count += core_->hand_back(finished.subspan(count));
-            if (count >= at_least) return count;
+            if (count >= at_least || advanced.has_error()) return count;
         }
     }
 
@@ -128,14 +136,23 @@ class channel {
     struct job {
         request*             asked = nullptr;
         read_plan            plan;
-        std::span<std::byte> buffer{};
-        std::size_t          planned   = 0;  ///< Bytes of this round.
-        std::size_t          next      = 0;  ///< Piece to be read next.
-        std::size_t          out       = 0;  ///< Transfers in flight.
+        std::span<std::byte> buffers{};          ///< Two blocks: a round may begin and end inside of one.
+        std::size_t          planned   = 0;      ///< Bytes of this round.
+        bool                 is_last   = false;  ///< The object ends with this round, or the request does.
+        std::size_t          next      = 0;      ///< Piece to be read next.
+        std::size_t          out       = 0;      ///< Transfers in flight.
         std::uint32_t        ticket    = 0;
         std::uint32_t        next_free = 0;
         std::uint32_t        races     = 0;
         time_point           began{};
+
+        /// Where the transfer of a piece puts its bytes.
+        [[nodiscard]] std::span<std::byte> place_of(const read_plan::piece& one) const noexcept {
+            const auto into = asked->memory.subspan(asked->moved);
+            if (!one.part) return into.subspan(one.into, one.bytes);
+            const std::size_t block = buffers.size() / 2;
+            return one.skip != 0 ? buffers.first(block) : buffers.last(block);
+        }
     };
 
     static constexpr std::uint32_t none = ~std::uint32_t{0};
@@ -148,29 +165,34 @@ class channel {
     };
 
     struct core;
+    using companion = typename store<B>::companion;
 
-    static constexpr std::size_t transfers_of(std::size_t depth) noexcept { return depth + 16; }
+    static constexpr std::size_t batch_slots = 8;  ///< Reads leave them free, so that no batch waits for all of them.
+
+    static constexpr std::size_t transfers_of(std::size_t depth) noexcept { return depth + 2 * batch_slots; }
 
     static constexpr void lay_out(arena& from, const channel_options& chosen, block_size size, core* made) noexcept {
         const auto jobs    = from.template take<job>(chosen.depth);
         const auto slots   = from.template take<slot>(transfers_of(chosen.depth));
-        const auto buffers = from.take_bytes(chosen.depth << size.shift(), metadata_cache::io_alignment(size));
+        const auto pair    = std::size_t{2} << size.shift();
+        const auto buffers = from.take_bytes(chosen.depth * pair, metadata_cache::io_alignment(size));
         static_cast<void>(from.take_bytes(sizeof(core), alignof(core)));
         if (made == nullptr) return;
         made->jobs  = jobs;
         made->slots = slots;
         for (std::uint32_t i = 0; i < jobs.size(); ++i) {
-            jobs[i].buffer    = buffers.subspan(std::size_t{i} << size.shift(), size.bytes);
+            jobs[i].buffers   = buffers.subspan(i * pair, pair);
             jobs[i].next_free = i + 1 < jobs.size() ? i + 1 : none;
         }
         for (std::uint32_t i = 0; i < slots.size(); ++i) slots[i].next = i + 1 < slots.size() ? i + 1 : none;
         made->free_job = made->free_slot = 0;
+        made->free_slots                 = slots.size();
     }
 
     [[nodiscard]] static result<channel> open_in(store<B>& owner, const channel_options& chosen,
                                                  aligned_buffer memory) noexcept {
         const auto size = owner.volume().geometry.block;
-        if (chosen.depth == 0) return errc::invalid_argument;
+        if (chosen.depth == 0 || chosen.depth > depth_max) return errc::invalid_argument;
         if (memory.bytes().size() < memory_bytes(chosen, size)) return errc::workspace_too_small;
         BOOST_OUTCOME_TRY(auto queue, open_queue_of(owner.device(), {.depth      = transfers_of(chosen.depth),
                                                                      .reap_max   = chosen.reap_max,
@@ -178,7 +200,7 @@ class channel {
         arena      from{memory.bytes()};
         const auto head = from.take_bytes(sizeof(core), alignof(core));
         channel    made;
-        made.core_ = owning{::new (static_cast<void*>(head.data())) core{owner, std::move(queue)}};
+        made.core_ = owning{::new (static_cast<void*>(head.data())) core{owner.beside(), std::move(queue)}};
         lay_out(from, chosen, size, made.core_.get());
         made.memory_ = std::move(memory);
         return made;
@@ -186,23 +208,24 @@ class channel {
 
     /// Everything that moves while the handle may be moved.
     struct core {
-        core(store<B>& store, queue_of<typename B::device>&& opened) noexcept
+        core(companion store, queue_of<typename B::device>&& opened) noexcept
             : owner{store}, volume{store.volume()}, queue{std::move(opened)} {}
 
-        store<B>&                    owner;
+        companion                    owner;
         volume_type&                 volume;
         queue_of<typename B::device> queue;
         std::span<job>               jobs{};
         std::span<slot>              slots{};
-        std::uint32_t                free_job  = none;
-        std::uint32_t                free_slot = none;
-        std::size_t                  in_flight = 0;
-        std::size_t                  reading   = 0;     ///< Jobs in use.
-        std::uint32_t                unissued  = none;  ///< A job that has pieces to be read, or none.
+        std::uint32_t                free_job   = none;
+        std::uint32_t                free_slot  = none;
+        std::size_t                  free_slots = 0;
+        std::size_t                  in_flight  = 0;
+        std::uint32_t                unissued   = none;  ///< A job that has pieces to be read, or none.
         request_list                 submitted{};
         request_list                 undurable{};  ///< Wait for a batch, oldest first.
         request_list                 done{};
         batch_flight<volume_type>    flight{};
+        error                        broken{};  ///< Why the queue moves nothing any more.
 
         // Beginning. ------------------------------------------------------------------------------------------------
 
@@ -231,7 +254,6 @@ class channel {
             work.asked                = &asked;
             work.races                = 0;
             work.began                = owner.foreground_time();
-            ++reading;
             plan_round(index);
         }
 
@@ -246,20 +268,21 @@ class channel {
                 const auto at   = asked.offset + asked.moved;
                 const auto left = at < object.size ? object.size - at : 0;
                 const auto rest = asked.memory.size() - asked.moved;
-                return work.plan.make(
-                    volume, object, at,
-                    asked.memory.subspan(asked.moved, left < rest ? static_cast<std::size_t>(left) : rest));
+                const auto into =
+                    asked.memory.subspan(asked.moved, left < rest ? static_cast<std::size_t>(left) : rest);
+                BOOST_OUTCOME_TRY(const auto bytes, work.plan.make(volume, object, at, into));
+                work.is_last = bytes == into.size();
+                return bytes;
             });
             if (planned.has_error()) return fail_round(index, planned.error());
             work.planned = planned.value();
             work.next = work.out = 0;
-            if (work.plan.pieces().empty()) {
+            if (work.plan.pieces().empty()) {  // holes and what is in memory need no transfer, and no second round
                 asked.moved += work.planned;
-                // Holes and what is in memory need no transfer; nothing at all is the end of the object.
-                if (work.planned == 0 || asked.moved == asked.memory.size()) return end_read(index);
-                return plan_round(index);
+                return end_read(index);
             }
             work.ticket = volume.space.enter_reader();
+            ++volume.channel_reads;
             issue(index);
         }
 
@@ -267,7 +290,8 @@ class channel {
             job& work = jobs[index];
             if (why.code == errc::raced) {  // it changed between two rounds: all of it again, in the end in one go
                 work.asked->moved = 0;
-                if (++work.races < read_races_max) return plan_round(index);
+                // Who keeps writers away waits for them, and they may wait for this channel's batch.
+                if (++work.races < read_races_max || !flight.idle()) return plan_round(index);
                 auto read = read_bytes(volume, work.asked->object, work.asked->offset, work.asked->memory);
                 if (read.has_value()) {
                     work.asked->moved = read.value();
@@ -300,7 +324,7 @@ class channel {
         /// Sends the open batch where somebody waits for it and nobody else commits. The lock is held.
         void commit() noexcept {
             if (undurable.empty() || !flight.idle()) return;
-            if (volume.committing) return;  // another thread's; `advance` waits for it
+            if (volume.committing) return;  // somebody else's; `advance` waits for it
             if (volume.cache.open_slots().empty() || volume.writable().has_error()) return end_durable();
             if constexpr (volume_type::journal_type::durable) {
                 if (flight.take_off(volume).has_error()) return end_durable();
@@ -314,8 +338,11 @@ class channel {
         /// landed, since changes wait for that; so all of them were in it.
         void end_durable() noexcept {
             const auto writable = volume.writable();
+            end_durable(writable.has_error() ? writable.error() : error{});
+        }
+        void end_durable(error failure) noexcept {
             while (request* const asked = undurable.pop()) {
-                if (writable.has_error()) asked->failure = writable.error();
+                asked->failure = failure;
                 done.push(*asked);
             }
         }
@@ -326,11 +353,14 @@ class channel {
             if (free_slot == none) return nullptr;
             slot& taken = slots[free_slot];
             free_slot   = taken.next;
+            --free_slots;
             return &taken;
         }
-        void give_back(slot& one) noexcept {
-            one.next  = free_slot;
-            free_slot = static_cast<std::uint32_t>(&one - slots.data());
+        [[nodiscard]] bool may_read() const noexcept { return free_slots > batch_slots; }
+        void               give_back(slot& one) noexcept {
+                          one.next  = free_slot;
+                          free_slot = static_cast<std::uint32_t>(&one - slots.data());
+                          ++free_slots;
         }
         void send(slot& one) noexcept {
             one.io.failure = {};
@@ -343,75 +373,81 @@ class channel {
             job&       work   = jobs[index];
             const auto pieces = work.plan.pieces();
             while (work.next < pieces.size()) {
-                slot* const free = take_slot();
-                if (free == nullptr) {
+                if (!may_read()) {
                     if (unissued == none) unissued = index;
                     return;
                 }
+                slot&       free  = *take_slot();
                 const auto& piece = pieces[work.next];
-                free->job         = index;
-                free->piece       = static_cast<std::uint32_t>(work.next++);
-                free->io.kind     = transfer_kind::read;
-                free->io.blocks   = piece.blocks;
-                free->io.memory =
-                    piece.part ? work.buffer.data() : work.asked->memory.data() + work.asked->moved + piece.into;
+                free.job          = index;
+                free.piece        = static_cast<std::uint32_t>(work.next++);
+                free.io.kind      = transfer_kind::read;
+                free.io.blocks    = piece.blocks;
+                free.io.memory    = work.place_of(piece).data();
                 ++work.out;
-                send(*free);
+                send(free);
             }
         }
 
+        /// Sends what the batch may send now: writes, and behind the last of them its sync.
         void issue_batch() noexcept {
             while (!flight.idle()) {
                 slot* const free = take_slot();
                 if (free == nullptr) return;
-                free->job = none;
-                if (!flight.next(volume, free->io)) {
-                    give_back(*free);
-                    return;
-                }
+                free->job       = none;
+                const bool more = flight.next(volume, free->io) || (flight.may_sync() && flight.sync(free->io));
+                if (!more) return give_back(*free);
                 send(*free);
             }
         }
 
         /// Moves everything on. With `wait`, until a transfer ended or another thread's batch did.
         result<> advance(bool wait) noexcept {
+            if (broken.code != errc::none) return broken;
             issue_batch();
-            if (flight.may_sync()) return sync_batch();
             if (queue.in_flight() == 0) {
                 if (wait) wait_for_others();
                 return success();
             }
             std::array<transfer*, 32> ended;
-            BOOST_OUTCOME_TRY(const auto count, queue.complete(ended, wait ? 1 : 0));
-            for (std::size_t i = 0; i < count; ++i) take_back(slots[static_cast<std::size_t>(ended[i]->token)]);
+            const auto                count = queue.complete(ended, wait ? 1 : 0);
+            if (count.has_error()) return break_off(count.error());
+            for (std::size_t i = 0; i < count.value(); ++i) take_back(slots[static_cast<std::size_t>(ended[i]->token)]);
             resume();
-            return land();
-        }
-
-        /// Where nothing else is in flight the sync is made here: a queue would only hand it to another thread.
-        result<> sync_batch() noexcept {
-            transfer only;
-            if (flight.failed()) return land();
-            if (queue.in_flight() == 0) {
-                flight.sync(only);
-                const auto synced = volume.device.sync();
-                flight.ended(synced.has_error() ? synced.error() : error{});
-                return land();
-            }
-            if (slot* const free = take_slot()) {
-                free->job = none;
-                flight.sync(free->io);
-                send(*free);
-            }
+            land();
             return success();
         }
 
-        result<> land() noexcept {
-            if (!flight.landed()) return success();
+        /// What the transfers in flight did nobody will know: a batch among them failed (R15), and gives its turn back.
+        error break_off(error why) noexcept {
+            broken = why;
+            if (!flight.idle()) {
+                const entered guard{volume};
+                flight.lose(volume, why);
+                end_durable();
+            }
+            return why;
+        }
+
+        /// Behind a queue that broke. Its destructor waits until no transfer uses memory any more.
+        void lose_rest() noexcept {
+            if (in_flight == 0) return;
+            { const auto ended = std::move(queue); }
+            const entered guard{volume};
+            for (job& work : jobs) {
+                if (work.asked == nullptr) continue;
+                leave_reader(work);
+                work.asked->failure = broken;
+            }
+            while (request* const asked = submitted.pop()) asked->failure = broken;
+            end_durable(broken);
+        }
+
+        void land() noexcept {
+            if (!flight.landed()) return;
             const entered guard{volume};
             flight.settle(volume);
             end_durable();
-            return success();
         }
 
         void take_back(slot& one) noexcept {
@@ -425,12 +461,8 @@ class channel {
             --work.out;
             if (why.code != errc::none) {
                 asked.failure = why;
-            } else {
-                const auto& part  = work.plan.pieces()[piece];
-                const auto  into  = asked.memory.subspan(asked.moved);
-                const auto  bytes = part.part ? work.buffer : into.subspan(part.into, part.bytes);
-                const auto  ended = work.plan.finish(volume, part, into, bytes);
-                if (ended.has_error()) asked.failure = ended.error();
+            } else if (const auto ended = finish(work, work.plan.pieces()[piece]); ended.has_error()) {
+                asked.failure = ended.error();
             }
             if (work.next < work.plan.pieces().size()) {
                 if (asked.failure.code == errc::none) return issue(index);
@@ -439,15 +471,32 @@ class channel {
             if (work.out == 0) end_round(index);
         }
 
+        /// Proves the bytes of a piece, and copies the part that is wanted. What the journal of a read-only volume
+        /// still holds is laid over them first.
+        result<> finish(const job& work, const read_plan::piece& piece) noexcept {
+            const auto bytes = work.place_of(piece);
+            if (volume.must_replay) {
+                const entered guard{volume};
+                BOOST_OUTCOME_TRY(lay_over_blocks(volume, piece.blocks, bytes));
+            }
+            return work.plan.finish(volume, piece, work.asked->memory.subspan(work.asked->moved), bytes);
+        }
+
         void end_round(std::uint32_t index) noexcept {
             job&          work  = jobs[index];
             request&      asked = *work.asked;
             const entered guard{volume};
-            volume.space.leave_reader(work.ticket);
+            leave_reader(work);
             if (asked.failure.code != errc::none) return end_read(index);
             asked.moved += work.planned;
-            if (asked.moved < asked.memory.size() && work.planned != 0) return plan_round(index);
+            if (!work.is_last) return plan_round(index);
             end_read(index);
+        }
+
+        /// The lock is held.
+        void leave_reader(const job& work) noexcept {
+            volume.space.leave_reader(work.ticket);
+            --volume.channel_reads;
         }
 
         void end_read(std::uint32_t index) noexcept {
@@ -458,14 +507,13 @@ class channel {
             work.asked     = nullptr;
             work.next_free = free_job;
             free_job       = index;
-            --reading;
         }
 
         /// A read that found no slot goes on.
         void resume() noexcept {
             if (unissued == none) return;
             unissued = none;
-            for (std::uint32_t i = 0; i < jobs.size() && free_slot != none; ++i) {
+            for (std::uint32_t i = 0; i < jobs.size() && may_read(); ++i) {
                 if (jobs[i].asked != nullptr && jobs[i].next < jobs[i].plan.pieces().size()) issue(i);
             }
             for (std::uint32_t i = 0; i < jobs.size() && unissued == none; ++i) {
@@ -473,12 +521,14 @@ class channel {
             }
         }
 
-        /// Nothing of this channel is in flight: another thread commits, and this one's requests come after.
+        /// Nothing of this channel is in flight: another thread commits, and this one's requests come after. Where
+        /// there is no other thread, another channel of this one commits, and would never end while this one waits.
         void wait_for_others() noexcept {
             if (undurable.empty() || !flight.idle()) return;
             const entered guard{volume};
-            if constexpr (volume_type::threading_type::concurrent) {
-                if (volume.committing) volume.lock.wait_for_batch();
+            if (volume.committing) {
+                if constexpr (!volume_type::threading_type::concurrent) return end_durable(errc::busy);
+                volume.lock.wait_for_batch();
             }
             commit();
         }

@@ -21,6 +21,8 @@ namespace ashlar::inline v0 {
 /// Safe from: one thread at a time, unless the blueprint's threading says more.
 template <Blueprint B>
 class store {
+    struct core;
+
   public:
     using volume_type = volume_of<B>;
     using device_type = typename B::device;
@@ -123,9 +125,9 @@ class store {
     /// Reads from `offset` on; fewer bytes at the end of the object. Errors: not_found; checksum_differs with the
     /// block. Cost: one transfer an extent; the checksum blocks that are not cached.
     result<std::size_t> read(object_id id, std::uint64_t offset, std::span<std::byte> into) noexcept {
-        const auto began = foreground_time();
+        const auto began = beside().foreground_time();
         auto       read  = read_here(id, offset, into);
-        tell_foreground(io_kind::read, into.size(), began);
+        beside().tell_foreground(io_kind::read, into.size(), began);
         return read;
     }
 
@@ -377,33 +379,47 @@ class store {
     }
     [[nodiscard]] volume_type& volume() noexcept { return core_->volume; }
 
-    /// Sizes, counts and the journal's state. Reading them walks nothing.
+    /// What the store did since it was opened, and has now. Takes no lock, so it never waits. Safe from: any thread.
+    [[nodiscard]] store_metrics metrics() const noexcept { return core_->volume.metrics.snapshot(); }
+
+    /// Sizes, counts and the journal's state. Reading them walks nothing; a checkpoint is waited for.
     [[nodiscard]] store_info info() const noexcept {
         const entered guard{core_->volume};
         await_quiet(core_->volume);
         return describe(core_->volume);
     }
 
-    // For what works beside the store, as channels do. ---------------------------------------------------------------
+    /// What works beside the store, as a channel does, keeps this: it owns nothing and stays valid while the store is
+    /// open, wherever the handle moves.
+    class companion {
+      public:
+        [[nodiscard]] volume_type& volume() const noexcept { return core_->volume; }
 
-    /// The engine's time, where the blueprint has a clock.
-    [[nodiscard]] std::uint64_t time() const noexcept {
-        if constexpr (B::clock::ticks) return core_->clock.now().nanoseconds;
-        return 0;
-    }
-    /// The time where a throttle listens to the foreground; else nothing is asked.
-    [[nodiscard]] time_point foreground_time() const noexcept {
-        if constexpr (listening) return core_->clock.now();
-        return {};
-    }
-    /// Tells the throttle of a transfer of the foreground that began then.
-    void tell_foreground([[maybe_unused]] io_kind kind, [[maybe_unused]] std::uint64_t bytes,
-                         [[maybe_unused]] time_point began) noexcept {
-        if constexpr (listening) {
-            const auto now = core_->clock.now();
-            core_->maintenance.observe(kind, bytes, {now.nanoseconds - began.nanoseconds}, now);
+        /// The engine's time, where the blueprint has a clock.
+        [[nodiscard]] std::uint64_t time() const noexcept {
+            if constexpr (B::clock::ticks) return core_->clock.now().nanoseconds;
+            return 0;
         }
-    }
+        /// The time where a throttle listens to the foreground; else nothing is asked.
+        [[nodiscard]] time_point foreground_time() const noexcept {
+            if constexpr (listening) return core_->clock.now();
+            return {};
+        }
+        /// Tells the throttle of a transfer of the foreground that began then.
+        void tell_foreground([[maybe_unused]] io_kind kind, [[maybe_unused]] std::uint64_t bytes,
+                             [[maybe_unused]] time_point began) const noexcept {
+            if constexpr (listening) {
+                const auto now = core_->clock.now();
+                core_->maintenance.observe(kind, bytes, {now.nanoseconds - began.nanoseconds}, now);
+            }
+        }
+
+      private:
+        friend store;
+        explicit companion(core* of) noexcept : core_{of} {}
+        core* core_;
+    };
+    [[nodiscard]] companion beside() noexcept { return companion{core_}; }
 
   private:
     static constexpr bool listening = B::defrag::enabled && B::clock::ticks && listens<typename B::throttle>;
@@ -479,7 +495,7 @@ class store {
     }
 
     /// Excludes other threads, where the blueprint has any, but for the device's work. The engine's time is the call's.
-    [[nodiscard]] entered<volume_type> enter() noexcept { return entered<volume_type>{volume(), time()}; }
+    [[nodiscard]] entered<volume_type> enter() noexcept { return entered<volume_type>{volume(), beside().time()}; }
 
     void leave() noexcept {
         if (core_ != nullptr) static_cast<void>(close());

@@ -21,6 +21,7 @@ struct history {
     std::vector<std::uint64_t> digests;  ///< [i]: of what the store held after i operations.
     std::vector<std::size_t>   ended;    ///< [i]: recorded calls when operation i had returned.
     std::vector<bool>          durable;  ///< [i]: that return promised everything up to here.
+    std::vector<std::size_t>   begun;  ///< [i]: recorded calls when operation i began; empty: when i - 1 had returned.
     std::vector<const char*>   names;
     std::uint64_t              device_writes = 0;
 
@@ -33,9 +34,9 @@ struct history {
     [[nodiscard]] range allowed(std::size_t after) const {
         range seen;
         for (std::size_t i = 0; i < ended.size(); ++i) {
+            if (i != 0 && (begun.empty() ? ended[i - 1] : begun[i]) > after) break;
             seen.last = i;
             if (ended[i] <= after && durable[i]) seen.first = i;
-            if (ended[i] > after) break;
         }
         return seen;
     }

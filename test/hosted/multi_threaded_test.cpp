@@ -12,6 +12,8 @@ using threading = ashlar::multi_threaded;
 using guard     = ashlar::locked<threading>;
 
 static_assert(ashlar::Threading<threading> && threading::concurrent);
+static_assert(
+    requires { threading::yield(); }, "the engine gathers commits by it, where there is one");
 
 /// Runs the same work in several threads at once and waits for all.
 template <class Work>

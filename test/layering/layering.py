@@ -18,7 +18,7 @@ FLOORS = {"vocabulary": 0, "concepts": 1, "format": 1, **{island: 2 for island i
 # The order of the steps within a floor: a header includes none that stands to the right of it.
 STEPS = [["concepts", "format"],
          ["volume/metadata_cache.hpp", "volume/transaction.hpp", "volume/region_table.hpp", "volume/space.hpp",
-          "volume/checksum_table.hpp", "volume/commit.hpp", "volume/recovery.hpp"],
+          "volume/checksum_table.hpp", "volume/sealed_batch.hpp", "volume/commit.hpp", "volume/join.hpp", "volume/recovery.hpp"],
          ["object/tree.hpp", "object/extent_map.hpp", "object/object_io.hpp"],
          ["object/tree.hpp", "object/object_table.hpp", "object/object_io.hpp"]]
 

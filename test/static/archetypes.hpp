@@ -68,6 +68,13 @@ struct threading {
         void wait(mutex&);
         void wake();
     };
+    struct counter {
+        counter()               = default;
+        counter(const counter&) = delete;
+        void          add(std::uint64_t) noexcept;
+        void          set(std::uint64_t) noexcept;
+        std::uint64_t value() const noexcept;
+    };
 };
 
 struct clock {

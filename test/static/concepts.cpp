@@ -87,14 +87,22 @@ static_assert(!Checksum<checksum_of_32_bits>);
 struct threading_without_condition {
     static constexpr bool concurrent = true;
     using mutex                      = archetype::threading::mutex;
+    using counter                    = archetype::threading::counter;
+};
+struct threading_without_counter {
+    static constexpr bool concurrent = true;
+    using mutex                      = archetype::threading::mutex;
+    using condition                  = archetype::threading::condition;
 };
 struct threading_that_does_not_say {
     using mutex     = archetype::threading::mutex;
     using condition = archetype::threading::condition;
+    using counter   = archetype::threading::counter;
 };
 static_assert(Threading<archetype::threading>);
 static_assert(!Threading<int>);
 static_assert(!Threading<threading_without_condition>);
+static_assert(!Threading<threading_without_counter>);
 static_assert(!Threading<threading_that_does_not_say>);
 
 struct clock_of_seconds : archetype::clock {

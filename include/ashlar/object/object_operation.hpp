@@ -174,7 +174,8 @@ result<> relieve(Volume& volume, errc code) noexcept {
     BOOST_OUTCOME_TRY(checkpoint(volume));
     if constexpr (Volume::threading_type::concurrent) {
         // What readers still look at becomes free when they have gone; they do not take long.
-        for (int i = 0; space && i < 8 && volume.space.has_readers() && volume.space.draining().value != 0; ++i) {
+        const auto others = [&]() noexcept { return volume.space.readers() > volume.channel_reads; };
+        for (int i = 0; space && i < 8 && others() && volume.space.draining().value != 0; ++i) {
             volume.lock.wait();
             drain_retired(volume);
         }

@@ -31,17 +31,23 @@ template <class Volume>
     return most;
 }
 
-/// Reads data blocks from the device; what the journal of a read-only volume still holds is laid over them.
+/// Lays what the journal of a read-only volume still holds over data blocks. The lock is held.
 template <class Volume>
-result<> transfer_in(Volume& volume, extent blocks, std::span<std::byte> bytes) noexcept {
-    BOOST_OUTCOME_TRY(volume.device.read(blocks, bytes));
-    if (!volume.must_replay) return success();
+result<> lay_over_blocks(Volume& volume, extent blocks, std::span<std::byte> bytes) noexcept {
     const block_size size = volume.geometry.block;
     for (; !blocks.empty(); blocks = part_of(blocks, block_count{1}, blocks.count)) {
         BOOST_OUTCOME_TRY(volume.lay_over(blocks.first, bytes.first(size.bytes)));
         bytes = bytes.subspan(size.bytes);
     }
     return success();
+}
+
+/// Reads data blocks from the device; what the journal of a read-only volume still holds is laid over them.
+template <class Volume>
+result<> transfer_in(Volume& volume, extent blocks, std::span<std::byte> bytes) noexcept {
+    BOOST_OUTCOME_TRY(volume.device.read(blocks, bytes));
+    if (!volume.must_replay) return success();
+    return lay_over_blocks(volume, blocks, bytes);
 }
 
 /// Checksums that the table holds for blocks from `first` on, as many as `sums` has places. Errors: those of
@@ -290,6 +296,13 @@ result<> run_plan(Volume& volume, const read_plan& plan, std::span<std::byte> in
     return volume.lock.outside([&]() noexcept { return plan.transfer(volume, into, buffer.bytes()); });
 }
 
+/// Counts a read of the foreground. The lock is held.
+template <class Volume>
+void note_read(Volume& volume, std::size_t bytes) noexcept {
+    volume.metrics.reads.add(1);
+    volume.metrics.bytes_read.add(bytes);
+}
+
 /// Reads from `offset` on, fewer bytes at the end of the object. What several rounds read is one moment's: where the
 /// object changed between two, it begins again. Answers the bytes; `raced` after too many changes.
 template <class Volume>
@@ -314,6 +327,7 @@ result<std::size_t> read_once(Volume& volume, object_id id, std::uint64_t offset
         generation = plan.generation();
         done += planned.value();
     } while (done < bytes);
+    note_read(volume, bytes);
     return bytes;
 }
 

@@ -5,7 +5,7 @@
 #include <ashlar/format/object_record.hpp>
 #include <ashlar/vocabulary/short_division.hpp>
 #include <ashlar/volume/block_edit.hpp>
-#include <ashlar/volume/commit.hpp>
+#include <ashlar/volume/join.hpp>
 
 namespace ashlar::inline v0 {
 

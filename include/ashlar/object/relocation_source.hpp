@@ -112,6 +112,12 @@ class relocation_source {
             flipped = true;
             return success();
         }));
+        if (flipped) {
+            volume_.metrics.ranges_moved.add(1);
+            volume_.metrics.blocks_moved.add(target.count.value);
+        } else {
+            volume_.metrics.moves_raced.add(1);
+        }
         return flipped;
     }
 

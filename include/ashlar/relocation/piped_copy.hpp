@@ -38,14 +38,15 @@ inline constexpr std::size_t transfers_min = 3;  ///< For chunks that overlap: o
 /// reads wait behind what is being read, while most devices take writes into a buffer. What was read is proved while
 /// the next is being read.
 ///
-/// A chunk takes what the throttle lets be in flight. Where that is more than the memory holds, the memory is halved,
-/// and one half is read while the other is written; each half has a grant of its own. `together` is what the throttle
-/// was seen to let be in flight; it is kept between runs.
-/// Every grant, every hold and every transfer is done with when `run` returns.
+/// A chunk takes what the throttle lets be in flight. Where that is more than the memory holds, one chunk is read while
+/// another is written; then both are small, as a large write would delay the reads beside it, and each has a grant.
+/// `together` is what the throttle was seen to let be in flight; it is kept between runs. Every grant, every hold and
+/// every transfer is done with when `run` returns.
 template <QueuedRelocationHost Host>
 class piped_copy {
   public:
-    static constexpr std::uint64_t read_min = 64 * 1024;  ///< Shorter reads take hardly less time.
+    static constexpr std::uint64_t read_min    = 64 * 1024;   ///< Shorter reads take hardly less time.
+    static constexpr std::uint64_t overlap_max = 128 * 1024;  ///< Of each of two chunks that overlap.
 
     /// `transfers` holds the requests: one write, and the pieces of one read.
     piped_copy(Host& host, std::span<const mapped_extent> pieces, extent target, std::span<std::byte> memory,
@@ -55,7 +56,8 @@ class piped_copy {
           target_{target},
           memory_{memory.first(
               static_cast<std::size_t>(bytes_of(whole_blocks(memory.size(), host.block()), host.block())))},
-          half_{static_cast<std::size_t>(bytes_of(whole_blocks(memory.size() / 2, host.block()), host.block()))},
+          half_{static_cast<std::size_t>(bytes_of(
+              whole_blocks(std::min<std::uint64_t>(memory.size() / 2, overlap_max), host.block()), host.block()))},
           transfers_{transfers} {}
 
     /// Copies at most `most` blocks from `from` on, until the range has a gap.
@@ -113,7 +115,7 @@ class piped_copy {
 
     /// Gives the chunk its memory: all, half, or none where the other has all.
     void place(chunk& one, const chunk* other, std::uint64_t together) const noexcept {
-        const bool halves = together >= memory_.size() && half_ >= read_min;
+        const bool halves = together >= memory_.size();
         if (other == nullptr) {
             one.memory = halves ? memory_.first(half_) : memory_;
         } else {

@@ -16,6 +16,15 @@ struct single_threaded {
         constexpr void wait(mutex&) noexcept {}
         constexpr void wake() noexcept {}
     };
+    class counter {
+      public:
+        constexpr void                        add(std::uint64_t n) noexcept { value_ += n; }
+        constexpr void                        set(std::uint64_t n) noexcept { value_ = n; }
+        [[nodiscard]] constexpr std::uint64_t value() const noexcept { return value_; }
+
+      private:
+        std::uint64_t value_ = 0;
+    };
 };
 static_assert(Threading<single_threaded>);
 

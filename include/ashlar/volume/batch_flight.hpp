@@ -56,6 +56,7 @@ class batch_flight {
     [[nodiscard]] bool failed() const noexcept { return failure_.code != errc::none; }
 
     bool sync(transfer& t) noexcept {
+        if (failed()) return false;
         if (may_sync()) phase_ = phase::syncing;
         t.kind   = transfer_kind::sync;
         t.blocks = {};
@@ -76,12 +77,21 @@ class batch_flight {
     /// Gives the turn back. The lock is held. Precondition: landed.
     void settle(Volume& volume) noexcept {
         ASHLAR_ASSERT(landed());
+        end(volume);
+    }
+    /// The same where nobody will tell what came of the transfers: the batch failed. Precondition: not idle.
+    void lose(Volume& volume, error why) noexcept {
+        failure_ = why;
+        end(volume);
+    }
+
+  private:
+    void end(Volume& volume) noexcept {
         phase_  = phase::idle;
         synced_ = false;
         static_cast<void>(settle_batch(volume, sealed_, failed() ? result<>{failure_} : result<>{success()}));
     }
 
-  private:
     [[nodiscard]] std::size_t writes() const noexcept { return runs_.size() + sealed_.ring.count; }
 
     void write(Volume& volume, transfer& t, std::size_t i) noexcept {

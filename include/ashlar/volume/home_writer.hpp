@@ -1,9 +1,11 @@
 #pragma once
 /// Metadata blocks go home.
 
+#include <ashlar/device/transfer_batch.hpp>
 #include <ashlar/volume/volume_state.hpp>
 
 #include <algorithm>
+#include <array>
 
 namespace ashlar::inline v0 {
 
@@ -23,44 +25,104 @@ result<> write_frame(Volume& volume, std::uint32_t slot, bool mirror) noexcept {
     return volume.lock.outside([&]() noexcept { return volume.device.write({home, blocks}, frame); });
 }
 
-/// Writes runs of neighbouring blocks with as few transfers as the staging memory allows; with `compare` reads back
-/// instead.
+namespace detail {
+
+/// Calls `use(queue)` with a queue for home writes: the device's own, opened once, or a blocking one.
+template <class Volume, class Use>
+result<> with_home_queue(Volume& volume, Use&& use) noexcept {
+    using device_type = typename Volume::device_type;
+    if constexpr (QueuedDevice<device_type>) {
+        if (!volume.home_queue.has_value()) {
+            auto opened = volume.device.open_queue({.depth = home_transfers});
+            if (opened.has_value()) volume.home_queue.emplace(std::move(opened).value());
+        }
+        if (volume.home_queue.has_value()) return use(*volume.home_queue);
+    }
+    blocking_queue<device_type> queue{volume.device, home_transfers};
+    return use(queue);
+}
+
+/// Blocks on their way home, or back: runs of neighbours, side by side in the staging memory.
+struct home_load {
+    struct run {
+        std::size_t begin = 0;  ///< In the list of slots.
+        std::size_t count = 0;
+        std::size_t block = 0;  ///< In the staging memory.
+    };
+    std::array<run, home_transfers> runs{};
+    std::size_t                     count = 0;
+};
+
+/// Takes runs of neighbours off the list from `next` on, as many as fit. Data is not read back: it is proved whenever
+/// it is read.
 template <class Volume>
-result<> transfer_home(Volume& volume, std::span<const std::uint32_t> slots, bool compare) noexcept {
-    const block_size  size  = volume.geometry.block;
-    const std::size_t most  = volume.staging.size() >> size.shift();
-    std::size_t       begin = 0;
-    while (begin < slots.size()) {
-        if (compare && volume.cache.at(slots[begin]).riding) {  // data is proved whenever it is read
-            ++begin;
+home_load next_load(Volume& volume, std::span<const std::uint32_t> slots, std::size_t& next, bool compare) noexcept {
+    const std::size_t most = volume.staging.size() >> volume.geometry.block.shift();
+    const auto        skip = [&](std::size_t i) noexcept { return compare && volume.cache.at(slots[i]).riding; };
+    home_load         load;
+    std::size_t       used = 0;
+    while (next < slots.size() && load.count < load.runs.size() && used < most) {
+        if (skip(next)) {
+            ++next;
             continue;
         }
-        const auto  first = volume.cache.at(slots[begin]).home;
-        std::size_t count = 0;
-        while (begin + count < slots.size() && count < most &&
-               volume.cache.at(slots[begin + count]).home == first + block_count{count} &&
-               !(compare && volume.cache.at(slots[begin + count]).riding)) {
-            if (!compare)
-                std::memcpy(volume.staging.data() + (count << size.shift()),
-                            volume.cache.bytes(slots[begin + count]).data(), size.bytes);
+        const auto  first = volume.cache.at(slots[next]).home;
+        std::size_t count = 1;
+        while (next + count < slots.size() && used + count < most && !skip(next + count) &&
+               volume.cache.at(slots[next + count]).home == first + block_count{count})
             ++count;
+        load.runs[load.count++] = {next, count, used};
+        used += count;
+        next += count;
+    }
+    return load;
+}
+
+/// Moves one load, all of its runs at once. Runs without the lock.
+template <class Volume, TransferQueue Q>
+result<> move_load(Volume& volume, Q& queue, std::span<const std::uint32_t> slots, const home_load& load,
+                   bool compare) noexcept {
+    const block_size                     size = volume.geometry.block;
+    std::array<transfer, home_transfers> memory;
+    transfer_batch                       batch{queue, memory};
+    for (const auto& run : std::span{load.runs}.first(load.count)) {
+        const auto   bytes = volume.staging.subspan(run.block << size.shift(), run.count << size.shift());
+        const extent home{volume.cache.at(slots[run.begin]).home, block_count{run.count}};
+        if (compare) {
+            batch.read(home, bytes);
+            continue;
         }
-        const auto   bytes = volume.staging.first(count << size.shift());
-        const extent run{first, block_count{count}};
-        if (!compare) {
-            BOOST_OUTCOME_TRY(volume.lock.outside([&]() noexcept { return volume.device.write(run, bytes); }));
-        } else {
-            BOOST_OUTCOME_TRY(volume.lock.outside([&]() noexcept { return volume.device.read(run, bytes); }));
-            for (std::size_t i = 0; i < count; ++i) {
-                if (std::memcmp(bytes.data() + (i << size.shift()), volume.cache.bytes(slots[begin + i]).data(),
-                                size.bytes) != 0) {
-                    return error{errc::checksum_differs, first + block_count{i}};
+        for (std::size_t i = 0; i < run.count; ++i)
+            std::memcpy(bytes.data() + (i << size.shift()), volume.cache.bytes(slots[run.begin + i]).data(),
+                        size.bytes);
+        batch.write(home, bytes);
+    }
+    return batch.finish();
+}
+
+}  // namespace detail
+
+/// Writes runs of neighbouring blocks with as few transfers as the staging memory allows, many at a time; with
+/// `compare` reads back instead. Nothing changes the blocks meanwhile.
+template <class Volume>
+result<> transfer_home(Volume& volume, std::span<const std::uint32_t> slots, bool compare) noexcept {
+    const block_size size = volume.geometry.block;
+    return detail::with_home_queue(volume, [&](auto& queue) noexcept -> result<> {
+        for (std::size_t next = 0; next < slots.size();) {
+            const auto load = detail::next_load(volume, slots, next, compare);
+            BOOST_OUTCOME_TRY(
+                volume.lock.outside([&]() noexcept { return detail::move_load(volume, queue, slots, load, compare); }));
+            for (const auto& run : std::span{load.runs}.first(compare ? load.count : 0)) {
+                for (std::size_t i = 0; i < run.count; ++i) {
+                    const auto slot = slots[run.begin + i];
+                    const auto seen = volume.staging.subspan((run.block + i) << size.shift(), size.bytes);
+                    if (std::memcmp(seen.data(), volume.cache.bytes(slot).data(), size.bytes) != 0)
+                        return error{errc::checksum_differs, volume.cache.at(slot).home};
                 }
             }
         }
-        begin += count;
-    }
-    return success();
+        return success();
+    });
 }
 
 /// Writes every block home whose changes are confirmed, and syncs. A frame's second copy follows the sync of its first,

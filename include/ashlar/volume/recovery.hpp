@@ -324,7 +324,8 @@ result<> open_volume(Volume& volume, std::uint32_t object_map_format, bool read_
     volume.open_batch = {1};
     if constexpr (Volume::journal_type::durable) volume.open_batch = volume.journal.next();
     volume.durable_batch = {volume.open_batch.value - 1};
-    volume.generation    = volume.space.totals().generation_counter;
+    publish_gauges(volume);
+    volume.generation = volume.space.totals().generation_counter;
     if constexpr (!Volume::journal_type::durable) {
         if (!read_only) return mark_in_use(volume, true);
     }

@@ -148,7 +148,7 @@ class space {
         ASHLAR_ASSERT(readers_[ticket] > 0);
         --readers_[ticket];
     }
-    [[nodiscard]] bool has_readers() const noexcept { return readers_[0] + readers_[1] != 0; }
+    [[nodiscard]] std::uint32_t readers() const noexcept { return readers_[0] + readers_[1]; }
 
     /// A reader keeps the run from reuse. Error: busy when all holds are taken.
     result<> hold(extent run) noexcept {
@@ -308,7 +308,7 @@ class space {
     /// Whether a reader that began before the run was retired may still read it. Readers are counted in two phases: the
     /// phase changes when nobody of the one before is left, so two changes outlast every reader of that time.
     [[nodiscard]] bool may_be_read(const retired_run& run) const noexcept {
-        return has_readers() && phase_ - run.phase < 2;
+        return readers() != 0 && phase_ - run.phase < 2;
     }
 
     void retire(retired_run run) noexcept {

@@ -4,11 +4,13 @@
 #include <ashlar/concepts/allocator.hpp>
 #include <ashlar/concepts/checksum.hpp>
 #include <ashlar/concepts/journal.hpp>
+#include <ashlar/device/blocking_queue.hpp>
 #include <ashlar/format/object_record.hpp>
 #include <ashlar/volume/buffer_pool.hpp>
 #include <ashlar/volume/engine_lock.hpp>
 #include <ashlar/volume/space_join.hpp>
 #include <ashlar/volume/staged_writes.hpp>
+#include <ashlar/volume/volume_metrics.hpp>
 
 namespace ashlar::inline v0 {
 
@@ -29,6 +31,7 @@ struct volume_limits {
 };
 
 inline constexpr std::size_t cache_blocks_min = 16;
+inline constexpr std::size_t home_transfers   = 16;  ///< Runs of blocks that go home at once.
 
 /// Copies that transactions may hold: each pins its block, and eight blocks are left for lookups.
 [[nodiscard]] constexpr transaction_limits granted(const volume_limits& limits) noexcept {
@@ -102,6 +105,8 @@ struct volume_state {
     staged_writes                staged{};
     buffer_pool                  edges{};
 
+    volume_metrics<ThreadingPolicy> metrics{};
+
     // What the superblock says.
     std::uint32_t record_bytes   = 0;
     std::uint32_t inline_extents = 0;
@@ -116,6 +121,11 @@ struct volume_state {
     recent_object                recent[recent_objects]{};
     std::uint64_t                changes = 1;  ///< Joins, ever.
 
+    struct no_queue {};
+    /// The device's own queue for home writes, once it was needed.
+    [[no_unique_address]] std::conditional_t<QueuedDevice<Device>, std::optional<queue_of<Device>>, no_queue>
+        home_queue{};
+
     // State.
     recovery_report recovered{};
     error           failure{};          ///< Why writing ended (R15); code none while it goes on.
@@ -123,6 +133,7 @@ struct volume_state {
     sequence        durable_batch{};    ///< The newest that was acknowledged.
     std::uint32_t   joined        = 0;  ///< Transactions in the open batch.
     std::uint32_t   joined_before = 0;  ///< In the batch before it.
+    std::uint32_t   channel_reads = 0;  ///< Readers that end when a channel is looked after: none waits for them.
     block_index     wanted{};           ///< The block that an operation gave up for.
     block_identity  wanted_identity{};
     bool            is_wanted   = false;
