@@ -1,5 +1,6 @@
-// Threads that meet where the engine's lock is given up, and transfers that a queue makes in the worst order. One thread
-// plays them all: in the middle of a transfer the scenario says who comes next, so that the same words give the same run.
+// Threads that meet where the engine's lock is given up, and transfers that a queue makes in the worst order. One
+// thread plays them all: in the middle of a transfer the scenario says who comes next, so that the same words give the
+// same run.
 //
 // usage: meeting_probe SCENARIO [SEED]   or without arguments: every scenario
 
@@ -35,6 +36,7 @@ struct played_threads {
         void wait(mutex&) { check(++waits < 1000, "waits for what never comes"); }
         void wake() {}
     };
+    using counter = single_threaded::counter;
 };
 
 /// A disk that can lose power, and lets a scenario in before each transfer.
@@ -43,11 +45,11 @@ class disk {
     explicit disk(const shape& s)
         : memory{std::move(memory_device::create({s.block_bytes}, block_count{s.blocks})).value()}, cut{memory} {}
 
-    memory_device                              memory;
-    power_cut_device<memory_device>            cut;
-    std::function<void(const transfer&)>       before;      ///< Not called while it runs.
-    std::uint64_t                              writes = 0;  ///< That are left in this life; 0: as many as it likes.
-    bool                                       dead   = false;
+    memory_device                        memory;
+    power_cut_device<memory_device>      cut;
+    std::function<void(const transfer&)> before;      ///< Not called while it runs.
+    std::uint64_t                        writes = 0;  ///< That are left in this life; 0: as many as it likes.
+    bool                                 dead   = false;
 
     result<> perform(const transfer& asked) {
         if (before && !visited_) {
@@ -76,9 +78,9 @@ class newest_first {
   public:
     explicit newest_first(disk& made, std::size_t depth) : disk_{&made}, depth_{depth} {}
 
-    [[nodiscard]] std::size_t depth() const noexcept { return depth_; }
-    [[nodiscard]] std::size_t in_flight() const noexcept { return waiting_.size(); }
-    void                      submit(transfer& one) noexcept { waiting_.push_back(&one); }
+    [[nodiscard]] std::size_t         depth() const noexcept { return depth_; }
+    [[nodiscard]] std::size_t         in_flight() const noexcept { return waiting_.size(); }
+    void                              submit(transfer& one) noexcept { waiting_.push_back(&one); }
     [[nodiscard]] result<std::size_t> complete(std::span<transfer*> finished, std::size_t at_least) noexcept {
         for (std::size_t i = 0; i < at_least; ++i) {
             transfer& one = *waiting_.back();
@@ -106,11 +108,10 @@ struct queued {
                return at->perform({.blocks = e, .memory = in.data(), .kind = transfer_kind::read});
     }
     [[nodiscard]] result<> write(extent e, std::span<const std::byte> out) noexcept {
-        return at->perform(
-            {.blocks = e, .memory = const_cast<std::byte*>(out.data()), .kind = transfer_kind::write});
+        return at->perform({.blocks = e, .memory = const_cast<std::byte*>(out.data()), .kind = transfer_kind::write});
     }
-    [[nodiscard]] result<>      sync() noexcept { return at->perform({.kind = transfer_kind::sync}); }
-    [[nodiscard]] result<>      trim(extent e) noexcept { return at->perform({.blocks = e, .kind = transfer_kind::trim}); }
+    [[nodiscard]] result<> sync() noexcept { return at->perform({.kind = transfer_kind::sync}); }
+    [[nodiscard]] result<> trim(extent e) noexcept { return at->perform({.blocks = e, .kind = transfer_kind::trim}); }
     [[nodiscard]] result<queue> open_queue(queue_options o) noexcept { return queue{*at, o.depth}; }
 };
 
@@ -305,10 +306,8 @@ void flight(std::uint64_t seed) {
             put = asked[0].failure.code == errc::none && asked[1].failure.code == errc::none;
             check(put || scene.under.dead, "a put failed");
         }
-        const crash_choice choices[] = {{unsynced::none, 0, 0},
-                                        {unsynced::all, 0, 0},
-                                        {unsynced::keep_one, 0, 0},
-                                        {unsynced::keep_one, 1, 0}};
+        const crash_choice choices[] = {
+            {unsynced::none, 0, 0}, {unsynced::all, 0, 0}, {unsynced::keep_one, 0, 0}, {unsynced::keep_one, 1, 0}};
         scene.lose_power(choices[run / 2 % 4]);
         scene.open();
         check_whole(scene.opened, "after the cut");
@@ -324,8 +323,8 @@ struct scenario {
     void (*run)(std::uint64_t seed);
 };
 
-const scenario scenarios[] = {{"reader", reader}, {"channel_reader", channel_reader}, {"loading", loading},
-                              {"freed", freed},   {"flight", flight}};
+const scenario scenarios[] = {
+    {"reader", reader}, {"channel_reader", channel_reader}, {"loading", loading}, {"freed", freed}, {"flight", flight}};
 
 }  // namespace
 }  // namespace probe
