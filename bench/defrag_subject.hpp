@@ -294,11 +294,8 @@ class foreground_reader {
         : store_{store}, id_{id}, blocks_{bytes / block_bytes}, memory_{block_bytes} {}
 
     bool operator()() {
-        const auto begin = clock_.now();
-        const auto read  = store_.read(id_, random_.below(blocks_) * block_bytes, {memory_.data(), block_bytes});
+        const auto read = store_.read(id_, random_.below(blocks_) * block_bytes, {memory_.data(), block_bytes});
         if (read.has_error()) give_up(std::string{"foreground: "} + ashlar::message(read.error().code));
-        const auto now = clock_.now();
-        store_.defragmenter().throttle().observe(ashlar::io_kind::read, block_bytes, now - begin, now);
         return true;
     }
 
@@ -314,7 +311,6 @@ class foreground_reader {
     std::uint64_t        blocks_;
     page_memory          memory_;
     random_numbers       random_{17};
-    ashlar::steady_clock clock_{};
 };
 
 /// Extents of all fragmented objects.

@@ -4,10 +4,10 @@
 
 #include <ashlar/defrag_policy/best_gain.hpp>
 #include <ashlar/device/native_device.hpp>
+#include <ashlar/hosted/multi_threaded.hpp>
 #include <ashlar/hosted/steady_clock.hpp>
 #include <ashlar/journal/ring_journal.hpp>
 #include <ashlar/store.hpp>
-#include <ashlar/threading/single_threaded.hpp>
 #include <ashlar/throttle/token_bucket.hpp>
 
 #include <fmt/format.h>
@@ -26,7 +26,7 @@ namespace {
 struct program_volume : ashlar::blueprint {
     using device    = ashlar::native_device;
     using journal   = ashlar::ring_journal;
-    using threading = ashlar::single_threaded;
+    using threading = ashlar::multi_threaded;
     using defrag    = ashlar::best_gain;
     using throttle  = ashlar::token_bucket;
     using clock     = ashlar::steady_clock;

@@ -109,7 +109,8 @@ struct format_request {
 
 enum class access { read_only, read_write };
 
-/// One open volume. The process that has it holds its lock. Not safe from several threads.
+/// One open volume. The process that has it holds its lock. Objects may be used from several threads at once, and one
+/// of these may defragment; to open, close, move and `defragged` belong to one thread at a time.
 class volume {
   public:
     [[nodiscard]] static result<>       format(const format_request& request);

@@ -23,6 +23,7 @@ EXTENTS_MIN = 3       # from so many pieces on a file counts as fragmented
 WANTED_RATIO = 0.52   # of the files; beyond one half the advice is "urgent"
 READ_SECONDS = 4
 RATE = 1 << 30        # the demonstration is to end soon: the disk is the limit
+BUSY = 5              # what the program ends with while another process has the volume
 STARTED = time.monotonic()
 
 
@@ -79,6 +80,14 @@ class Programs:
         done = subprocess.run([str(self.program), command, self.volume, *words], stderr=None if sys.stderr.isatty() else subprocess.DEVNULL, check=False)
         if done.returncode != 0:
             raise DemoFailed(f"'ashlar {command}' ended with code {done.returncode}")
+
+    def wait_until_free(self):
+        """What the kernel still has to write for a killed process keeps the volume's lock a moment longer."""
+        for _ in range(200):
+            done = subprocess.run([str(self.program), "info", self.volume, "--json", "--quiet"], capture_output=True, check=False)
+            if done.returncode != BUSY:
+                return
+            time.sleep(0.05)
 
     def work(self, *words):
         """Runs the helper and answers its events."""
@@ -181,6 +190,7 @@ def churn(programs, log, plan, kill_at=None, moved_before=0):
     print(("\r\033[K" if sys.stdout.isatty() else "") + last)
     if kill_at and code == -signal.SIGKILL:
         print(f"  killed with SIGKILL (process {child.pid})")
+        programs.wait_until_free()
     elif code != 0:
         raise DemoFailed(f"the defragmentation ended with code {code}")
     return events

@@ -70,8 +70,8 @@ void tell(const nlohmann::ordered_json& event);
 /// `seconds` at most. Every byte is checked by the volume's own checksums.
 [[nodiscard]] cli::result<> measure_reads(const std::string& volume, double seconds);
 
-/// Opens the volume, checks what the log says, then defragments to the end; between the steps a foreground reads and
-/// overwrites objects of its own and checks every byte. Made to be killed.
+/// Opens the volume, checks what the log says, then defragments to the end in a thread of its own, while other threads
+/// read and overwrite objects of theirs and check every byte. Made to be killed.
 [[nodiscard]] cli::result<> churn(const churn_options& options);
 
 /// Checks the foreground's objects against the log, tells what it found, and erases them.

@@ -263,14 +263,14 @@ class channel {
             request&   asked   = *work.asked;
             const auto before  = work.plan.generation();
             const auto planned = with_loads(volume, [&]() noexcept -> result<std::size_t> {
-                BOOST_OUTCOME_TRY(auto object, load_object(volume, no_transaction, asked.object));
-                if (asked.moved != 0 && object.generation != before) return errc::raced;
+                BOOST_OUTCOME_TRY(object_state* const object, view_object(volume, asked.object));
+                if (asked.moved != 0 && object->generation != before) return errc::raced;
                 const auto at   = asked.offset + asked.moved;
-                const auto left = at < object.size ? object.size - at : 0;
+                const auto left = at < object->size ? object->size - at : 0;
                 const auto rest = asked.memory.size() - asked.moved;
                 const auto into =
                     asked.memory.subspan(asked.moved, left < rest ? static_cast<std::size_t>(left) : rest);
-                BOOST_OUTCOME_TRY(const auto bytes, work.plan.make(volume, object, at, into));
+                BOOST_OUTCOME_TRY(const auto bytes, work.plan.make(volume, *object, at, into));
                 work.is_last = bytes == into.size();
                 return bytes;
             });
@@ -502,6 +502,7 @@ class channel {
         void end_read(std::uint32_t index) noexcept {
             job& work = jobs[index];
             if (work.asked->failure.code != errc::none) work.asked->moved = 0;
+            note_read(volume, work.asked->moved);
             owner.tell_foreground(io_kind::read, work.asked->moved, work.began);
             done.push(*work.asked);
             work.asked     = nullptr;

@@ -59,10 +59,8 @@ result<> copy_checksums(Volume& volume, block_index first, std::span<std::uint64
         while (!sums.empty()) {
             const auto place = checksum_place_of(volume.regions, first, size);
             BOOST_OUTCOME_TRY(const auto pin, checksum_block_at(volume, place, first));
-            const auto          table    = volume.cache.bytes(pin.slot());
-            const std::uint64_t in_table = sums_per_block(size) - place.byte / 8U;
-            const std::uint64_t in_group = blocks_per_group(size) - place_of(first, size).offset;
-            std::size_t         count    = static_cast<std::size_t>(in_table < in_group ? in_table : in_group);
+            const auto  table = volume.cache.bytes(pin.slot());
+            std::size_t count = sums_from(place, first, size);
             if (count > sums.size()) count = sums.size();
             for (std::size_t i = 0; i < count; ++i)
                 sums[i] = load_little<std::uint64_t>(table.data() + place.byte + 8 * i);

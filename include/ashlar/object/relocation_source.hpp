@@ -304,18 +304,23 @@ class relocation_source {
 
     /// The target's part comes into use, with the checksums of what was copied there.
     result<> take_part(std::uint32_t tx, const mapped_extent& piece, extent part) noexcept {
-        auto& state = volume_.transactions[tx];
-        if (state.taken.full() || state.sums.room() < part.count.value) return error{errc::too_large, part.first};
-        state.taken.push({.blocks   = part,
-                          .sums     = static_cast<std::uint32_t>(state.sums.size()),
-                          .data     = !piece.unwritten,
-                          .borrowed = true});
-        if (!Volume::checksum_type::enabled || piece.unwritten) return success();
-        for (std::uint64_t i = 0; i < part.count.value; ++i) {
-            BOOST_OUTCOME_TRY(const auto sum, checksum_of(volume_, piece.physical.first + block_count{i}));
-            state.sums.push(sum);
+        auto&       state   = volume_.transactions[tx];
+        const bool  data    = !piece.unwritten;
+        const bool  has_sum = data && Volume::checksum_type::enabled;
+        const auto  count   = static_cast<std::size_t>(part.count.value);
+        auto* const last    = state.taken.empty() ? nullptr : &state.taken[state.taken.size() - 1];
+        if (has_sum && state.sums.room() < count) return error{errc::too_large, part.first};
+        if (last != nullptr && last->data == data && last->blocks.end() == part.first) {
+            last->blocks.count += part.count;
+        } else {
+            if (state.taken.full()) return error{errc::too_large, part.first};
+            state.taken.push({.blocks   = part,
+                              .sums     = static_cast<std::uint32_t>(state.sums.size()),
+                              .data     = data,
+                              .borrowed = true});
         }
-        return success();
+        if (!has_sum) return success();
+        return copy_checksums(volume_, piece.physical.first, state.sums.extend(count));
     }
 
     /// Gathers one range.

@@ -67,19 +67,32 @@ result<> verify_data(Volume& volume, extent blocks, std::span<const std::byte> b
     return success();
 }
 
+/// Checksums from `place` on that stand in the same block of the table and belong to the same group.
+[[nodiscard]] inline std::size_t sums_from(const checksum_place& place, block_index block, block_size size) noexcept {
+    const std::uint32_t in_table = sums_per_block(size) - place.byte / 8U;
+    const std::uint32_t in_group = blocks_per_group(size) - place_of(block, size).offset;
+    return in_table < in_group ? in_table : in_group;
+}
+
 /// Enters the checksums of what the transaction wrote. Every block of the table that it touches is prepared.
 template <class Volume>
 void apply_checksums(Volume& volume, transaction_state& tx) noexcept {
     if constexpr (Volume::checksum_type::enabled) {
+        const block_size size = volume.geometry.block;
         for (const auto& run : tx.taken.all()) {
             if (!run.data) continue;
-            for (std::uint64_t i = 0; i < run.blocks.count.value; ++i) {
-                const auto place =
-                    checksum_place_of(volume.regions, run.blocks.first + block_count{i}, volume.geometry.block);
-                const auto slot = volume.cache.find(place.block.home);
-                store_little<std::uint64_t>(volume.cache.bytes(slot).data() + place.byte,
-                                            tx.sums[run.sums + static_cast<std::size_t>(i)]);
-                volume.cache.change(slot, place.byte, 8);
+            const auto sums = tx.sums.all().subspan(run.sums, static_cast<std::size_t>(run.blocks.count.value));
+            for (std::size_t done = 0; done < sums.size();) {
+                const auto block = run.blocks.first + block_count{done};
+                const auto place = checksum_place_of(volume.regions, block, size);
+                const auto slot  = volume.cache.find(place.block.home);
+                const auto fits  = sums_from(place, block, size);
+                const auto count = fits < sums.size() - done ? fits : sums.size() - done;
+                const auto bytes = volume.cache.bytes(slot).subspan(place.byte, 8 * count);
+                for (std::size_t i = 0; i < count; ++i)
+                    store_little<std::uint64_t>(bytes.data() + 8 * i, sums[done + i]);
+                volume.cache.change(slot, place.byte, 8 * count);
+                done += count;
             }
         }
     }

@@ -46,6 +46,12 @@ class bounded_list {
                              ASHLAR_ASSERT(!full());
                              memory_[size_++] = value;
     }
+    /// So many more places, to be filled by the caller. Precondition: room() >= count.
+    [[nodiscard]] std::span<T> extend(std::size_t count) noexcept {
+        ASHLAR_ASSERT(room() >= count);
+        size_ += count;
+        return memory_.subspan(size_ - count, count);
+    }
     void resize(std::size_t size) noexcept {
         ASHLAR_ASSERT(size <= memory_.size());
         size_ = size;
