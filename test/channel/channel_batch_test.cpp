@@ -262,7 +262,8 @@ TEST(ChannelBatch, ChannelAndStoreMayMoveWhileRequestsAreInFlight) {
     const auto   bytes = pattern(30'000, 1);
     const auto   id    = bench.object(bytes);
     ASHLAR_ASSERT_OK(bench.live.checkpoint());
-    auto                    first = bench.channel_of();
+    const std::size_t       queues = bench.orders.open;  // the store may have its own
+    auto                    first  = bench.channel_of();
     byte_vector             seen(bytes.size());
     auto                    data = pattern(2500, 2);
     auto                    read = read_of(id, 0, seen);
@@ -280,7 +281,7 @@ TEST(ChannelBatch, ChannelAndStoreMayMoveWhileRequestsAreInFlight) {
     EXPECT_EQ(put.failure.code, errc::none) << said(put);
     EXPECT_EQ(seen, bytes);
     { const auto ended = std::move(second); }
-    EXPECT_EQ(bench.orders.open, 0U);
+    EXPECT_EQ(bench.orders.open, queues);
     bench.live = std::move(moved);
 }
 

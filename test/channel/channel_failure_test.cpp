@@ -106,16 +106,17 @@ TEST(ChannelFailures, AReadThatFailsSaysSoAndLeavesTheOthersAlone) {
 }
 
 TEST(ChannelFailures, ABrokenQueueLosesItsBatchAndTheStoreGoesOnReading) {
-    for (const std::uint64_t breaks_at : {1U, 2U, 3U}) {
+    for (const std::size_t breaks_at : {1U, 2U, 3U}) {
         single_bench bench;
         const auto   bytes = pattern(30'000, 1);
         const auto   id = bench.object(bytes), target = bench.object();
         ASHLAR_ASSERT_OK(bench.live.checkpoint());
-        byte_vector seen(bytes.size());
-        auto        data = pattern(3000, 2);
-        auto        read = read_of(id, 100, seen);
-        auto        put  = put_of(target, 0, data);
-        auto        late = put_of(target, 0, data);
+        byte_vector       seen(bytes.size());
+        auto              data   = pattern(3000, 2);
+        auto              read   = read_of(id, 100, seen);
+        auto              put    = put_of(target, 0, data);
+        auto              late   = put_of(target, 0, data);
+        const std::size_t queues = bench.orders.open;  // the store may have its own
         {
             auto                    on = bench.channel_of();
             std::array<request*, 4> finished;
@@ -133,7 +134,7 @@ TEST(ChannelFailures, ABrokenQueueLosesItsBatchAndTheStoreGoesOnReading) {
             ASHLAR_EXPECT_OK(on.complete(finished, 1));  // what needs no transfer still comes back
             EXPECT_EQ(late.failure.code, errc::read_only);
         }
-        EXPECT_EQ(bench.orders.open, 0U);
+        EXPECT_EQ(bench.orders.open, queues);
         EXPECT_EQ(bench.live.volume().space.readers(), 0U);
         EXPECT_NE(put.failure.code, errc::none);
         bench.orders = {};

@@ -8,18 +8,30 @@
 #include <ashlar/testing/faulty_device.hpp>
 #include <ashlar/testing/recording_device.hpp>
 
+#include <atomic>
 #include <deque>
 
 namespace ashlar::test {
 
+/// A number that queues of several threads count in.
+struct shared_count : std::atomic<std::size_t> {
+    shared_count() noexcept : atomic{0} {}
+    shared_count(const shared_count& other) noexcept : atomic{other.load()} {}
+    shared_count& operator=(const shared_count& other) noexcept {
+        store(other.load());
+        return *this;
+    }
+    using atomic::operator=;
+};
+
 /// How the queues of a device behave, and what they saw.
 struct queue_orders {
-    std::size_t   reap         = 0;      ///< Transfers handed back by one call; 0: all. Waiting for more gives more.
-    bool          newest_first = false;  ///< Made in the opposite order.
-    std::uint64_t breaks_at    = 0;      ///< The call of `complete` that fails, and all behind it; 0: none.
-    std::uint64_t calls        = 0;      ///< Of `complete`.
-    std::size_t   deepest      = 0;      ///< Most transfers in flight.
-    std::size_t   open         = 0;      ///< Queues.
+    std::size_t  reap         = 0;      ///< Transfers handed back by one call; 0: all. Waiting for more gives more.
+    bool         newest_first = false;  ///< Made in the opposite order.
+    std::size_t  breaks_at    = 0;      ///< The call of `complete` that fails, and all behind it; 0: none.
+    shared_count calls{};               ///< Of `complete`.
+    shared_count deepest{};             ///< Most transfers in flight, as far as one thread can tell.
+    shared_count open{};                ///< Queues.
 };
 
 /// Holds transfers until `complete`, and makes as many as it is told to.
@@ -52,7 +64,7 @@ class ordered_queue {
     void                      submit(transfer& t) noexcept {
                              ASHLAR_ASSERT(waiting_.size() < depth_);
                              waiting_.push_back(&t);
-                             orders_->deepest = std::max(orders_->deepest, waiting_.size());
+                             if (orders_->deepest < waiting_.size()) orders_->deepest = waiting_.size();
     }
     [[nodiscard]] result<std::size_t> complete(std::span<transfer*> finished, std::size_t at_least) noexcept {
         EXPECT_LE(at_least, waiting_.size());

@@ -28,6 +28,8 @@ constexpr log_store::options small_options() noexcept {
     chosen.limits.transaction.data_blocks = 8;
     chosen.limits.transaction.objects     = 1;
     chosen.limits.transactions            = 2;
+    chosen.limits.staged_bytes            = 0;  // every write goes to the device at once
+    chosen.limits.edge_buffers            = 4;
     chosen.limits.space.groups_loaded     = 2;
     chosen.limits.space.retired           = 32;
     chosen.limits.space.holds             = 1;

@@ -13,7 +13,7 @@ using asking       = requests<ordered_single>;
 /// Writes its object again and again, and reads each back.
 detached writer(asking& ask, object_id id, std::uint64_t seed, int rounds, int& ended) {
     for (int i = 0; i < rounds; ++i) {
-        const auto bytes = pattern(700, seed * 100 + static_cast<std::uint64_t>(i));
+        const auto bytes = pattern(512, seed * 100 + static_cast<std::uint64_t>(i));
         const auto put   = co_await ask.put(id, 0, bytes);
         EXPECT_TRUE(put) << said(put);
         EXPECT_EQ(put.value(), bytes.size());
@@ -43,7 +43,7 @@ TEST(Coroutine, ManyShareTheBatchesOfOneChannel) {
     EXPECT_EQ(ended, 24);
     EXPECT_EQ(bench.count(transfer_kind::sync), 3U) << "a batch for each round";
     bench.crash();
-    for (std::size_t i = 0; i < ids.size(); ++i) EXPECT_EQ(bench.bytes_of_object(ids[i]), pattern(700, i * 100 + 2));
+    for (std::size_t i = 0; i < ids.size(); ++i) EXPECT_EQ(bench.bytes_of_object(ids[i]), pattern(512, i * 100 + 2));
 }
 
 TEST(Coroutine, MoreThanTheChannelIsDeepTakeTheirTurns) {

@@ -244,6 +244,82 @@ TEST_P(StoreThreads, ObjectsComeAndGoWhileOthersListThem) {
     EXPECT_EQ(store.info().objects, left.size());
 }
 
+/// One change of an object, of any kind.
+errc change_anything(threaded_store& store, object_id id, random_bits& random) {
+    const auto at     = random.below(9000);
+    const auto length = 1 + random.below(2500);
+    const auto bytes  = pattern(static_cast<std::size_t>(length), random.next());
+    switch (random.below(12)) {
+        case 0: return code_of(store.append(id, std::span{bytes}.first(bytes.size() / 8)));
+        case 1: return code_of(store.truncate(id, at));
+        case 2: return code_of(store.punch(id, at, length));
+        case 3: return code_of(store.reserve(id, at, length));
+        case 4: {
+            const auto done = code_of(store.pin(id, at, length));
+            return done == errc::none ? code_of(store.unpin(id, 0, 1U << 20U)) : done;
+        }
+        case 5: return code_of(store.checkpoint());
+        case 6: return code_of(store.sync());
+        case 7: {
+            auto begun = store.begin();
+            if (!begun) return code_of(begun);
+            const auto done = begun.value().write(id, at, bytes);
+            return done ? code_of(begun.value().commit()) : code_of(done);
+        }
+        default: return code_of(store.write(id, at, bytes));
+    }
+}
+
+TEST_P(StoreThreads, AnyChangesOfSharedObjectsLeaveAWholeVolumeAndAreCountedMeanwhile) {
+    threaded_device device{GetParam(), {.blocks = 6000, .journal_blocks = 128}};
+    auto            store = device.open();
+
+    std::array<object_id, 4> ids{};
+    for (auto& id : ids) {
+        const auto made = store.create();
+        ASHLAR_ASSERT_OK(made);
+        id = made.value();
+    }
+    const auto               count = calls(1500, 40);
+    std::atomic<std::size_t> changing{4};
+    {
+        restless_maintenance maintenance{store};
+        in_threads(6, [&](std::size_t thread) {
+            random_bits random{thread + 1};
+            if (thread < 4) {
+                for (std::uint64_t i = 0; i < count && !HasFailure(); ++i) {
+                    const auto why = change_anything(store, ids[static_cast<std::size_t>(random.below(4))], random);
+                    EXPECT_TRUE(why == errc::none || why == errc::busy || why == errc::pinned) << message(why);
+                    mix_threads(random);
+                }
+                --changing;
+                return;
+            }
+            byte_vector found(12'000);
+            while (changing > 0 && !HasFailure()) {
+                if (thread == 4) {
+                    ASHLAR_EXPECT_OK(
+                        store.read(ids[static_cast<std::size_t>(random.below(4))], 0, std::span<std::byte>{found}));
+                    mix_threads(random);
+                    continue;
+                }
+                EXPECT_EQ(store.info().objects, ids.size() + 1);
+                EXPECT_EQ(findings_of(store), "") << "while the others work";
+                std::this_thread::sleep_for(std::chrono::milliseconds{3});
+            }
+        });
+        EXPECT_EQ(maintenance.status().failures, 0U);
+    }
+    EXPECT_EQ(findings_of(store), "");
+    const auto before = digest_on(store);
+    ASHLAR_ASSERT_OK(before);
+    ASHLAR_ASSERT_OK(store.close());
+    store            = device.open();
+    const auto after = digest_on(store);
+    ASHLAR_ASSERT_OK(after);
+    EXPECT_EQ(before.value(), after.value());
+}
+
 INSTANTIATE_TEST_SUITE_P(On, StoreThreads, testing::Values(medium::memory, medium::file), name_of_medium);
 
 TEST(StoreThreadsOrder, HomeWritesAndReuseWaitForTheirBatchesBesideManyThreads) {
