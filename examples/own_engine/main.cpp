@@ -112,7 +112,7 @@ bool tidy_while_used(value_log<block_file>& log, witness& known, dice& rolls) {
     tidier<block_file> tidy{log};
     std::atomic<bool>  moving = true;
     std::thread        mover{[&] {
-        while (tidy.passes() < 6 && tidy.step(16) == tidiness::more_to_do)
+        while (tidy.done().passes < 6 && tidy.step(16) == tidiness::more_to_do)
             std::this_thread::sleep_for(std::chrono::milliseconds{1});  // the foreground's turn
         moving = false;
     }};
@@ -128,15 +128,15 @@ bool tidy_while_used(value_log<block_file>& log, witness& known, dice& rolls) {
     mover.join();
     std::printf(
         "moved %llu blocks in %llu moves, beside %llu gets and %llu durable puts; %llu copies raced with a put\n",
-        static_cast<unsigned long long>(tidy.blocks_moved()), static_cast<unsigned long long>(tidy.moves()),
+        static_cast<unsigned long long>(tidy.done().blocks_moved.value), static_cast<unsigned long long>(tidy.done().moves),
         static_cast<unsigned long long>(gets), static_cast<unsigned long long>(puts),
-        static_cast<unsigned long long>(tidy.races()));
+        static_cast<unsigned long long>(tidy.done().races));
     return well && tidy.failure() == ashlar::error{} && tidy.stop();
 }
 
 bool tidy_up(value_log<block_file>& log) {
     tidier<block_file> tidy{log};
-    while (tidy.passes() < 100) {
+    while (tidy.done().passes < 100) {
         const auto how = tidy.step(256);
         if (how != tidiness::more_to_do) return how == tidiness::tidy && tidy.stop();
     }

@@ -72,16 +72,12 @@ class movable_log {
                                           ? log_->space_.take_tight(beside)
                                           : log_->space_.take_near(beside.first, beside.count);
         if (!found) return ashlar::errc::no_contiguous_space;
-        ++targets_;
         return ashlar::extent{{found->first}, {found->count}};
     }
     void release_target(ashlar::extent target) noexcept {
         const std::lock_guard lock{log_->state_};
         log_->space_.release(run_of(target));
-        --targets_;
     }
-    /// Targets that are neither given back nor part of a value: moves under way.
-    [[nodiscard]] std::uint64_t targets() const noexcept { return targets_; }
 
     [[nodiscard]] ashlar::result<> hold(ashlar::extent source) noexcept {
         const std::lock_guard lock{log_->state_};
@@ -134,7 +130,6 @@ class movable_log {
         v->second.pieces     = std::move(after);
         v->second.generation = ++log_->generation_;
         log_->changed_.insert(owner.value);
-        --targets_;
         return true;
     }
 
@@ -215,7 +210,6 @@ class movable_log {
     }
 
     value_log<Device>* log_;
-    std::uint64_t      targets_ = 0;
 };
 static_assert(ashlar::RelocationHost<movable_log<block_file>>);
 

@@ -53,7 +53,7 @@ inline status change(value_log<block_file>& log, dice& rolls, std::uint64_t vers
         for (bool was_moving = false;;) {
             const auto how    = tidy.step(3);  // a move takes many steps, and may be killed between any two
             const bool moving = tidy.is_moving();
-            if (moving != was_moving) say(moving ? "copying" : "copied", tidy.moves());
+            if (moving != was_moving) say(moving ? "copying" : "copied", tidy.done().moves);
             was_moving = moving;
             if (how == tidiness::failing) say("failed", static_cast<std::uint64_t>(tidy.failure().code));
             if (how == tidiness::tidy) std::this_thread::sleep_for(std::chrono::milliseconds{1});

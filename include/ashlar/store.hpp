@@ -148,23 +148,22 @@ class store {
     /// done.
     result<> write(object_id id, std::uint64_t offset, std::span<const std::byte> bytes) noexcept {
         const auto guard = enter();
-        return write_here(id, offset, bytes);
+        return write_one(volume(), id, offset, bytes);
     }
 
     /// Writes behind the end and answers where. More than write_bytes_max is cut: then the parts are atomic, not the
-    /// whole.
+    /// whole, and what other threads append at the same time may come between them.
     result<std::uint64_t> append(object_id id, std::span<const std::byte> bytes) noexcept {
-        const auto guard = enter();
-        BOOST_OUTCOME_TRY(const auto object, find(id));
-        const std::size_t most = static_cast<std::size_t>(write_bytes_max());
-        std::uint64_t     at   = object.size;
+        const auto                   guard = enter();
+        const std::size_t            most  = static_cast<std::size_t>(write_bytes_max());
+        std::optional<std::uint64_t> first;
         do {
             const auto part = bytes.first(bytes.size() < most ? bytes.size() : most);
-            BOOST_OUTCOME_TRY(write_here(id, at, part));
-            at += part.size();
+            BOOST_OUTCOME_TRY(const auto at, append_one(volume(), id, part));
+            if (!first) first = at;
             bytes = bytes.subspan(part.size());
         } while (!bytes.empty());
-        return object.size;
+        return *first;
     }
 
     /// A write and a sync.
@@ -481,10 +480,6 @@ class store {
     result<std::size_t> read_here(object_id id, std::uint64_t offset, std::span<std::byte> into) noexcept {
         const auto guard = enter();
         return read_bytes(volume(), id, offset, into);
-    }
-
-    result<> write_here(object_id id, std::uint64_t offset, std::span<const std::byte> bytes) noexcept {
-        return write_one(volume(), id, offset, bytes);
     }
 
     result<> set_pinned(object_id id, std::uint64_t offset, std::uint64_t length, bool pinned) noexcept {

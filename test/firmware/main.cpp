@@ -2,17 +2,19 @@
 
 #include "flash.hpp"
 
+#include <ashlar/allocator/bitmap_allocator.hpp>
 #include <ashlar/ashlar.hpp>
 
 #include <array>
 
 namespace {
 
-/// One hash for data and metadata, no tree, no defragmentation: what is not named costs no code.
+/// One hash for data and metadata, no tree, no index of free runs, no defragmentation: what is not named costs no code.
 struct sensor_log : ashlar::blueprint {
     using device     = board::flash_device;
     using journal    = ashlar::ring_journal;
     using threading  = ashlar::single_threaded;
+    using allocator  = ashlar::bitmap_allocator;
     using checksum   = ashlar::xxh64_checksum;
     using object_map = ashlar::inline_map;
 };

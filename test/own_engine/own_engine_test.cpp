@@ -119,7 +119,7 @@ history change_and_move(value_log<recorded>& log, const std::vector<ashlar::reco
         EXPECT_EQ(log.sync(), status::ok);
         done.acknowledged.push_back({calls.size(), done.states.size() - 1});
     }
-    done.moves = tidy.moves();
+    done.moves = tidy.done().moves;
     EXPECT_TRUE(tidy.stop());
     return done;
 }
@@ -205,7 +205,7 @@ TEST(OwnEngine, ACopyThatRacesWithAnAppendIsMadeAgain) {
     auto how = tidiness::more_to_do;
     while (how == tidiness::more_to_do) how = tidy.step(64);
     EXPECT_EQ(how, tidiness::tidy);
-    EXPECT_GT(tidy.races(), 0U);
+    EXPECT_GT(tidy.done().races, 0U);
     EXPECT_EQ(pieces_of(log), 1U);
     EXPECT_EQ(contents_of(log), (contents{{1, {1, 10 * payload_bytes + 100}}, {2, {2, 10 * payload_bytes + 100}}}));
 }

@@ -34,6 +34,6 @@ struct bitmap_allocator {
         return longest.count < request.count_min ? group_run{} : longest;
     }
 };
-static_assert(Allocator<bitmap_allocator>);
+static_assert(Allocator<bitmap_allocator> && !IndexedAllocator<bitmap_allocator>);
 
 }  // namespace ashlar::inline v0

@@ -7,10 +7,12 @@
 namespace ashlar::inline v0 {
 
 /// Near a goal: at the goal, else the first fit behind it, else the first fit of the group. Anywhere: the smallest run
-/// that holds all blocks, so that long runs stay long. Where no run holds all: the longest. Cost: one pass over the
-/// words of the group; a run that fits exactly ends it. No state, so safe from any thread.
+/// that holds all blocks, so that long runs stay long. Where no run holds all: the longest. A store that is made with
+/// it keeps a `run_index` of the groups in memory and chooses among all of them at once. Cost of `find`: one pass over
+/// the words of the group; a run that fits exactly ends it. No state, so safe from any thread.
 struct grouped_allocator {
     static constexpr std::uint32_t format_id = 1;
+    static constexpr bool          indexed   = true;
 
     /// Precondition: 1 <= count_min <= count.
     [[nodiscard]] constexpr group_run find(const group_view& group, group_request request) const noexcept {
@@ -58,6 +60,6 @@ struct grouped_allocator {
         return fit;
     }
 };
-static_assert(Allocator<grouped_allocator>);
+static_assert(IndexedAllocator<grouped_allocator>);
 
 }  // namespace ashlar::inline v0

@@ -130,8 +130,9 @@ class run_index {
         cut(group, runs, whole, run);
     }
 
-    /// A run becomes free and joins its free neighbours. Precondition: it is not free, in a group that is held.
-    [[gnu::flatten]] void free(std::uint32_t group, group_run run) noexcept {
+    /// A run becomes free and joins its free neighbours; answers what it is part of then. Precondition: it is not free,
+    /// in a group that is held.
+    [[gnu::flatten]] group_run free(std::uint32_t group, group_run run) noexcept {
         auto       runs = memory_[group];
         const auto near = runs.beside(run);
         ASHLAR_ASSERT(run.count >= 1 && run.first + run.count <= runs.blocks());
@@ -145,13 +146,18 @@ class run_index {
         }
         if (is_whole(runs)) {
             leave_class_if_there(now, group);
-            return empty_groups().insert(group);
+            empty_groups().insert(group);
+        } else {
+            enter_class(now, group);
         }
-        enter_class(now, group);
+        return whole;
     }
 
     /// The blocks of the longest run. Cost: a search of each group that has a run of the longest class.
     [[nodiscard]] std::uint32_t largest() const noexcept { return find_longest().run.count; }
+    [[nodiscard]] std::uint32_t largest(std::uint32_t group) const noexcept {
+        return memory_[group].longest().run.count;
+    }
 
     // Empty groups. --------------------------------------------------------------------------------------------------
 

@@ -45,4 +45,12 @@ concept Allocator = requires(const A& allocator, const group_view& group, group_
     noexcept->std::same_as<group_run>;
 };
 
+/// An allocator that says `indexed = true`: a store keeps the free runs of the groups in memory in a `run_index` and
+/// takes from that, across groups. `find` follows the same rules inside one group, for who has nothing but its bitmap.
+/// Without it a store keeps bitmaps alone, and carries no index.
+template <class A>
+concept IndexedAllocator = Allocator<A> && requires {
+    requires A::indexed;
+};
+
 }  // namespace ashlar::inline v0

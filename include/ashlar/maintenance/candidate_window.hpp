@@ -10,11 +10,13 @@
 namespace ashlar::inline v0 {
 
 /// Whether a candidate is moved: neither set aside nor of an object that counts as whole, and worth it to the policy.
+/// `crowded`: ranges find no room, so no piece may count on leaving with its range.
 template <DefragPolicy Policy>
 [[nodiscard]] bool selects(const Policy& policy, const defrag_options& options, const set_aside_list& aside,
-                           const defrag_candidate& c) noexcept {
+                           const defrag_candidate& c, bool crowded = false) noexcept {
     if (c.blocks.value == 0 || c.blocks > range_limit(options) || aside.holds(c)) return false;
     if (c.free_runs_merged == 0) return c.owner_extents >= options.extents_min && policy.worth_moving(c);
+    if (crowded) return policy.worth_moving(c);
     // A piece of an object that will be put together soon leaves its place anyway: moving it now would be done twice.
     defrag_candidate whole = c;
     whole.free_runs_merged = 0;
@@ -26,9 +28,38 @@ template <DefragPolicy Policy>
     return !leaves && policy.worth_moving(c);
 }
 
-/// What to ask the move core for a candidate.
-[[nodiscard]] constexpr move_request request_of(const defrag_candidate& c, block_count window) noexcept {
-    return {c.owner, c.first, c.blocks, window, c.free_runs_merged > 0 ? placement::tight : placement::near_goal};
+/// What to ask the move core for a candidate when no free run is longer than `room`.
+[[nodiscard]] constexpr move_request request_of(const defrag_candidate& c, block_count window,
+                                                block_count room = {~std::uint64_t{0}}) noexcept {
+    const bool gap = c.free_runs_merged > 0;
+    return {c.owner, c.first, c.blocks, window, gap ? placement::tight : placement::near_goal, room};
+}
+
+/// A part of a candidate as a candidate of its own, so that the policy can judge it too.
+[[nodiscard]] inline defrag_candidate as_candidate(const defrag_candidate& c, const move_stretch& part,
+                                                   block_size block) noexcept {
+    const auto reads = [block](block_count blocks) noexcept { return (bytes_of(blocks, block) + 0x3FFFFU) >> 18U; };
+    auto       cut   = c;
+    cut.first        = part.first;
+    cut.blocks       = part.blocks;
+    cut.extents      = part.extents_before;
+    // The cuts at its ends count, so that what is saved here is what the owner saves.
+    cut.extents_ideal = part.extents_before - part.gain;
+    cut.reads_before  = 0;
+    for (const auto& piece : part.pieces) cut.reads_before += reads(piece.physical.count);
+    cut.reads_after = reads(part.blocks);
+    cut.bytes       = bytes_of(part.blocks, block);
+    return cut;
+}
+
+/// What is left to gain from a candidate of which a part has moved.
+[[nodiscard]] constexpr defrag_candidate rest_of(defrag_candidate c, const defrag_candidate& part) noexcept {
+    const auto gain  = part.extents - part.extents_ideal;
+    const auto saved = part.reads_before - std::min(part.reads_before, part.reads_after);
+    c.extents -= std::min(c.extents, gain);
+    c.owner_extents -= std::min(c.owner_extents, gain);
+    c.reads_before -= std::min(c.reads_before, saved);
+    return c;
 }
 
 /// Looks at candidates until its memory is full, hands out the best first, then goes on from where it stood.
@@ -37,8 +68,9 @@ class candidate_window {
     candidate_window() noexcept = default;
     explicit candidate_window(std::span<ranked_candidate> memory) noexcept : heap_{memory} {}
 
-    void begin(const candidate_request& wanted) noexcept {
+    void begin(const candidate_request& wanted, bool crowded) noexcept {
         wanted_   = wanted;
+        crowded_  = crowded;
         cursor_   = {};
         ended_    = false;
         draining_ = false;
@@ -56,7 +88,7 @@ class candidate_window {
             --looks;
             BOOST_OUTCOME_TRY(const std::optional<defrag_candidate> found, host.next_candidate(cursor_, wanted_));
             ended_ = !found.has_value();
-            if (ended_ || !selects(policy, options, aside, *found)) continue;
+            if (ended_ || !selects(policy, options, aside, *found, crowded_)) continue;
             heap_.push(*found, policy.rank(*found));
         }
         return draining_ = true;
@@ -71,8 +103,9 @@ class candidate_window {
         for (int tries = 0; tries < tries_max; ++tries) {
             BOOST_OUTCOME_TRY(const std::optional<defrag_candidate> found, host.next_candidate(cursor, wanted_));
             if (!found) return false;
-            if (found->blocks.value == 0) continue;
-            return found->owner == c.owner && found->first == c.first && found->blocks == c.blocks;
+            if (found->blocks.value > 0)
+                return found->owner == c.owner && found->first == c.first && found->blocks == c.blocks;
+            if (cursor.owner != c.owner || cursor.logical != c.first) return false;  // the walk has passed it
         }
         return false;
     }
@@ -86,6 +119,7 @@ class candidate_window {
     void owner_improved(object_id owner, std::uint64_t fewer) noexcept { heap_.owner_improved(owner, fewer); }
 
     [[nodiscard]] bool empty() const noexcept { return heap_.empty(); }
+    [[nodiscard]] bool crowded() const noexcept { return crowded_; }
     /// Owners that the walk passed, less the candidates that wait.
     [[nodiscard]] std::uint64_t behind() const noexcept {
         return cursor_.seen - std::min<std::uint64_t>(cursor_.seen, heap_.size());
@@ -95,6 +129,7 @@ class candidate_window {
     candidate_heap    heap_{};
     candidate_request wanted_{};
     relocation_cursor cursor_{};
+    bool              crowded_  = false;
     bool              ended_    = false;
     bool              draining_ = false;
 };

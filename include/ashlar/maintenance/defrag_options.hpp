@@ -43,7 +43,7 @@ static_assert(pace_of(defrag_intensity::background).between_batches == milliseco
 /// Options of a defragmenter. Which ranges are worth moving is the policy's to say, how fast bytes may flow the
 /// throttle's, how much one call does the step's budget.
 struct defrag_options {
-    std::uint32_t threshold_permille = 300;  ///< A pass works only when objects or free space are that fragmented.
+    std::uint64_t threshold_permille = 300;  ///< A pass works only when objects or free space are that fragmented.
     std::uint64_t bytes_per_second =
         50 * 1024 * 1024;                    ///< `plan` reckons with it; give the throttle the same. 0: unknown.
     block_count      cycle_blocks_max{256};  ///< Blocks copied in one cycle; 0: no limit.

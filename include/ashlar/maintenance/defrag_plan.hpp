@@ -86,8 +86,17 @@ class defrag_planner {
             owner = c.owner;
             c.owner_extents -= std::min(c.owner_extents, saved);
             if (!selects(policy, options_, aside, c)) continue;
-            const auto request = request_of(c, range_limit(options_));
-            BOOST_OUTCOME_TRY(const move_stretch stretch, find_stretch(host, request, pieces_));
+            auto request = request_of(c, range_limit(options_));
+            BOOST_OUTCOME_TRY(move_stretch stretch, find_stretch(host, request, pieces_));
+            if (request.where == placement::near_goal && stretch.blocks.value > largest_) {  // a part may fit
+                request.room = {largest_};
+                BOOST_OUTCOME_TRY(const move_stretch part, find_stretch(host, request, pieces_));
+                if (part.empty()) {
+                    ++plan_.without_room;
+                    continue;
+                }
+                stretch = part;
+            }
             if (!add(host, c, stretch)) continue;
             saved += stretch.gain;
             const auto left = c.owner_extents - std::min(c.owner_extents, stretch.gain);
@@ -103,10 +112,8 @@ class defrag_planner {
             plan_.pinned += stretch.pinned.empty() ? 0U : 1U;
             return false;
         }
-        const bool fits = c.free_runs_merged > 0
-                              ? rehearsal_.place(host, {stretch.goal, stretch.blocks, placement::tight})
-                              : stretch.blocks.value <= largest_;
-        if (!fits) {
+        const bool gap = c.free_runs_merged > 0;
+        if (gap && !rehearsal_.place(host, {stretch.goal, stretch.blocks, placement::tight})) {
             ++plan_.without_room;
             return false;
         }

@@ -2,12 +2,15 @@
 /// The defragmenter as its users see it. Include defragmenter.hpp: it adds what the members do.
 
 #include <ashlar/concepts/clock.hpp>
+#include <ashlar/defrag_policy/best_gain.hpp>
+#include <ashlar/defrag_policy/threshold_policy.hpp>
 #include <ashlar/maintenance/defrag_memory.hpp>
 #include <ashlar/maintenance/defrag_plan.hpp>
 #include <ashlar/maintenance/defrag_statistics.hpp>
 #include <ashlar/maintenance/group_order.hpp>
 #include <ashlar/maintenance/step_budget.hpp>
 #include <ashlar/relocation/relocation.hpp>
+#include <ashlar/throttle/no_throttle.hpp>
 #include <ashlar/vocabulary/progress.hpp>
 
 namespace ashlar::inline v0 {
@@ -25,17 +28,20 @@ enum class defrag_phase : std::uint8_t {
 
 /// A defragmenter of any engine that models `RelocationHost`; it is handed the engine at each call.
 ///
-/// A *pass* walks all candidates once: first those whole extents whose leaving makes one free run of two, then the
-/// ranges in several pieces, best first within a window of candidates. A *cycle* is the part of a pass that one budget
-/// of blocks covers. A pass that moved nothing ends with `nothing_to_gain`, and the next one begins after a cycle's
-/// interval, so that driving a tidy volume costs nothing.
+/// A *pass* walks all candidates: first those whole extents whose leaving makes one free run of two, then the ranges in
+/// several pieces, best first within a window of candidates. Where no free run holds a range, the part of it that fits
+/// the longest run and gains most is moved, and the whole is tried again once a batch has made room. When ranges are
+/// still left, the pass walks again: pieces of those ranges now make room as well. It ends when no range is left, or
+/// when such a round moved nothing; only then it says `no_contiguous_space`. A *cycle* is the part of a pass that one
+/// budget of blocks covers. A pass that moved nothing ends with `nothing_to_gain`, and the next one begins after a
+/// cycle's interval, so that driving a tidy volume costs nothing.
 ///
 /// Invariants:
 ///  - Every move lowers the pair (pieces of objects, free runs), in the order of words in a dictionary; so moving ends.
 ///  - At most one target is reserved, and none while paused, cancelled or idle.
 ///  - No step copies more blocks, or looks at more candidates, than its budget says.
 /// Safe from: one thread at a time; the engine may be used by others meanwhile.
-template <RelocationHost Host, DefragPolicy Policy, IoThrottle Throttle, Clock C>
+template <RelocationHost Host, DefragPolicy Policy = best_gain, IoThrottle Throttle = no_throttle, Clock C = no_clock>
     requires(!Throttle::needs_clock || C::ticks)
 class defragmenter {
   public:
@@ -105,6 +111,8 @@ class defragmenter {
                 lifetime_.errors,
                 last_stop_};
     }
+    /// Whether a move is under way: a target is reserved, and the next step goes on copying.
+    [[nodiscard]] bool                             active() const noexcept { return move_.active(); }
     [[nodiscard]] const defrag_cycle_result&       last_cycle() const noexcept { return last_cycle_; }
     [[nodiscard]] const defrag_lifetime&           lifetime() const noexcept { return lifetime_; }
     [[nodiscard]] const defrag_options&            options() const noexcept { return options_; }
@@ -114,6 +122,7 @@ class defragmenter {
     [[nodiscard]] C&                               clock() noexcept { return clock_; }
 
   private:
+    static constexpr std::uint64_t no_limit = ~std::uint64_t{0};
     struct task {
         bool          groups = false, one_group = false, only_merge = false;
         std::uint64_t group = 0;
@@ -150,6 +159,7 @@ class defragmenter {
     bool measure_space(Host& host, turn& now) noexcept;
     void begin_cycle() noexcept;
     bool next_kind(Host& host, turn& now) noexcept;
+    bool begin_walk(defrag_phase phase) noexcept;
     bool end_cycle(Host& host, turn& now, defrag_phase then) noexcept;
     bool conclude_cycle(Host& host, turn& now) noexcept;
     bool close_cycle(turn& now) noexcept;
@@ -163,6 +173,9 @@ class defragmenter {
     bool run_moves(Host& host, turn& now) noexcept;
     bool begin_move(Host& host, turn& now) noexcept;
     bool settle(Host& host, turn& now, const move_answer& answer) noexcept;
+    bool find_room(Host& host, turn& now) noexcept;
+    bool without_room(Host& host, turn& now, bool part_gains) noexcept;
+    bool is_worth_its_place(Host& host) noexcept;
     void count_flip(Host& host) noexcept;
     bool commit(Host& host, turn& now) noexcept;
     bool suspend(Host& host, turn& now) noexcept;
@@ -189,6 +202,11 @@ class defragmenter {
     time_point          not_before_{};  ///< A rest, or the next cycle.
     time_point          pass_began_{}, cycle_began_{};
     block_count         cycle_left_{}, pass_moved_{};
+    block_count         room_{no_limit};      ///< No free run is longer, as far as this batch has found out.
+    bool                seeks_room_ = false;  ///< The longest free run is being looked for.
+    bool                waiting_    = false;  ///< The last walk over ranges left some that found no room.
+    bool                moved_      = false;  ///< Something moved since that walk began.
+    bool                gap_stays_  = false;  ///< A whole extent found no room, and nothing moved since.
     std::uint64_t       pass_flips_ = 0, fragmented_ = 0, owners_ = 0;
     std::uint64_t       walked_ = 0;  ///< Objects, or groups, behind this walk.
     stop_reasons        pass_notes_{}, last_stop_{};

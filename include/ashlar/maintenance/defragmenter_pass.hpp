@@ -133,6 +133,7 @@ bool defragmenter<Host, Policy, Throttle, C>::end_groups(turn& now) noexcept {
     if (pass_flips_ == 0) return end_pass(now);
     ++lifetime_.passes;
     pass_flips_ = walked_ = 0;
+    pass_notes_           = {};
     order_.begin();
     return true;
 }
@@ -174,22 +175,39 @@ void defragmenter<Host, Policy, Throttle, C>::begin_cycle() noexcept {
     cycle_left_   = options_.cycle_blocks_max.value == 0 ? block_count{~std::uint64_t{0}} : options_.cycle_blocks_max;
 }
 
-/// From one kind of candidates to the next; behind the last, the cycle ends.
+template <RelocationHost Host, DefragPolicy Policy, IoThrottle Throttle, Clock C>
+    requires(!Throttle::needs_clock || C::ticks)
+bool defragmenter<Host, Policy, Throttle, C>::begin_walk(defrag_phase phase) noexcept {
+    const bool merging = phase == defrag_phase::merging;
+    const bool crowded = merging && (waiting_ || task_.only_merge);
+    phase_             = phase;
+    room_              = {no_limit};
+    seeks_room_        = false;
+    if (!merging) waiting_ = moved_ = false;
+    const auto kind = merging ? candidate_kind::free_space_gap : candidate_kind::fragmented_range;
+    window_.begin({kind, range_limit(options_), scope_}, crowded);
+    return true;
+}
+
+/// From one kind of candidates to the next. Behind the last, those that found no room have another round, until one
+/// moves nothing; then the cycle ends.
 template <RelocationHost Host, DefragPolicy Policy, IoThrottle Throttle, Clock C>
     requires(!Throttle::needs_clock || C::ticks)
 bool defragmenter<Host, Policy, Throttle, C>::next_kind(Host& host, turn& now) noexcept {
     const bool merges    = options_.compact_free_extents || task_.only_merge;
     const bool relocates = options_.relocate_fragmented && !task_.only_merge;
-    const auto begin     = [this](defrag_phase phase, candidate_kind kind) noexcept {
-        phase_ = phase;
-        window_.begin({kind, range_limit(options_), scope_});
-        return true;
-    };
+    const bool first     = phase_ == defrag_phase::measuring_space;
+    const bool last      = phase_ == defrag_phase::relocating;
     if (!task_.groups) walked_ += owners_;
-    const bool first = phase_ == defrag_phase::measuring_space;
-    const bool last  = phase_ == defrag_phase::relocating;
-    if (first && merges) return begin(defrag_phase::merging, candidate_kind::free_space_gap);
-    if (!last && relocates) return begin(defrag_phase::relocating, candidate_kind::fragmented_range);
+    if (first) waiting_ = moved_ = gap_stays_ = false;
+    if (first && merges) return begin_walk(defrag_phase::merging);
+    if (!last && relocates && (moved_ || !waiting_)) return begin_walk(defrag_phase::relocating);
+    if (last && waiting_ && (moved_ || merges)) {
+        if (!commit(host, now)) return false;
+        if (!task_.groups) walked_ = owners_;
+        return begin_walk(merges ? defrag_phase::merging : defrag_phase::relocating);
+    }
+    if (waiting_ || gap_stays_) pass_notes_ |= stop_reason::no_contiguous_space;
     return end_cycle(host, now, task_.groups ? defrag_phase::choosing_group : defrag_phase::idle);
 }
 

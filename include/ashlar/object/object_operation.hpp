@@ -238,6 +238,18 @@ result<> write_one(Volume& volume, object_id id, std::uint64_t offset, std::span
     });
 }
 
+/// A write behind the end, wherever that is when the object is locked. Answers where it went.
+template <class Volume>
+result<std::uint64_t> append_one(Volume& volume, object_id id, std::span<const std::byte> bytes) noexcept {
+    std::uint64_t at = 0;
+    BOOST_OUTCOME_TRY(change_object(volume, id, [&](std::uint32_t tx, object_state& object) noexcept {
+        volume.transactions[tx].may_stage = true;
+        at                                = object.size;
+        return write_object(volume, tx, object, at, bytes, space_use::data);
+    }));
+    return at;
+}
+
 /// Takes an object that shrank off the list of the dying: while it is there, blocks behind its end are freed, and so
 /// would be those that are about to be reserved there. Errors: busy while an open transaction holds the list.
 template <class Volume>

@@ -14,7 +14,7 @@ enum class move_verdict : std::uint8_t {
     throttled,            ///< Call again, not before `move_answer::not_before`.
     flipped,              ///< Done; durable at the next `commit`.
     nothing_to_gain,      ///< As it lies, no move of this range would improve anything.
-    no_contiguous_space,  ///< No free run is long enough.
+    no_contiguous_space,  ///< No free run is long enough; nor, where the request says how long they are, for a part.
     pinned,               ///< What would gain is pinned.
     raced,                ///< The owner changed at every try.
     failed,               ///< A device or the host failed, each time it was tried.
@@ -140,6 +140,15 @@ move_answer relocation::aim(Host& host) noexcept {
     }
     stretch_ = found.value();
     at_      = {};
+    if (stretch_.empty() && request_.room < request_.blocks) {  // a part gains nothing: would the whole?
+        auto whole       = request_;
+        whole.room       = request_.blocks;
+        const auto again = find_stretch(host, whole, memory_.pieces);
+        if (again.has_value() && !again.value().empty()) {
+            stretch_ = again.value();
+            return {.verdict = move_verdict::no_contiguous_space, .failure = errc::no_contiguous_space};
+        }
+    }
     if (stretch_.empty()) {
         if (stretch_.pinned.empty()) return {.verdict = move_verdict::nothing_to_gain};
         return {.verdict = move_verdict::pinned, .failure = {errc::pinned, stretch_.pinned.first}};

@@ -15,6 +15,7 @@ struct move_request {
     block_count   blocks{};                      ///< At most so many mapped blocks from `first` on,
     block_count   window{};                      ///< that lie within so many logical blocks.
     placement     where = placement::near_goal;  ///< `tight`: a whole extent moves, so that two free runs become one.
+    block_count   room{~std::uint64_t{0}};       ///< No free run is longer. Of a longer range a part moves that fits.
 };
 
 /// The part of a range that is worth moving: whole pieces between pinned ones.
@@ -120,6 +121,21 @@ inline move_stretch measure(const range_pieces& range, std::size_t from, std::si
     return stretch;
 }
 
+/// Of the pieces from `from` to `to` those that follow each other, fit the room and gain most.
+inline move_stretch best_part(const range_pieces& range, std::size_t from, std::size_t to, block_count room) noexcept {
+    move_stretch best;
+    block_count  held{};
+    for (auto last = from; last < to; ++last) {
+        held += range.pieces[last].physical.count;
+        while (held > room) held -= range.pieces[from++].physical.count;
+        const bool longer = last + 1 < to && held + range.pieces[last + 1].physical.count <= room;
+        if (from > last || longer) continue;
+        const auto part = measure(range, from, last + 1);
+        if (part.gain > best.gain) best = part;
+    }
+    return best;
+}
+
 /// Whether the stretch is one whole extent, so that moving it cuts nothing.
 inline bool is_whole_extent(const range_pieces& range) noexcept {
     return range.pieces.size() == 1 && !range.joined_behind &&
@@ -143,6 +159,7 @@ template <RelocationHost Host>
     const auto end   = request.first + request.window;
     const auto range = move_detail::clip(memory.first(view.pieces), request.first, end, request.blocks, view.complete);
 
+    const bool   tight = request.where == placement::tight;
     move_stretch best;
     extent       pinned{};
     for (std::size_t at = 0; at < range.pieces.size();) {
@@ -152,12 +169,14 @@ template <RelocationHost Host>
         }
         auto to = at;
         while (to < range.pieces.size() && !range.pieces[to].pinned) ++to;
-        const auto stretch = move_detail::measure(range, at, to);
-        const bool tight   = request.where == placement::tight;
-        if (tight ? move_detail::is_whole_extent(range) : stretch.gain > best.gain) best = stretch;
+        const bool whole   = tight && move_detail::is_whole_extent(range);
+        const auto stretch = whole   ? move_detail::measure(range, at, to)
+                             : tight ? move_stretch{}
+                                     : move_detail::best_part(range, at, to, request.room);
+        if (whole || stretch.gain > best.gain) best = stretch;
         at = to;
     }
-    if (request.where == placement::tight && !best.empty()) best.goal = best.pieces.front().physical.first;
+    if (tight && !best.empty()) best.goal = best.pieces.front().physical.first;
     best.generation = view.generation;
     best.pinned     = pinned;
     return best;

@@ -162,6 +162,23 @@ template <class Volume>
     }
 }
 
+inline constexpr unsigned waits_for_room_max = 256;  ///< Ends of other operations that one waits for.
+
+/// Whether operations of other threads hold room that they give back by themselves. Reads of channels do not count: the
+/// thread that waits may be the one that has to look after them.
+template <class Volume>
+[[nodiscard]] bool others_hold_room(const Volume& volume) noexcept {
+    if constexpr (!Volume::threading_type::concurrent) {
+        return false;
+    } else {
+        if (volume.space.readers() > volume.channel_reads || volume.cache.loading() != 0) return true;
+        for (const auto& one : volume.transactions) {
+            if (one.open && !one.held) return true;
+        }
+        return false;
+    }
+}
+
 /// Grants a transaction that changes at most `blocks` metadata blocks what it may need: cache, ring, lists.
 /// Errors: read_only; too_large when not even an empty ring and a clean cache hold it; those of the device.
 template <class Volume>
@@ -180,9 +197,15 @@ result<> admit(Volume& volume, std::size_t blocks) noexcept {
         if (fits() && ring_has_room(volume, blocks)) return success();
     }
     BOOST_OUTCOME_TRY(checkpoint(volume));
-    await_quiet(volume);
-    if (fits() && ring_has_room(volume, blocks)) return success();
-    return error{errc::too_large, block_index{blocks}};
+    for (unsigned waits = 0;; ++waits) {
+        await_quiet(volume);
+        if (fits() && ring_has_room(volume, blocks)) return success();
+        // What readers still look at, and what operations of other threads hold, comes back when they end.
+        if (waits == waits_for_room_max || !others_hold_room(volume))
+            return error{errc::too_large, block_index{blocks}};
+        volume.lock.wait();
+        drain_retired(volume);
+    }
 }
 
 }  // namespace ashlar::inline v0

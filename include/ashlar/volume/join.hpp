@@ -20,7 +20,9 @@ void list_data(Volume& volume, extent blocks) noexcept {
 template <class Volume>
 result<> prepare_join(Volume& volume, transaction_state& tx) noexcept {
     BOOST_OUTCOME_TRY(volume.writable());
-    if (volume.unsynced.room() < tx.taken.size()) {
+    std::size_t listed = 0;  // nodes are taken too, but a batch lists data alone
+    for (const auto& run : tx.taken.all()) listed += run.data ? 1U : 0U;
+    if (volume.unsynced.room() < listed) {
         ASHLAR_ASSERT(!tx.staged);  // what is staged made room before
         BOOST_OUTCOME_TRY(flush(volume));
         await_quiet(volume);

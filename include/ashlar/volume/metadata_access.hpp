@@ -27,6 +27,15 @@ struct metadata_access {
     }
 };
 
+/// The part of an extent that lies in a group; empty when none does.
+[[nodiscard]] constexpr group_run part_in_group(extent blocks, std::uint64_t group, block_size size) noexcept {
+    const extent whole{first_of_group(group, size), block_count{blocks_per_group(size)}};
+    if (!overlap(whole, blocks)) return {};
+    const auto first = blocks.first > whole.first ? blocks.first : whole.first;
+    const auto end   = blocks.end() < whole.end() ? blocks.end() : whole.end();
+    return {static_cast<std::uint32_t>((first - whole.first).value), static_cast<std::uint32_t>((end - first).value)};
+}
+
 /// Calls `each(group, run)` for the part of the extent in each group.
 template <class Each>
 result<> for_each_group_part(extent blocks, block_size size, Each each) noexcept {

@@ -1,9 +1,8 @@
 #pragma once
-/// Which blocks are free, reserved, in use or retired: rules R3, R7 and R10.
+/// What is counted and listed of a volume's space: reserved, in use, retired, held; rules R3, R7 and R10.
 
 #include <ashlar/allocator/group_arithmetic.hpp>
 #include <ashlar/format/group_bitmap.hpp>
-#include <ashlar/volume/group_windows.hpp>
 #include <ashlar/volume/metadata_access.hpp>
 #include <ashlar/volume/transaction.hpp>
 
@@ -20,32 +19,33 @@ struct space_request {
     bool        is_data = false;  ///< Later data without a better goal goes on behind it; nodes are none.
 };
 
+/// What is asked of one group of it, of `least` blocks or more.
+[[nodiscard]] constexpr group_request request_in_group(const space_request& request, std::uint64_t group,
+                                                       block_count least, block_size size) noexcept {
+    const auto goal = place_of(request.goal, size);
+    const bool near = request.goal.value != 0 && goal.group == group;
+    return {.count     = static_cast<std::uint32_t>(request.blocks.value),
+            .count_min = static_cast<std::uint32_t>(least.value),
+            .goal      = near ? goal.offset : 0,
+            .near_goal = near};
+}
+
 struct space_limits {
-    std::size_t groups_loaded = 4;     ///< Groups whose free runs are in memory.
+    std::size_t groups_loaded = 16;    ///< Groups whose free runs are in memory.
+    std::size_t hint_cells    = 4096;  ///< Bytes that say how long the free runs of the other groups are at most.
     std::size_t retired       = 4096;  ///< Runs that wait until their batch is confirmed.
     std::size_t holds         = 16;    ///< Runs that readers keep from reuse.
 };
 
-/// Space of one volume.
+/// Space of one volume, without the groups whose free runs are in memory: these are `space_of`'s.
 ///
-/// Invariants: a block is allocated only when its bit is clear in its group's window, which is the durable bitmap and
-/// all that is reserved or retired. Bits of the durable bitmap change only when a transaction joins a batch.
+/// Invariants: a block may be allocated only when its bit is clear in the durable bitmap and it is neither reserved nor
+/// retired. Bits of the durable bitmap change only when a transaction joins a batch.
 class space {
   public:
-    constexpr void take(arena& from, block_size block, const space_limits& limits, std::size_t reserved_max,
-                        std::size_t cache_slots) noexcept {
-        windows_.take(from, limits.groups_loaded, blocks_per_group(block));
-        scratch_ = from.take<bitmap_word>(words_for(blocks_per_group(block)));
-        reserved_.lend(from.take<extent>(reserved_max));
-        retired_.lend(from.take<retired_run>(limits.retired));
-        holds_.lend(from.take<extent>(limits.holds));
-        prepared_.lend(from.take<std::uint32_t>(cache_slots + frame_slots));
-    }
-
     /// Reads the totals. Errors: those of the device; damaged.
     template <class Source>
     result<> open(const metadata_access<Source>& at) noexcept {
-        windows_.clear();
         metadata_blocks_ = bounded(at.geometry.blocks.value >> 9U, 8, 512);
         reserve_blocks_  = metadata_blocks_ + bounded(at.geometry.blocks.value >> 7U, 8, 4096);
         const auto block = at.regions.group_table(block_count{0});
@@ -70,53 +70,7 @@ class space {
     [[nodiscard]] block_count draining() const noexcept { return {retired_blocks_}; }
     [[nodiscard]] std::size_t retired_room() const noexcept { return retired_.room(); }
 
-    /// Takes a run. It belongs to the caller until it joins a batch or is released.
-    /// Errors: no_space, reserve_only, no_contiguous_space; those of reading group records and bitmaps.
-    template <Allocator A, class Source>
-    result<extent> reserve(const metadata_access<Source>& at, const A& allocator, space_request request) noexcept {
-        const auto room = available(request.use);
-        if (room < request.least) {
-            return error{available(space_use::metadata) < request.least ? errc::no_space : errc::reserve_only};
-        }
-        if (request.blocks > room) request.blocks = room;
-        if (reserved_.full()) return error{errc::too_large};
-        const std::uint64_t in_group = blocks_per_group(at.geometry.block);
-        if (request.least.value > in_group) return error{errc::no_contiguous_space};
-        if (request.blocks.value > in_group) request.blocks = block_count{in_group};
-
-        // Without a goal data goes on where the last went, and what is moved goes to the volume's beginning.
-        const std::uint64_t anywhere = request.use == space_use::relocation ? 0 : last_group_;
-        const std::uint64_t start =
-            request.goal.value != 0 ? place_of(request.goal, at.geometry.block).group : anywhere;
-        BOOST_OUTCOME_TRY(auto found, search(at, allocator, request, start, request.blocks, near_groups));
-        if (found.empty() && request.least < request.blocks) {
-            BOOST_OUTCOME_TRY(const auto group, roomiest(at, start));
-            BOOST_OUTCOME_TRY(found, look_in(at, allocator, request, group, request.least));
-        }
-        if (found.empty()) {
-            BOOST_OUTCOME_TRY(found, search(at, allocator, request, start, request.least, at.geometry.groups));
-        }
-        if (found.empty()) return error{errc::no_contiguous_space};
-        last_group_ = place_of(found.first, at.geometry.block).group;
-        if (request.is_data) last_end_ = found.end();
-        reserve_run(found, at.geometry.block);
-        return found;
-    }
-
-    /// Gives a reserved run back. It was never in use, so it is free at once.
-    void release(extent run, block_size size) noexcept {
-        unreserve(run);
-        windows_.set_free(run, size);
-    }
-
     [[nodiscard]] bool can_reserve() const noexcept { return !reserved_.full(); }
-
-    /// Takes a run that the caller found free in its group's window.
-    void reserve_run(extent run, block_size size) noexcept {
-        windows_.set_busy(run, size);
-        reserved_.push(run);
-        reserved_blocks_ += run.count.value;
-    }
 
     /// Notes in the open batch that the device knows the run to be free. Precondition: it is reserved by the caller.
     template <class Source>
@@ -134,9 +88,6 @@ class space {
 
     /// The group record that contradicted its bitmap, if one did: then nothing of the open batch may be written.
     [[nodiscard]] std::optional<block_index> contradiction() const noexcept { return contradiction_; }
-
-    /// Frees what waited: runs whose batch is confirmed, and for former metadata also behind the journal's tail.
-    void drain(sequence confirmed, sequence tail, block_size size) noexcept;
 
     /// A reader begins: what is retired from now on is not reused before it has left. Cost: one count.
     [[nodiscard]] std::uint32_t enter_reader() noexcept {
@@ -181,37 +132,94 @@ class space {
         return *answer;
     }
 
-    /// The group's window: durable bitmap and everything that may not be allocated.
-    template <class Source>
-    result<group_view> window(const metadata_access<Source>& at, std::uint64_t group) noexcept {
+    /// Fills `claim()`, words of a group, with all that may not be allocated of it: the durable bitmap, what is
+    /// reserved and what is retired. Answers whether there is any; where there is none the words are not filled.
+    /// Nothing is claimed where it fails, and nothing is waited for after that; no words mean that they are not wanted
+    /// any more. Errors: those of reading the group's record and bitmap.
+    template <class Source, class Claim>
+    result<bool> read_busy(const metadata_access<Source>& at, std::uint64_t group, Claim claim) const noexcept {
+        const auto          size   = at.geometry.block;
         const std::uint32_t blocks = at.geometry.group_blocks(group);
-        if (const auto loaded = windows_.find(group); !loaded.empty()) return group_view{loaded, blocks};
         BOOST_OUTCOME_TRY(const auto known, summary(at, group));
+        std::span<bitmap_word> words{};
         if (known.bitmap_written) {
             BOOST_OUTCOME_TRY(const auto pin, at.get(at.regions.bitmap(group)));
-            load_bitmap(windows_.claim(group), at.cache.bytes(pin.slot()), blocks);
+            words = claim();
+            if (!words.empty()) load_bitmap(words, at.cache.bytes(pin.slot()), blocks);
         } else {
-            clear_bitmap(windows_.claim(group), blocks);
+            words = claim();
         }
-        for (const auto& run : reserved_.all()) windows_.set_busy(run, at.geometry.block);
-        for (const auto& run : retired_.all()) windows_.set_busy(run.blocks, at.geometry.block);
-        return group_view{windows_.find(group), blocks};
+        if (words.empty()) return false;
+        bool       any  = known.bitmap_written;
+        const auto mark = [&](extent run) noexcept {
+            const auto part = part_in_group(run, group, size);
+            if (part.count == 0) return;
+            if (!any) clear_bitmap(words, blocks);
+            any = true;
+            set_bits(words, part);
+        };
+        for (const auto& run : reserved_.all()) mark(run);
+        for (const auto& run : retired_.all()) mark(run.blocks);
+        return any;
     }
 
-    /// The first run at or behind `from` that may be allocated; empty at the end. Cost: the windows of the groups
-    /// between.
-    template <class Source>
-    result<std::optional<extent>> next_free(const metadata_access<Source>& at, block_index from) noexcept {
-        auto place = place_of(from, at.geometry.block);
-        for (; place.group < at.geometry.groups; place = {place.group + 1, 0}) {
-            BOOST_OUTCOME_TRY(const auto view, window(at, place.group));
-            const std::uint32_t first = next_clear(view.busy, place.offset, view.blocks);
-            if (first == view.blocks) continue;
-            const std::uint32_t end = next_set(view.busy, first, view.blocks);
-            return std::optional{
-                extent{first_of_group(place.group, at.geometry.block) + block_count{first}, block_count{end - first}}};
+  protected:
+    constexpr void take(arena& from, block_size block, const space_limits& limits, std::size_t reserved_max,
+                        std::size_t cache_slots) noexcept {
+        scratch_ = from.take<bitmap_word>(words_for(blocks_per_group(block)));
+        reserved_.lend(from.take<extent>(reserved_max));
+        retired_.lend(from.take<retired_run>(limits.retired));
+        holds_.lend(from.take<extent>(limits.holds));
+        prepared_.lend(from.take<std::uint32_t>(cache_slots + frame_slots));
+    }
+
+    /// Errors of a request that cannot be served whatever the groups hold; bounds the others by what there is.
+    result<> admit(space_request& request, block_size size) const noexcept {
+        const auto room = available(request.use);
+        if (room < request.least) {
+            return error{available(space_use::metadata) < request.least ? errc::no_space : errc::reserve_only};
         }
-        return std::optional<extent>{};
+        if (request.blocks > room) request.blocks = room;
+        if (reserved_.full()) return error{errc::too_large};
+        const std::uint64_t in_group = blocks_per_group(size);
+        if (request.least.value > in_group) return error{errc::no_contiguous_space};
+        if (request.blocks.value > in_group) request.blocks = block_count{in_group};
+        return success();
+    }
+
+    void note_reserved(extent run) noexcept {
+        reserved_.push(run);
+        reserved_blocks_ += run.count.value;
+    }
+    void unreserve(extent run) noexcept {
+        for (std::size_t i = reserved_.size(); i-- > 0;) {
+            auto& reserved = reserved_[i];
+            if (!lies_in(run, reserved)) continue;
+            // A transaction may give back a part: the front or the end of what it reserved.
+            reserved_blocks_ -= run.count.value;
+            if (run == reserved) return reserved_.remove(i);
+            if (run.first == reserved.first) reserved.first = run.end();
+            reserved.count -= run.count;
+            return;
+        }
+        ASHLAR_ASSERT(false);
+    }
+
+    /// Takes the runs off the list that may be used again, and calls `each(run)` for them; neighbours make one run.
+    template <class Each>
+    void drain_retired(sequence confirmed, sequence tail, Each each) noexcept;
+
+    /// Where a run is allocated, for the next request without a goal to go on.
+    void note_placed(extent run, bool is_data, block_size size) noexcept {
+        last_group_ = place_of(run.first, size).group;
+        if (is_data) last_end_ = run.end();
+    }
+    /// Without a goal data goes on where the last went, and what is moved goes to the volume's beginning.
+    [[nodiscard]] std::uint64_t first_group_for(const space_request&   request,
+                                                const volume_geometry& geometry) const noexcept {
+        if (request.goal.value == 0) return request.use == space_use::relocation ? 0 : last_group_;
+        const std::uint64_t group = place_of(request.goal, geometry.block).group;
+        return group < geometry.groups ? group : 0;
     }
 
   private:
@@ -222,8 +230,7 @@ class space {
         bool          metadata = false;
     };
 
-    static constexpr std::uint64_t near_groups = 16;  // looked at before a split is accepted
-    static constexpr std::uint64_t no_group    = ~std::uint64_t{0};
+    static constexpr std::uint64_t no_group = ~std::uint64_t{0};
 
     [[nodiscard]] static constexpr std::uint64_t bounded(std::uint64_t n, std::uint64_t least,
                                                          std::uint64_t most) noexcept {
@@ -237,65 +244,6 @@ class space {
             case space_use::metadata: break;
         }
         return 0;
-    }
-
-    template <Allocator A, class Source>
-    result<extent> look_in(const metadata_access<Source>& at, const A& allocator, const space_request& request,
-                           std::uint64_t group, block_count least) noexcept {
-        BOOST_OUTCOME_TRY(const auto view, window(at, group));
-        const auto    goal = place_of(request.goal, at.geometry.block);
-        group_request wanted{.count     = static_cast<std::uint32_t>(request.blocks.value),
-                             .count_min = static_cast<std::uint32_t>(least.value)};
-        wanted.near_goal = request.goal.value != 0 && goal.group == group;
-        wanted.goal      = wanted.near_goal ? goal.offset : 0;
-        const auto run   = allocator.find(view, wanted);
-        return extent{first_of_group(group, at.geometry.block) + block_count{run.first}, block_count{run.count}};
-    }
-
-    /// The first run of at least `least` blocks in the groups from `start` on.
-    template <Allocator A, class Source>
-    result<extent> search(const metadata_access<Source>& at, const A& allocator, const space_request& request,
-                          std::uint64_t start, block_count least, std::uint64_t groups_max) noexcept {
-        const std::uint64_t groups = at.geometry.groups;
-        for (std::uint64_t i = 0; i < groups && i < groups_max; ++i) {
-            const std::uint64_t group = start + i < groups ? start + i : start + i - groups;
-            BOOST_OUTCOME_TRY(const auto known, summary(at, group));
-            if (known.largest < least.value) continue;
-            BOOST_OUTCOME_TRY(const auto found, look_in(at, allocator, request, group, least));
-            if (!found.empty()) return found;
-        }
-        return extent{};
-    }
-
-    /// Of the groups near `start`, the one with the longest free run.
-    template <class Source>
-    result<std::uint64_t> roomiest(const metadata_access<Source>& at, std::uint64_t start) noexcept {
-        const std::uint64_t groups  = at.geometry.groups;
-        std::uint64_t       best    = start;
-        std::uint32_t       largest = 0;
-        for (std::uint64_t i = 0; i < groups && i < near_groups; ++i) {
-            const std::uint64_t group = start + i < groups ? start + i : start + i - groups;
-            BOOST_OUTCOME_TRY(const auto known, summary(at, group));
-            if (known.largest > largest) {
-                largest = known.largest;
-                best    = group;
-            }
-        }
-        return best;
-    }
-
-    void unreserve(extent run) noexcept {
-        for (std::size_t i = reserved_.size(); i-- > 0;) {
-            auto& reserved = reserved_[i];
-            if (!lies_in(run, reserved)) continue;
-            // A transaction may give back a part: the front or the end of what it reserved.
-            reserved_blocks_ -= run.count.value;
-            if (run == reserved) return reserved_.remove(i);
-            if (run.first == reserved.first) reserved.first = run.end();
-            reserved.count -= run.count;
-            return;
-        }
-        ASHLAR_ASSERT(false);
     }
 
     [[nodiscard]] bool is_held(extent run) const noexcept {
@@ -366,7 +314,6 @@ class space {
 
     void add_totals(const totals_change& change, std::uint64_t generation) noexcept;
 
-    group_windows               windows_{};
     std::span<bitmap_word>      scratch_{};
     std::uint64_t               scratch_group_ = no_group;
     bounded_list<extent>        reserved_{};

@@ -22,6 +22,7 @@ void space::apply(const metadata_access<Source>& at, transaction_state& tx, sequ
     }
     for (const auto& run : tx.given.all()) {
         flip(at, run.blocks, false);
+        if (contradiction_) break;  // nothing of this batch will be written: what was free already must not retire
         retire({.blocks = run.blocks, .batch = batch, .metadata = run.metadata});
     }
     add_totals(tx.totals, tx.generation);
@@ -31,20 +32,28 @@ void space::apply(const metadata_access<Source>& at, transaction_state& tx, sequ
     unprepare(at.cache);
 }
 
-inline void space::drain(sequence confirmed, sequence tail, block_size size) noexcept {
+template <class Each>
+void space::drain_retired(sequence confirmed, sequence tail, Each each) noexcept {
     if (readers_[(phase_ + 1U) & 1U] == 0) ++phase_;
     std::size_t kept = 0;
+    extent      free{};
     for (std::size_t i = 0; i < retired_.size(); ++i) {
         const retired_run run = retired_[i];
-        const bool        free =
-            run.batch <= confirmed && (!run.metadata || run.batch < tail) && !may_be_read(run) && !is_held(run.blocks);
-        if (free) {
-            windows_.set_free(run.blocks, size);
-            retired_blocks_ -= run.blocks.count.value;
-        } else {
+        if (run.batch > confirmed || (run.metadata && run.batch >= tail) || may_be_read(run) || is_held(run.blocks)) {
             retired_[kept++] = run;
+            continue;
+        }
+        retired_blocks_ -= run.blocks.count.value;
+        if (free.end() == run.blocks.first) {
+            free.count += run.blocks.count;
+        } else if (run.blocks.end() == free.first) {
+            free = {run.blocks.first, run.blocks.count + free.count};
+        } else {
+            if (!free.empty()) each(free);
+            free = run.blocks;
         }
     }
+    if (!free.empty()) each(free);
     retired_.resize(kept);
 }
 

@@ -8,7 +8,7 @@
 #include <ashlar/format/object_record.hpp>
 #include <ashlar/volume/buffer_pool.hpp>
 #include <ashlar/volume/engine_lock.hpp>
-#include <ashlar/volume/space_join.hpp>
+#include <ashlar/volume/space_of.hpp>
 #include <ashlar/volume/staged_writes.hpp>
 #include <ashlar/volume/volume_metrics.hpp>
 
@@ -44,7 +44,8 @@ inline constexpr std::size_t home_transfers   = 16;  ///< Runs of blocks that go
 [[nodiscard]] constexpr bool are_possible(const volume_limits& limits) noexcept {
     return limits.cache_blocks >= cache_blocks_min && limits.cache_blocks < (1U << 30U) && limits.transactions >= 2 &&
            limits.transaction.shadows >= 8 && limits.transaction.extents >= 4 && limits.transaction.data_blocks >= 2 &&
-           limits.transaction.objects >= 1 && limits.space.groups_loaded >= 1 && limits.verify_groups >= 1 &&
+           limits.transaction.objects >= 1 && limits.space.groups_loaded >= 1 && limits.space.groups_loaded <= 0xFFFF &&
+           limits.space.hint_cells >= 1 && limits.verify_groups >= 1 &&
            limits.space.retired >= 2 * limits.transaction.extents && limits.space.holds >= 1 &&
            limits.edge_buffers >= 4 && limits.unsynced_runs >= limits.transaction.extents;
 }
@@ -92,7 +93,7 @@ struct volume_state {
     volume_id                                          id{};
     region_table                                       regions{};
     metadata_cache                                     cache{};
-    class space                                        space {};
+    space_of<AllocatorPolicy>                          space{};
 
     // Memory.
     std::span<transaction_state> transactions{};
@@ -212,13 +213,13 @@ struct volume_state {
     /// Lays the memory out; without a volume the same code only counts it.
     static constexpr void lay_out(arena& from, block_size block, const volume_limits& limits,
                                   volume_state* volume) noexcept {
-        const auto           slots = limits.cache_blocks;
-        const auto           grant = granted(limits);
-        metadata_cache       cache;
-        class space          space;
-        bounded_list<extent> unsynced;
-        staged_writes        staged;
-        buffer_pool          edges;
+        const auto                slots = limits.cache_blocks;
+        const auto                grant = granted(limits);
+        metadata_cache            cache;
+        space_of<AllocatorPolicy> space;
+        bounded_list<extent>      unsynced;
+        staged_writes             staged;
+        buffer_pool               edges;
         cache.take(from, block, slots, grant.shadows);
         space.take(from, block, limits.space, limits.transactions * limits.transaction.extents, slots);
         const auto transactions = from.take<transaction_state>(limits.transactions);
