@@ -17,6 +17,7 @@ struct endings {
     std::uint64_t writes_max       = 60;     ///< Of a life, until it ends.
     bool          ordered          = false;  ///< The order of the writes is watched.
     bool          moves            = false;  ///< Extents move between the operations.
+    bool          reads            = false;  ///< The store is read between the operations.
 };
 
 /// Moves that go on between other operations, a block or two at a time.
@@ -123,6 +124,8 @@ class lives {
             states_.push_back(operations_->after);
             if (!done) return;
             if (operations_->durable) promised_ = states_.size() - 1;
+            if (how_.reads && !watch_.dead())
+                check(read_or_fail(opened_, "meanwhile") == operations_->now, "shows what it does not hold");
         }
     }
     void move() {
@@ -254,12 +257,17 @@ const scenario scenarios[] = {
     {"order", 100,
      [](std::uint64_t seed, std::uint64_t n) { run_lives({}, {.writes_max = 300, .ordered = true}, seed, n); }},
     {"moves", 200, [](std::uint64_t seed, std::uint64_t n) { run_lives({}, {.moves = true}, seed, n); }},
+    {"data_first", 200, [](std::uint64_t seed, std::uint64_t n) { run_lives({.listed_blocks = 3}, {}, seed, n); }},
+    {"reads", 100, [](std::uint64_t seed, std::uint64_t n) { run_lives({}, {.reads = true}, seed, n); }},
     {"old_epoch", 1, [](std::uint64_t seed, std::uint64_t) { old_epoch(seed); }},
     {"damage", 1, [](std::uint64_t seed, std::uint64_t) { damage(seed); }},
     {"long_batch", 1, [](std::uint64_t seed, std::uint64_t) { long_batch(seed); }},
     {"torn_header", 1, [](std::uint64_t seed, std::uint64_t) { torn_header(seed); }},
     {"dropped", 1, [](std::uint64_t seed, std::uint64_t) { dropped(seed); }},
     {"failed_sync", 1, [](std::uint64_t seed, std::uint64_t) { failed_sync(seed); }},
+    {"failed_write", 1, [](std::uint64_t seed, std::uint64_t) { failed_write(seed); }},
+    {"refused", 1, [](std::uint64_t seed, std::uint64_t) { refused(seed); }},
+    {"read_only", 1, [](std::uint64_t seed, std::uint64_t) { read_only(seed); }},
     {"lost_write", 1, [](std::uint64_t seed, std::uint64_t) { lost_write(seed); }},
     {"pinned", 1, [](std::uint64_t seed, std::uint64_t) { pinned(seed); }},
 };

@@ -83,6 +83,7 @@ class watch {
     [[nodiscard]] const std::vector<block_index>& listed() const { return listed_; }
     [[nodiscard]] std::uint64_t                   batches() const { return batches_; }
     void                                          fail_next_sync() { fails_ = true; }
+    void                                          fail_next_write() { fails_write_ = true; }
     void                                          lose_write_to(block_index block) { lost_ = block; }
 
     device_geometry geometry() { return below_.geometry(); }
@@ -92,6 +93,10 @@ class watch {
     }
     result<> write(extent e, std::span<const std::byte> out) {
         if (dead_) return error{errc::device_failed, e.first};
+        if (fails_write_) {
+            fails_write_ = false;
+            return error{errc::device_failed, e.first};
+        }
         if (e.contains(lost_)) {
             lost_ = {~std::uint64_t{0}};
             return success();
@@ -128,7 +133,7 @@ class watch {
     extent                   ring_{};
     block_index              data_{}, lost_{~std::uint64_t{0}};
     std::vector<block_index> listed_, written_;
-    bool                     dead_ = false, in_ring_ = false, fails_ = false;
+    bool                     dead_ = false, in_ring_ = false, fails_ = false, fails_write_ = false;
 };
 
 /// What the store holds of a watch.
@@ -155,6 +160,7 @@ struct shape {
     std::uint64_t blocks         = 900;
     std::uint64_t journal_blocks = 96;
     std::size_t   cache_blocks   = 64;
+    std::size_t   listed_blocks  = 48;  ///< Of one batch.
 };
 
 inline volume_limits limits_of(const shape& s) {
@@ -165,7 +171,7 @@ inline volume_limits limits_of(const shape& s) {
     limits.transactions    = 3;
     limits.space           = {.groups_loaded = 2, .retired = 256, .holds = 4};
     limits.unsynced_runs   = 48;
-    limits.unsynced_blocks = 48;
+    limits.unsynced_blocks = s.listed_blocks;
     limits.staging_bytes   = 16384;
     limits.journal_bytes   = 8192;
     return limits;

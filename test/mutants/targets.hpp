@@ -25,10 +25,11 @@ class small_volume {
         process.lies(ring, opened.volume().regions.object_parts().front().end());
     }
 
-    [[nodiscard]] result<crash_store> try_open() {
+    [[nodiscard]] result<crash_store> try_open(bool read_only = false) {
         process.die_after(0);
         crash_store::options chosen;
         chosen.limits = limits_of(shape_);
+        if (read_only) return crash_store::open_read_only(watched{&process}, chosen);
         return crash_store::open(watched{&process}, chosen);
     }
     void open() {
@@ -102,8 +103,13 @@ inline void old_epoch(std::uint64_t seed) {
     volume.open();
     check(read_or_fail(volume.opened, "after the first cut") == before, "half a transaction");
 
-    volume.process.die_after(2);
-    volume.write(one, 0, again);  // as before, and to the same place
+    {
+        auto begun = volume.opened.begin();  // as before, and to the same place; then nothing of it
+        check(begun, "begin");
+        auto tx = std::move(begun).value();
+        check(tx.write(one, 0, again), "write");
+        tx.abort();
+    }
     volume.lose_power({unsynced::all, 0, 0});
     volume.open();
     check(read_or_fail(volume.opened, "after the second cut") == before, "a batch that was cut came back");
@@ -248,6 +254,57 @@ inline void failed_sync(std::uint64_t seed) {
     volume.lose_power({unsynced::none, 0, 0});
     volume.open();
     check_whole(volume.opened, "after a failed sync");
+}
+
+/// A write that failed neither counts as done, nor takes from readers what they were shown.
+inline void failed_write(std::uint64_t seed) {
+    small_volume volume;
+    const auto   id = volume.create();
+    check(volume.opened.sync(), "sync");
+    volume.write(id, 0, pattern(4000, seed));  // too much to ride in the batch
+    const auto shown = read_or_fail(volume.opened, "before");
+    volume.process.fail_next_write();
+    check(!volume.opened.sync(), "a sync without its data succeeded");
+    check(volume.opened.read_only(), "writing goes on after a failed write");
+    check(read_or_fail(volume.opened, "after a failed write") == shown, "what was shown is gone");
+    volume.lose_power({unsynced::none, 0, 0});
+    volume.open();
+    check_whole(volume.opened, "after a failed write");
+}
+
+/// A write that is refused halfway leaves nothing in memory that would be taken for what is written there next.
+inline void refused(std::uint64_t seed) {
+    small_volume volume;
+    const auto   id = volume.create();
+    check(volume.opened.reserve(id, 0, 512), "reserve");
+    volume.write(id, 512, pattern(512, seed));
+    check(volume.opened.pin(id, 512, 512), "pin");
+    check(!volume.opened.write(id, 0, pattern(1024, seed + 1)), "a pinned block was written");
+    const auto  bytes = pattern(512, seed + 2);
+    byte_vector found(512);
+    volume.write(id, 0, bytes);
+    check(volume.opened.read(id, 0, std::span<std::byte>{found}), "read");
+    check(found == bytes, "what was refused is there");
+    volume.reopen();
+    check(volume.opened.read(id, 0, std::span<std::byte>{found}), "read");
+    check(found == bytes, "what was refused came back");
+    check_whole(volume.opened, "afterwards");
+}
+
+/// What only the journal holds is there for whoever opens the volume to read it.
+inline void read_only(std::uint64_t seed) {
+    small_volume volume;
+    const auto   id = volume.create();
+    volume.write(id, 0, pattern(1500, seed));
+    check(volume.opened.checkpoint(), "checkpoint");
+    volume.write(id, 512, pattern(512, seed + 1));  // rides in its batch
+    check(volume.opened.sync(), "sync");
+    const auto before = read_or_fail(volume.opened, "before");
+    volume.lose_power({unsynced::none, 0, 0});
+    auto opened = volume.try_open(true);
+    check(opened, "open to read");
+    check(read_or_fail(opened.value(), "what the journal holds") == before, "the volume shows something older");
+    static_cast<void>(opened.value().abandon());
 }
 
 /// A device that loses a write of a checkpoint is found out before the ring is given up.
