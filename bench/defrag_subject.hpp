@@ -306,11 +306,11 @@ class foreground_reader {
     }
 
   private:
-    Store&               store_;
-    ashlar::object_id    id_;
-    std::uint64_t        blocks_;
-    page_memory          memory_;
-    random_numbers       random_{17};
+    Store&            store_;
+    ashlar::object_id id_;
+    std::uint64_t     blocks_;
+    page_memory       memory_;
+    random_numbers    random_{17};
 };
 
 /// Extents of all fragmented objects.

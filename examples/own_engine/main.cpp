@@ -128,9 +128,9 @@ bool tidy_while_used(value_log<block_file>& log, witness& known, dice& rolls) {
     mover.join();
     std::printf(
         "moved %llu blocks in %llu moves, beside %llu gets and %llu durable puts; %llu copies raced with a put\n",
-        static_cast<unsigned long long>(tidy.done().blocks_moved.value), static_cast<unsigned long long>(tidy.done().moves),
-        static_cast<unsigned long long>(gets), static_cast<unsigned long long>(puts),
-        static_cast<unsigned long long>(tidy.done().races));
+        static_cast<unsigned long long>(tidy.done().blocks_moved.value),
+        static_cast<unsigned long long>(tidy.done().moves), static_cast<unsigned long long>(gets),
+        static_cast<unsigned long long>(puts), static_cast<unsigned long long>(tidy.done().races));
     return well && tidy.failure() == ashlar::error{} && tidy.stop();
 }
 

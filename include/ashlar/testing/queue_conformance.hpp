@@ -95,7 +95,7 @@ class queue_check {
         while (count > 0) {
             const auto before = q.in_flight();
             if (before < count) return expect(false, "in_flight forgot what was handed in");
-            const auto done   = q.complete(std::span{finished}.first(count), count);
+            const auto done = q.complete(std::span{finished}.first(count), count);
             if (!done) return expect(false, "complete failed");
             expect(done.value() == count, "complete handed back another number than it was asked for");
             expect(q.in_flight() == before - done.value(), "in_flight does not say what was handed back");

@@ -34,7 +34,7 @@ enum class errc : std::uint16_t {
     unclean             = 20,  ///< A volume without journal was not closed; its options say whether to discard it.
     raced               = 21,  ///< The mapping changed while its blocks were copied.
     cancelled           = 22,  ///< The caller asked to stop.
-    again               = 23,  ///< Inside the engine only: a block has to be loaded before the operation can be repeated.
+    again = 23,  ///< Inside the engine only: a block has to be loaded before the operation can be repeated.
 };
 
 /// A failure and where it happened. Trivially copyable; never allocates.
