@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-#include <throttle/latency_model.hpp>
+#include "latency_model.hpp"
 
 using namespace ashlar;
 
