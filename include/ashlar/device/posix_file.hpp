@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #if defined(__linux__)
 #include <sys/sysmacros.h>
@@ -34,6 +35,9 @@ struct file_device_options {
     bool          create      = false;  ///< A missing file is made, and an empty one gets its size.
     std::uint64_t bytes       = 0;      ///< With `create`: the size to give; a part of a block is dropped.
     bool          lock        = true;   ///< Hold the file alone, or among readers with `read_only`, while it is open.
+    /// How long to wait for a lock that another has. The kernel takes the rings of a killed process apart a moment
+    /// after it, and so long its lock stays.
+    std::uint32_t lock_wait_ms = 1000;
 };
 
 /// An open file or block device with its geometry. Owns the descriptor.
@@ -64,7 +68,7 @@ class posix_file {
         file.view_.read_only     = options.read_only;
         file.opened_by_          = ::getpid();
         BOOST_OUTCOME_TRY(file.open_descriptor(path, options));
-        if (options.lock) { BOOST_OUTCOME_TRY(file.take_lock()); }
+        if (options.lock) { BOOST_OUTCOME_TRY(file.take_lock(options.lock_wait_ms)); }
         if (options.create) { BOOST_OUTCOME_TRY(file.give_size(path, options.bytes)); }
         BOOST_OUTCOME_TRY(auto bytes, file.view_.bytes_now());
         file.view_.geometry.blocks = whole_blocks(bytes, file.view_.geometry.size);
@@ -96,10 +100,16 @@ class posix_file {
         return system_error();
     }
 
-    result<> take_lock() const noexcept {
-        if (::flock(view_.descriptor, (view_.read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0) return success();
-        if (errno == EWOULDBLOCK) return error{errc::busy, {}, EWOULDBLOCK};
-        return system_error();
+    result<> take_lock(std::uint32_t wait_ms) const noexcept {
+        constexpr std::uint32_t step_ms = 5;
+        for (std::uint32_t waited = 0;; waited += step_ms) {
+            if (::flock(view_.descriptor, (view_.read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0) return success();
+            if (errno == EINTR) continue;
+            if (errno != EWOULDBLOCK) return system_error();
+            if (waited >= wait_ms) return error{errc::busy, {}, EWOULDBLOCK};
+            const timespec step{0, long{step_ms} * 1'000'000};
+            static_cast<void>(::nanosleep(&step, nullptr));
+        }
     }
 
     /// A size and a name that a power cut may not take back: the file and its folder are synced.
