@@ -432,7 +432,7 @@ class channel {
         /// Behind a queue that broke. Its destructor waits until no transfer uses memory any more.
         void lose_rest() noexcept {
             if (in_flight == 0) return;
-            { const auto ended = std::move(queue); }
+            { [[maybe_unused]] const auto ended = std::move(queue); }
             const entered guard{volume};
             for (job& work : jobs) {
                 if (work.asked == nullptr) continue;

@@ -53,7 +53,8 @@ class space {
         const auto totals =
             decode_totals(load_struct<volume_totals_record>(at.cache.bytes(pin.slot())), at.geometry.blocks);
         if (!totals) return error{errc::damaged, block.home};
-        totals_ = *totals;
+        totals_        = *totals;
+        scratch_group_ = no_group;
         return success();
     }
 
@@ -315,7 +316,7 @@ class space {
     void add_totals(const totals_change& change, std::uint64_t generation) noexcept;
 
     std::span<bitmap_word>      scratch_{};
-    std::uint64_t               scratch_group_ = no_group;
+    std::uint64_t               scratch_group_ = no_group;  ///< Whose durable bitmap `scratch_` holds.
     bounded_list<extent>        reserved_{};
     bounded_list<retired_run>   retired_{};
     bounded_list<extent>        holds_{};

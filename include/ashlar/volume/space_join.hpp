@@ -14,7 +14,6 @@ result<> space::prepare(const metadata_access<Source>& at, transaction_state& tx
 
 template <class Source>
 void space::apply(const metadata_access<Source>& at, transaction_state& tx, sequence batch) noexcept {
-    scratch_group_ = no_group;
     for (const auto& run : tx.taken.all()) {
         if (!run.fresh) continue;
         unreserve(run.blocks);
