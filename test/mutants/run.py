@@ -14,17 +14,22 @@ The patch is applied to a copy of include/ and the program is built against it. 
 that is a failure, and so is a patch that no longer applies, a program that does not build, and a filter that runs no
 test. Each program is also built and run without a fault, because what fails always would catch every mutant.
 
-usage: run.py [--compiler g++] [--work FOLDER] [--jobs 2] [NAME...]
+All mutants take some minutes. --today N asks of each only that it applies, and runs N of them: the next N each day.
+--seconds S --cursor C is the form of a long target: from mutant C on, round and round, until the time is over.
+
+usage: run.py [--compiler g++] [--work FOLDER] [--jobs 2] [--today N | --seconds S --cursor C] [NAME...]
 """
 import argparse
 import collections
 import concurrent.futures
+import os
 import pathlib
 import re
 import shutil
 import subprocess
 import sys
 import threading
+import time
 
 FOLDER = pathlib.Path(__file__).resolve().parent
 ROOT = FOLDER.parents[1]
@@ -107,16 +112,20 @@ class WithoutFault:
             raise Wrong("fails without the fault", seen[key][1])
 
 
+def apply(patch, folder, *options):
+    # An own folder and a ceiling keep git from looking at the repository around it.
+    done = run(["git", "-c", "core.autocrlf=false", "apply", *options, "-p1", patch], cwd=folder,
+               env={"GIT_CEILING_DIRECTORIES": str(folder.parent), "PATH": "/usr/local/bin:/usr/bin:/bin"})
+    if done.returncode != 0:
+        raise Wrong("does not apply", done.stderr)
+
+
 def catch(options, patch, include, whole, work):
     """What the test said; raises Wrong where it said nothing."""
     plan = plan_of(patch)
     mutant = work / patch.stem
     shutil.copytree(include, mutant / "include")
-    # An own folder and a ceiling keep git from looking at the repository around it.
-    done = run(["git", "-c", "core.autocrlf=false", "apply", "-p1", patch], cwd=mutant,
-               env={"GIT_CEILING_DIRECTORIES": str(mutant.parent), "PATH": "/usr/local/bin:/usr/bin:/bin"})
-    if done.returncode != 0:
-        raise Wrong("does not apply", done.stderr)
+    apply(patch, mutant)
     whole.must_pass(plan)
     build(options, mutant / "include", plan, mutant / "program", "-O0")  # it runs once, and mostly not for long
     passed, said = passes(mutant / "program", plan.words)
@@ -125,13 +134,31 @@ def catch(options, patch, include, whole, work):
     return said
 
 
-def main():
+def count_for_report(much):
+    """Adds to a counter, as test/counts.hpp does."""
+    if folder := os.environ.get("ASHLAR_COUNTS"):
+        (pathlib.Path(folder) / f"mutants-{os.getpid()}.txt").write_text(f"{much}\tmutants caught\n")
+
+
+def parse_arguments():
     parser = argparse.ArgumentParser()
     parser.add_argument("--compiler", default="g++")
     parser.add_argument("--work", type=pathlib.Path, default=ROOT / "build" / "mutants")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--today", type=int, metavar="N")
+    parser.add_argument("--seconds", type=float)
+    parser.add_argument("--cursor", type=int, default=0)
     parser.add_argument("names", nargs="*")
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def rotated(patches, start):
+    start %= len(patches)
+    return patches[start:] + patches[:start]
+
+
+def main():
+    options = parse_arguments()
     work = options.work.resolve()
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
@@ -141,8 +168,13 @@ def main():
     whole   = WithoutFault(options, include, work)
     patches = [patch for patch in sorted(FOLDER.glob("*.patch")) if not options.names or patch.stem in options.names]
     counts  = collections.Counter()
+    begin   = time.monotonic()
+    if not patches:
+        sys.exit("no mutant has such a name")
 
     def judge(patch):
+        if options.seconds is not None and time.monotonic() - begin > options.seconds:
+            return patch, None, ""
         try:
             word, rest = "caught", catch(options, patch, include, whole, work)
         except Wrong as wrong:
@@ -150,12 +182,33 @@ def main():
         shutil.rmtree(work / patch.stem, ignore_errors=True)
         return patch, word, rest
 
+    def say(patch, word, rest):
+        counts[word] += 1
+        print(f"{patch.stem + ':':36} {word}" + (f"  {rest[:160] if word == 'caught' else rest}" if rest else ""), flush=True)
+
+    if options.today:
+        for patch in patches:
+            try:
+                plan_of(patch)
+                apply(patch, work, "--check")
+            except Wrong as wrong:
+                say(patch, wrong.word, wrong.rest)
+        print(f"{len(patches)} mutants, {len(patches) - sum(counts.values())} apply")
+        patches = rotated(patches, int(time.time() // 86400) * options.today)[:options.today]
+    if options.seconds is not None:
+        patches = rotated(patches, options.cursor)
+
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         for patch, word, rest in pool.map(judge, patches):
-            counts[word] += 1
-            print(f"{patch.stem + ':':36} {word}" + (f"  {rest[:160] if word == 'caught' else rest}" if rest else ""), flush=True)
-    print(f"{len(patches)} mutants: " + ", ".join(f"{count} {word}" for word, count in sorted(counts.items())))
-    sys.exit(0 if patches and counts["caught"] == len(patches) else 1)
+            if word:
+                say(patch, word, rest)
+    ran = sum(counts.values())
+    print(f"{ran} mutants: " + ", ".join(f"{count} {word}" for word, count in sorted(counts.items())))
+    count_for_report(counts["caught"])
+    if options.seconds is not None:
+        cursor = options.cursor + (ran if counts["caught"] == ran else 0)
+        print(f"LONG cursor={cursor} count={counts['caught']} seconds={time.monotonic() - begin:.1f}")
+    sys.exit(0 if counts["caught"] == ran > 0 else 1)
 
 
 if __name__ == "__main__":
