@@ -16,9 +16,9 @@ struct latency_target_options {
     std::uint64_t in_flight_max        = 8 * 1024 * 1024;  ///< Where no foreground runs, and for owners of queues.
     std::uint64_t bytes_per_second_min = 1024 * 1024;      ///< Granted whatever the foreground feels.
     duration      window               = milliseconds(20);
-    std::uint64_t window_samples       = 150;  ///< A window also ends when it holds so many.
+    std::uint64_t window_samples       = 150;  ///< A window also ends with so many. See below for four times both.
     duration      relearn_every        = milliseconds(5000);
-    duration      relearn_for          = milliseconds(20);
+    duration      relearn_for          = milliseconds(40);
     duration      quiet                = milliseconds(500);  ///< Without a transfer for so long, no foreground runs.
     io_kind       watched              = io_kind::read;      ///< Which transfers have the goal.
 };
@@ -26,9 +26,12 @@ struct latency_target_options {
 /// Keeps the slowest hundredth of the foreground's transfers at a goal by the bytes that it lets be in flight.
 ///
 /// What `observe` counts is evaluated by `acquire`, at most once in a millisecond. A window that is complete moves the
-/// cap one step (see `latency_cap`). Where the goal is a multiple of what the foreground has at rest, grants pause for
-/// `relearn_for` in each `relearn_every`, at most thrice as long where samples are few, and what is counted meanwhile
-/// is the percentile at rest. Where nothing is counted, nobody waits, and chunks are as large as they may be.
+/// cap one step (see `latency_cap`). Until the goal is reached for the first time windows are short, so that it is
+/// found soon; then they are four times as long, as the percentile of few samples is mostly luck, and a cap that
+/// follows it carries less at the same percentile. Where the goal is a multiple of what the foreground has at rest,
+/// grants pause for `relearn_for` in each `relearn_every`, at most thrice as long where samples are few, and what is
+/// counted meanwhile is the percentile at rest. Where nothing is counted, nobody waits, and chunks are as large as they
+/// may be.
 ///
 /// Invariants: the cap only grows while it is what limits, so that idle times do not open it for the next burst; a
 /// pause ends, and outside of pauses `bytes_per_second_min` flows, so that no foreground starves maintenance. Cost of
@@ -99,6 +102,7 @@ class basic_latency_target {
 
     static constexpr duration      look_every         = milliseconds(1);
     static constexpr std::uint64_t window_samples_min = 50;  // of fewer the percentile is the luck of one
+    static constexpr unsigned      found_window_shift = 2;   // once the cap is found windows are four times as long
 
     constexpr void           look(time_point now) noexcept;
     constexpr time_point     learn(time_point now) noexcept;
@@ -125,10 +129,11 @@ class basic_latency_target {
     time_point              heard_at_{};
     time_point              window_began_{};
     time_point              learn_at_{};  // when the next pause is due; in a pause, when its part ends
-    phase                   phase_   = phase::first;
-    std::uint8_t            learned_ = 0;      // pauses, up to three
-    bool                    free_    = false;  // no foreground runs
-    bool                    bound_   = false;  // in this window somebody wanted more than the cap let him have
+    phase                   phase_     = phase::first;
+    std::uint8_t            learned_   = 0;      // pauses, up to three
+    bool                    free_      = false;  // no foreground runs
+    bool                    searching_ = true;   // the cap has not come up to the goal yet
+    bool                    bound_     = false;  // in this window somebody wanted more than the cap let him have
 };
 
 /// Reads the counts when it is time to, and closes the window when it is complete.
@@ -150,7 +155,8 @@ constexpr void basic_latency_target<Counts>::look(time_point now) noexcept {
     const bool was_free = free_;
     free_               = now - heard_at_ >= options_.quiet;
     if (free_ != was_free) {  // what was measured is of another time
-        next_ = {};
+        searching_ = true;
+        next_      = {};
         return begin_window(now);
     }
     if (free_ || samples == 0) return;
@@ -158,8 +164,10 @@ constexpr void basic_latency_target<Counts>::look(time_point now) noexcept {
         phase_ = phase::draining;
         return;
     }
-    const auto lasts = now - window_began_;
-    const bool full = samples >= options_.window_samples || (lasts >= options_.window && samples >= window_samples_min);
+    const auto lasts  = now - window_began_;
+    const auto longer = searching_ ? 0U : found_window_shift;
+    const bool full   = samples >= options_.window_samples << longer ||
+                      (lasts.nanoseconds >= options_.window.nanoseconds << longer && samples >= window_samples_min);
     if (full || lasts >= options_.quiet) close_window(counts, now);
 }
 
@@ -227,7 +235,8 @@ constexpr void basic_latency_target<Counts>::close_window(const latency_totals& 
     const bool often = busy_.nanoseconds >= lasts.nanoseconds >> 4U || cap_.bytes() < chunk_floor;
     p99_             = percentile_99(counted);
     if (goal().nanoseconds != 0 && busy_.nanoseconds > 0) cap_.adapt(p99_, goal(), bound_ && often);
-    held_ = {};  // the cap that they were held under is gone
+    searching_ = p99_.nanoseconds < (searching_ ? goal().nanoseconds : goal().nanoseconds >> 1U);
+    held_      = {};  // the cap that they were held under is gone
     begin_window(now);
 }
 
