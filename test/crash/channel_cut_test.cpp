@@ -6,35 +6,38 @@ namespace {
 
 /// Changes through a channel, several in flight, in the order in which they join; each finished put and sync promised
 /// itself and everything before.
-history record_channel(const volume_shape& shape, std::uint64_t seed, std::size_t operations, std::size_t depth) {
+crash_recording record_channel(const crash_setup<crash_store>& setup, std::uint64_t seed, std::size_t operations,
+                               std::size_t depth) {
     struct place {
         request     asked;
         byte_vector bytes;
         std::size_t operation = 0;
         bool        in_use    = false;
     };
-    random_bits     random{seed};
-    queue_orders    orders;
-    recorded_volume volume{shape};
-    history         changes;  // those of the channel
-    auto            opened = store<ordered_single>::open(ordered_device{volume.device(), orders},
-                                                         with<store<ordered_single>>(small_limits()));
+    random_bits      random{seed};
+    queue_orders     orders;
+    memory_device    memory = std::move(memory_device::create(setup.block, setup.blocks).value());
+    order_checker    checker{memory};
+    recording_device device{checker};
+    any_device       top{device};
+    ASHLAR_EXPECT_OK(setup.format_on(top));
+    auto opened =
+        store<ordered_single>::open(ordered_device{device, orders}, with<store<ordered_single>>(small_limits()));
     EXPECT_TRUE(opened) << said(opened);
     auto&       live = opened.value();
     model_state state{{live.root().value, {}}};
     for (int i = 0; i < 5; ++i) state[live.create().value().value] = {};
     ASHLAR_EXPECT_OK(live.checkpoint());
-    volume.begin(digest_of(state));
-    const auto note = [&](const char* name) {
-        changes.begun.push_back(volume.device().calls().size());
-        changes.note(digest_of(state), ~std::size_t{0}, false, name);
-    };
-    note("base");
+    device.forget();
+    crash_recording log{
+        .size = setup.block, .base = {}, .calls = {}, .history = store_history{digest_of(state)}, .findings = {}};
+    log.base.assign(memory.bytes().begin(), memory.bytes().end());
+
     auto                     on = channel<ordered_single>::open(live, {.depth = depth}).value();
     std::vector<place>       places(depth);
     std::array<request*, 16> finished;
-    while (changes.digests.size() < operations || on.in_flight() != 0) {
-        while (on.in_flight() < depth && changes.digests.size() < operations && random.below(3) != 0) {
+    while (log.history.moments().size() < operations || on.in_flight() != 0) {
+        while (on.in_flight() < depth && log.history.moments().size() < operations && random.below(3) != 0) {
             auto& free   = *std::find_if(places.begin(), places.end(), [](const auto& one) { return !one.in_use; });
             auto  object = state.begin();
             std::advance(object, static_cast<std::ptrdiff_t>(random.below(state.size())));
@@ -50,8 +53,8 @@ history record_channel(const volume_shape& shape, std::uint64_t seed, std::size_
             if (free.asked.verb == request_verb::write || free.asked.verb == request_verb::put)
                 model_write(object->second, free.asked.offset, free.bytes);
             if (free.asked.verb != request_verb::read) {
-                free.operation = changes.digests.size();
-                note(free.asked.verb == request_verb::sync ? "sync" : "put or write");
+                free.operation = log.history.begin(digest_of(state), device.calls().size(),
+                                                   free.asked.verb == request_verb::sync ? "sync" : "put or write");
             }
             on.submit(free.asked);
         }
@@ -63,50 +66,43 @@ history record_channel(const volume_shape& shape, std::uint64_t seed, std::size_
             auto& one  = places[static_cast<std::size_t>(finished[i]->token)];
             one.in_use = false;
             EXPECT_EQ(one.asked.failure.code, errc::none) << said(one.asked);
-            if (one.operation == 0) continue;
-            changes.ended[one.operation]   = volume.device().calls().size();
-            changes.durable[one.operation] = one.asked.verb != request_verb::write;
+            if (one.operation != 0)
+                log.history.end(one.operation, device.calls().size(), one.asked.verb != request_verb::write);
         }
         if (on.in_flight() == 0 && random.below(40) == 0) ASHLAR_EXPECT_OK(live.checkpoint());
     }
     EXPECT_EQ(difference(live, state), "");
     EXPECT_EQ(findings_of(live), "");
     static_cast<void>(live.abandon());
-    auto log       = volume.finish();
-    log.digests    = changes.digests;
-    log.ended      = changes.ended;
-    log.durable    = changes.durable;
-    log.names      = changes.names;
-    log.begun      = changes.begun;
-    log.ended[0]   = 0;
-    log.durable[0] = true;
+    expect_order(checker);
+    EXPECT_GT(checker.checks().batches, 0U);
+    log.calls = device.calls();
     return log;
 }
 
 TEST(ChannelCut, EveryFinishedPutIsThereAfterACutAtEachWriteAndSector) {
     for (std::uint64_t seed = 1; seed <= scaled(2); ++seed) {
-        const auto log    = record_channel({}, seed, 400, 2 + 5 * seed);
-        const auto states = cut_everywhere(log, {.random_max = 1, .single_max = 4, .tears_max = 8, .seed = seed});
-        EXPECT_GE(log.device_writes, 100U);
-        EXPECT_GT(states, log.device_writes);
-        std::printf("channel: %llu writes, %llu states\n", static_cast<unsigned long long>(log.device_writes),
-                    static_cast<unsigned long long>(states));
+        const auto       setup = setup_of();
+        const crash_plan plan{.effort     = {.random_max = 1, .single_max = 4, .tears_max = 8, .seed = seed},
+                              .states     = part_of_states(),
+                              .recoveries = {.one_in = 400}};
+        const auto       log = record_channel(setup, seed, 400, 2 + 5 * seed);
+        EXPECT_GE(log.writes(), 100U);
+        expect_whole("channel", crash_cutter<crash_store>{setup, plan}.cut(log));
     }
 }
 
-/// The log itself can fail: a put that is said to be finished before its sync is found missing by some cut.
+/// The history itself can fail: a put that is said to be finished before its sync is found missing by some cut.
 TEST(ChannelCut, AnAcknowledgementThatComesTooEarlyIsFound) {
-    auto log = record_channel({}, 7, 120, 6);
-    for (std::size_t i = 1; i < log.ended.size(); ++i) {
-        if (log.durable[i]) log.ended[i] = log.begun[i];
+    const auto setup = setup_of();
+    auto       log   = record_channel(setup, 7, 120, 6);
+    for (auto& one : log.history.moments()) {
+        if (one.durable) one.ended = one.began;
     }
-    std::uint64_t missed = 0;
-    crash_states(log.calls, log.base, {log.shape.block_bytes}, {.random_max = 0, .single_max = 1, .tears_max = 0},
-                 [&](const crash_point& at, std::span<std::byte> image) {
-                     missed += examine(image, log, at.calls, 1).empty() ? 0U : 1U;
-                     return missed == 0;
-                 });
-    EXPECT_EQ(missed, 1U);
+    const crash_plan plan{.effort = {.random_max = 0, .single_max = 1, .tears_max = 0}, .findings_max = 1};
+    const auto       report = crash_cutter<crash_store>{setup, plan}.cut(log);
+    ASSERT_EQ(report.findings.size(), 1U);
+    EXPECT_NE(report.findings.front().find("it holds"), std::string::npos) << report.findings.front();
 }
 
 }  // namespace

@@ -1,7 +1,5 @@
 #include "crash_fixture.hpp"
 
-#include <ashlar/testing/faulty_device.hpp>
-
 namespace ashlar::test {
 namespace {
 
@@ -114,118 +112,6 @@ TEST(StoreRandom, C7PowerFailsAgainAndAgainOnAFullVolume) {
     EXPECT_GT(cuts, 4 * scaled(100));
     std::printf("%llu cuts\n", static_cast<unsigned long long>(cuts));
 }
-
-// Errors of the device.
-// -------------------------------------------------------------------------------------------------
-
-struct fault {
-    transfer_kind kind   = transfer_kind::read;
-    std::uint64_t nth    = 1;
-    fault_lasts   lasts  = fault_lasts::once;
-    failed_write  leaves = failed_write::left_nothing;
-};
-
-/// Runs the same operations on a copy of `base` with one fault. Answers whether the fault was met.
-bool run_with(const fault& planned, const volume_shape& shape, std::span<const std::byte> base,
-              const model_state& before, std::uint64_t operations) {
-    auto memory = make_memory(shape);
-    std::memcpy(memory.bytes().data(), base.data(), base.size());
-    faulty_device device{memory};
-    device.failing_writes(planned.leaves);
-    device.fail(planned.kind, planned.nth, planned.lasts);
-    bool       met = false;
-    candidates known{before};
-    const auto where = [&] {
-        return " with call " + std::to_string(planned.nth) + " of kind " +
-               std::to_string(static_cast<int>(planned.kind)) + " failing";
-    };
-
-    auto opened = test_store::open(any_device{device}, with());
-    if (!opened) {
-        met = true;
-        EXPECT_NE(opened.error().code, errc::none);
-    } else {
-        auto live = std::move(opened).value();
-        if (planned.kind != transfer_kind::read) { EXPECT_EQ(difference(live, before), "") << where(); }
-        scenario<test_store> runs{77, live.root()};
-        runs.restore(before);
-        for (std::uint64_t i = 0; i < operations && !(met && live.read_only()); ++i) {
-            const auto done = runs.step(live);
-            if (done.why.code == errc::none) {
-                EXPECT_FALSE(done.durable && live.read_only()) << "nothing is acknowledged after a failure" << where();
-                done.durable ? known.promised(runs.state()) : known.possible(runs.state());
-                continue;
-            }
-            met = true;
-            known.possible(runs.attempted());
-            if (!live.read_only()) { EXPECT_NE(done.why.code, errc::read_only) << where(); }
-        }
-        device.fail(planned.kind, 0);  // healed
-        if (live.read_only()) {
-            EXPECT_EQ(code_of(live.sync()), errc::read_only) << where();
-            EXPECT_EQ(code_of(live.write(live.root(), 0, pattern(3, 3))), errc::read_only) << where();
-            EXPECT_EQ(code_of(live.begin()), errc::read_only) << where();
-            EXPECT_NE(live.info().failure.code, errc::none) << where();
-        }
-        const auto seen = digest_on(live);
-        EXPECT_TRUE(seen) << "reads go on: " << said(seen) << where();
-        if (seen) { EXPECT_NE(known.find(seen.value()), nullptr) << where(); }
-        const errc ended = live.read_only() ? errc::read_only : errc::none;
-        if (planned.nth % 2 == 0) {
-            EXPECT_EQ(code_of(live.close()), ended) << where();
-        } else {
-            static_cast<void>(live.abandon());
-        }
-    }
-    device.fail(planned.kind, 0);
-    auto       live  = opened_on(memory);
-    const auto found = digest_on(live);
-    EXPECT_TRUE(found) << said(found) << where();
-    if (found) { EXPECT_NE(known.find(found.value()), nullptr) << "something acknowledged is lost" << where(); }
-    EXPECT_EQ(findings_of(live), "") << where();
-    static_cast<void>(live.abandon());
-    return met;
-}
-
-/// A volume that was used and not closed, and what it holds.
-struct used_volume {
-    volume_shape shape{};
-    byte_vector  bytes;
-    model_state  state;
-
-    used_volume() {
-        auto memory = make_memory(shape);
-        format_on(memory, shape);
-        auto                 live = opened_on(memory);
-        scenario<test_store> runs{5, live.root()};
-        for (int i = 0; i < 60; ++i) EXPECT_EQ(runs.step(live).why.code, errc::none);
-        ASHLAR_EXPECT_OK(live.sync());
-        state = runs.state();
-        static_cast<void>(live.abandon());
-        bytes.assign(memory.bytes().begin(), memory.bytes().end());
-    }
-};
-
-void fail_each(transfer_kind kind, std::uint64_t stride) {
-    const used_volume base;
-    std::uint64_t     runs = 0, missed = 0;
-    for (std::uint64_t nth = 1; missed < 8 && !testing::Test::HasFailure(); nth += stride) {
-        bool met = false;
-        for (const auto lasts : {fault_lasts::once, fault_lasts::for_good}) {
-            for (const auto leaves : {failed_write::left_nothing, failed_write::wrote_all}) {
-                if (kind != transfer_kind::write && leaves == failed_write::wrote_all) continue;
-                met = run_with({kind, nth, lasts, leaves}, base.shape, base.bytes, base.state, 60) || met;
-                ++runs;
-            }
-        }
-        if (!met) ++missed;
-    }
-    std::printf("%llu runs with a fault\n", static_cast<unsigned long long>(runs));
-}
-
-TEST(StoreFaults, EachWriteMayFailOnceOrForGood) { fail_each(transfer_kind::write, 1); }
-TEST(StoreFaults, EachSyncMayFailOnceOrForGood) { fail_each(transfer_kind::sync, 1); }
-TEST(StoreFaults, EachReadMayFailOnceOrForGood) { fail_each(transfer_kind::read, 3); }
 
 }  // namespace
 }  // namespace ashlar::test

@@ -4,8 +4,9 @@
 #include <ashlar/ashlar.hpp>
 #include <ashlar/device/memory_device.hpp>
 #include <ashlar/journal/ring_journal.hpp>
+#include <ashlar/testing/any_device.hpp>
 #include <ashlar/testing/order_checker.hpp>
-#include <ashlar/testing/random_bits.hpp>
+#include <ashlar/testing/store_model.hpp>
 #include <ashlar/threading/single_threaded.hpp>
 
 #include <gtest/gtest.h>
@@ -20,6 +21,7 @@
 namespace ashlar::test {
 
 using byte_vector = std::vector<std::byte>;
+using ashlar::said;  // other fixtures add what requests and queues say
 
 /// Counts of the longer tests are multiplied by it: ASHLAR_TEST_SCALE, 1 where it is not set.
 inline std::uint64_t scaled(std::uint64_t count) {
@@ -28,44 +30,6 @@ inline std::uint64_t scaled(std::uint64_t count) {
     const auto        much  = static_cast<std::uint64_t>(static_cast<double>(count) * scale);
     return much == 0 ? 1 : much;
 }
-
-/// Bytes that tell from which write they are: the same seed gives the same bytes, and no byte is zero.
-inline byte_vector pattern(std::size_t bytes, std::uint64_t seed) {
-    byte_vector made(bytes);
-    random_bits{seed * 2 + 1}.fill(made);
-    for (auto& one : made) one |= std::byte{1};
-    return made;
-}
-
-/// Any device that lives elsewhere, so that all tests share one store type. Copies refer to the same device.
-class any_device {
-  public:
-    template <BlockDevice D>
-    explicit any_device(D& device) noexcept
-        : at_{&device},
-          geometry_{[](const void* at) noexcept { return static_cast<const D*>(at)->geometry(); }},
-          read_{[](void* at, extent e, std::span<std::byte> in) noexcept { return static_cast<D*>(at)->read(e, in); }},
-          write_{[](void* at, extent e, std::span<const std::byte> out) noexcept {
-              return static_cast<D*>(at)->write(e, out);
-          }},
-          sync_{[](void* at) noexcept { return static_cast<D*>(at)->sync(); }},
-          trim_{[](void* at, extent e) noexcept { return static_cast<D*>(at)->trim(e); }} {}
-
-    [[nodiscard]] device_geometry geometry() const noexcept { return geometry_(at_); }
-    [[nodiscard]] result<>        read(extent e, std::span<std::byte> in) noexcept { return read_(at_, e, in); }
-    [[nodiscard]] result<> write(extent e, std::span<const std::byte> out) noexcept { return write_(at_, e, out); }
-    [[nodiscard]] result<> sync() noexcept { return sync_(at_); }
-    [[nodiscard]] result<> trim(extent e) noexcept { return trim_(at_, e); }
-
-  private:
-    void* at_;
-    device_geometry (*geometry_)(const void*) noexcept;
-    result<> (*read_)(void*, extent, std::span<std::byte>) noexcept;
-    result<> (*write_)(void*, extent, std::span<const std::byte>) noexcept;
-    result<> (*sync_)(void*) noexcept;
-    result<> (*trim_)(void*, extent) noexcept;
-};
-static_assert(BlockDevice<any_device>);
 
 template <class ChecksumPolicy = xxh3, class MapPolicy = extent_tree, class JournalPolicy = ring_journal>
 struct test_blueprint : blueprint {
@@ -143,22 +107,15 @@ inline defrag_options eager_defragmenter() {
     return options;
 }
 
-/// What a call answered, for the messages of a failed test.
-template <class T>
-std::string said(const result<T>& answer) {
-    if (answer) return "no error";
-    return std::string{message(answer.error().code)} + " at block " + std::to_string(answer.error().where.value);
-}
-
-#define ASHLAR_EXPECT_OK(...)                                            \
-    do {                                                                 \
-        const auto& answer_ = (__VA_ARGS__);                             \
-        EXPECT_TRUE(answer_.has_value()) << ashlar::test::said(answer_); \
+#define ASHLAR_EXPECT_OK(...)                                      \
+    do {                                                           \
+        const auto& answer_ = (__VA_ARGS__);                       \
+        EXPECT_TRUE(answer_.has_value()) << ashlar::said(answer_); \
     } while (false)
-#define ASHLAR_ASSERT_OK(...)                                            \
-    do {                                                                 \
-        const auto& answer_ = (__VA_ARGS__);                             \
-        ASSERT_TRUE(answer_.has_value()) << ashlar::test::said(answer_); \
+#define ASHLAR_ASSERT_OK(...)                                      \
+    do {                                                           \
+        const auto& answer_ = (__VA_ARGS__);                       \
+        ASSERT_TRUE(answer_.has_value()) << ashlar::said(answer_); \
     } while (false)
 
 /// Formats and opens; an empty handle after a failure.
@@ -180,317 +137,157 @@ errc code_of(const result<T>& answer) {
     return answer ? errc::none : answer.error().code;
 }
 
-// The model.
-// ------------------------------------------------------------------------------------------------------------
-
-/// What a store holds: the bytes of each object.
-using model_state = std::map<std::uint64_t, byte_vector>;
-
-inline void model_write(byte_vector& object, std::uint64_t offset, std::span<const std::byte> bytes) {
-    if (bytes.empty()) return;
-    if (object.size() < offset + bytes.size()) object.resize(offset + bytes.size());
-    std::memcpy(object.data() + offset, bytes.data(), bytes.size());
-}
-
-inline void model_punch(byte_vector& object, std::uint64_t offset, std::uint64_t length) {
-    for (std::uint64_t i = offset; i < object.size() && i - offset < length; ++i) object[i] = std::byte{0};
-}
-
-/// One number for an object's name and bytes.
-inline std::uint64_t digest_of(std::uint64_t id, std::span<const std::byte> bytes) {
-    return random_bits{xxh3_64(bytes) + id * 0x9E37'79B9'7F4A'7C15U + bytes.size()}.next();
-}
-
-inline std::uint64_t digest_of(const model_state& state) {
-    std::uint64_t sum = 0;
-    for (const auto& [id, bytes] : state) sum += digest_of(id, bytes);
-    return sum;
-}
-
-/// The same number for what an open store answers. Errors: those of the store.
-template <class Store>
-result<std::uint64_t> digest_on(Store& opened) {
-    std::uint64_t sum = 0;
-    byte_vector   bytes;
-    for (object_id at{};;) {
-        BOOST_OUTCOME_TRY(const auto next, opened.next_object(at));
-        if (!next) return sum;
-        at = *next;
-        BOOST_OUTCOME_TRY(const auto size, opened.size(at));
-        if (size > (1U << 26U)) return errc::damaged;
-        bytes.assign(size, std::byte{0xEE});
-        BOOST_OUTCOME_TRY(const auto read, opened.read(at, 0, std::span<std::byte>{bytes}));
-        if (read != size) return errc::damaged;
-        sum += digest_of(at.value, bytes);
-    }
-}
-
-/// Where an open store differs from the model; empty where it does not.
-template <class Store>
-std::string difference(Store& opened, const model_state& expected) {
-    object_id at{};
-    for (const auto& [id, bytes] : expected) {
-        const auto next = opened.next_object(at);
-        if (!next) return "next_object: " + said(next);
-        if (!next.value() || next.value()->value != id) return "the next object is not " + std::to_string(id);
-        at              = *next.value();
-        const auto size = opened.size(at);
-        if (!size) return "size: " + said(size);
-        if (size.value() != bytes.size()) {
-            return "object " + std::to_string(id) + " has " + std::to_string(size.value()) + " bytes, not " +
-                   std::to_string(bytes.size());
-        }
-        byte_vector found(bytes.size(), std::byte{0xEE});
-        const auto  read = opened.read(at, 0, std::span<std::byte>{found});
-        if (!read) return "read of " + std::to_string(id) + ": " + said(read);
-        if (read.value() != found.size()) return "a read of " + std::to_string(id) + " is short";
-        for (std::size_t i = 0; i < found.size(); ++i) {
-            if (found[i] != bytes[i])
-                return "object " + std::to_string(id) + " differs at byte " + std::to_string(i) + " of " +
-                       std::to_string(found.size());
-        }
-    }
-    const auto next = opened.next_object(at);
-    if (!next) return "next_object: " + said(next);
-    if (next.value()) return "object " + std::to_string(next.value()->value) + " is too many";
-    return {};
-}
-
-/// What verify finds, as text; empty for a whole volume.
-template <class Store>
-std::string findings_of(Store& opened) {
-    static const char* const names[] = {"two_owners",   "leaked",     "in_use_but_free", "bad_data",
-                                        "bad_metadata", "bad_record", "bad_summary",     "bad_totals"};
-    std::string              found;
-    const auto               report = opened.verify([&](const verify_finding& finding) {
-        if (found.size() > 400) return;
-        found += std::string{names[static_cast<std::size_t>(finding.problem)]} + " at block " +
-                 std::to_string(finding.block.value) + " of object " + std::to_string(finding.object.value) + " (" +
-                 message(finding.why.code) + "); ";
-    });
-    if (!report) return "verify: " + said(report);
-    if (report.value().findings != 0 && found.empty()) return "findings without a word";
-    return found;
-}
-
 // Scenarios.
 // ------------------------------------------------------------------------------------------------------------
 
 /// How often each kind of operation comes.
 struct mixture {
     std::uint64_t write = 30, append = 16, truncate = 8, punch = 8, reserve = 5, create = 8, erase = 6, transaction = 6,
-                  abort = 2, sync = 14, checkpoint = 1;
+                  abort = 2, sync = 14, checkpoint = 1, maintain = 0, trim = 0;
     std::uint64_t bytes_max   = 3000;
     std::uint64_t objects_max = 12;
     std::uint64_t size_max    = 12'000;
 };
 
-/// Random operations on a store, each mirrored in a model when it succeeded.
+/// Random operations on a store and on the model beside it.
 template <class Store>
-class scenario {
+class random_operations {
   public:
-    scenario(std::uint64_t seed, object_id root, mixture mix = {}) : random_{seed}, mix_{mix} {
-        state_[root.value] = {};
-        root_              = root;
-    }
+    explicit random_operations(std::uint64_t seed, mixture mix = {}) : random_{seed}, mix_{mix} {}
 
-    [[nodiscard]] const model_state& state() const { return state_; }
-    /// What the last operation would have made of it, had it succeeded: after a failure a cut may show this too.
-    [[nodiscard]] const model_state& attempted() const { return attempted_; }
-    /// Goes on from another state. Ids that the cut took back may come again.
-    void restore(model_state found) {
-        state_ = std::move(found);
-        ids_.clear();
-        for (const auto& [id, bytes] : state_) ids_.insert(id);
-    }
-
-    struct outcome {
-        bool        durable = false;  ///< Everything up to here was acknowledged.
-        error       why{};            ///< Of the operation; then the model stayed as it was.
-        const char* what = "";
-    };
-
-    /// One operation.
-    outcome step(Store& opened) {
-        std::uint64_t left =
-            random_.below(mix_.write + mix_.append + mix_.truncate + mix_.punch + mix_.reserve + mix_.create +
-                          mix_.erase + mix_.transaction + mix_.abort + mix_.sync + mix_.checkpoint);
-        const auto is = [&](std::uint64_t share) {
+    operation_outcome step(Store& opened, store_model& model) {
+        std::uint64_t left = random_.below(mix_.write + mix_.append + mix_.truncate + mix_.punch + mix_.reserve +
+                                           mix_.create + mix_.erase + mix_.transaction + mix_.abort + mix_.sync +
+                                           mix_.checkpoint + mix_.maintain + mix_.trim);
+        const auto    is   = [&](std::uint64_t share) {
             if (left < share) return true;
             left -= share;
             return false;
         };
-        if (is(mix_.write)) return write(opened);
-        if (is(mix_.append)) return append(opened);
-        if (is(mix_.truncate)) return truncate(opened);
-        if (is(mix_.punch)) return punch(opened);
-        if (is(mix_.reserve)) return reserve(opened);
-        if (is(mix_.create)) return create(opened);
-        if (is(mix_.erase)) return erase(opened);
-        if (is(mix_.transaction)) return transaction(opened, true);
-        if (is(mix_.abort)) return transaction(opened, false);
-        if (is(mix_.sync)) return end("sync", opened.sync());
-        return end("checkpoint", opened.checkpoint());
+        if (is(mix_.write)) return write(opened, model);
+        if (is(mix_.append)) return append(opened, model);
+        if (is(mix_.truncate)) return truncate(opened, model);
+        if (is(mix_.punch)) return punch(opened, model);
+        if (is(mix_.reserve)) return reserve(opened, model);
+        if (is(mix_.create)) return create(opened, model);
+        if (is(mix_.erase)) return erase(opened, model);
+        if (is(mix_.transaction)) return transaction(opened, model, true);
+        if (is(mix_.abort)) return transaction(opened, model, false);
+        if (is(mix_.sync)) return model.promised("sync", opened.sync());
+        if (is(mix_.checkpoint)) return model.promised("checkpoint", opened.checkpoint());
+        if (is(mix_.maintain)) return model.unchanged("maintain", opened.maintain({.blocks_max = 8}));
+        return model.unchanged("trim", opened.trim(block_count{1 + random_.below(40)}));
     }
 
   private:
-    [[nodiscard]] std::uint64_t any() {
-        auto at = state_.begin();
-        std::advance(at, static_cast<std::ptrdiff_t>(random_.below(state_.size())));
-        return at->first;
+    [[nodiscard]] object_id any_of(const model_state& state) {
+        auto at = state.begin();
+        std::advance(at, static_cast<std::ptrdiff_t>(random_.below(state.size())));
+        return {at->first};
+    }
+    [[nodiscard]] static std::size_t size_of(const store_model& model, object_id id) {
+        return model.state().at(id.value).size();
     }
     [[nodiscard]] byte_vector bytes() {
         return pattern(static_cast<std::size_t>(1 + random_.below(random_.below(4) == 0 ? mix_.bytes_max : 700)),
                        random_.next());
     }
+    static operation_outcome nothing(store_model& model) { return model.unchanged("nothing", result<>{success()}); }
 
-    /// Carries an operation out on the store; `mirror` says what a success does to the model.
-    template <class Call, class Mirror>
-    outcome run(const char* what, Call&& call, Mirror&& mirror) {
-        attempted_ = state_;
-        mirror(attempted_);
-        const auto done = call();
-        if (!done) return {false, done.error(), what};
-        state_ = attempted_;
-        return {false, {}, what};
-    }
-    outcome nothing() {
-        return run(
-            "nothing", [] { return result<>{success()}; }, [](model_state&) {});
-    }
-
-    outcome write(Store& opened) {
-        const auto id     = any();
-        const auto offset = random_.below(state_[id].size() + 1500);
+    operation_outcome write(Store& opened, store_model& model) {
+        const auto id     = any_of(model.state());
+        const auto offset = random_.below(size_of(model, id) + 1500);
         const auto data   = bytes();
-        if (offset + data.size() > mix_.size_max) return truncate(opened);
-        return run(
-            "write", [&] { return opened.write(object_id{id}, offset, data); },
-            [&](model_state& after) { model_write(after[id], offset, data); });
+        if (offset + data.size() > mix_.size_max) return truncate(opened, model);
+        return model.write(opened, id, offset, data);
     }
-    outcome append(Store& opened) {
-        const auto id   = any();
+    operation_outcome append(Store& opened, store_model& model) {
+        const auto id   = any_of(model.state());
         const auto data = bytes();
-        const auto at   = state_[id].size();
-        if (at + data.size() > mix_.size_max) return truncate(opened);
-        return run(
-            "append",
-            [&] {
-                const auto done = opened.append(object_id{id}, data);
-                if (done) { EXPECT_EQ(done.value(), at); }
-                return done;
+        if (size_of(model, id) + data.size() > mix_.size_max) return truncate(opened, model);
+        return model.append(opened, id, data);
+    }
+    operation_outcome truncate(Store& opened, store_model& model) {
+        const auto id     = any_of(model.state());
+        const auto before = size_of(model, id);
+        const auto size   = random_.below(3) == 0 ? before + random_.below(2000) : random_.below(before + 1);
+        if (size > mix_.size_max) return nothing(model);
+        return model.truncate(opened, id, size);
+    }
+    operation_outcome punch(Store& opened, store_model& model) {
+        const auto id     = any_of(model.state());
+        const auto offset = random_.below(size_of(model, id) + 100);
+        return model.punch(opened, id, offset, random_.below(3000));
+    }
+    operation_outcome reserve(Store& opened, store_model& model) {
+        const auto id     = any_of(model.state());
+        const auto offset = random_.below(size_of(model, id) + 2000);
+        return model.reserve(opened, id, offset, 1 + random_.below(2500));
+    }
+    operation_outcome create(Store& opened, store_model& model) {
+        if (model.state().size() >= mix_.objects_max) return erase(opened, model);
+        return model.create(opened);
+    }
+    operation_outcome erase(Store& opened, store_model& model) {
+        const auto id = any_of(model.state());
+        return id == model.root() ? nothing(model) : model.erase(opened, id);
+    }
+    operation_outcome transaction(Store& opened, store_model& model, bool commits) {
+        return model.transaction(
+            opened,
+            [&](auto& changes) {
+                for (std::uint64_t i = 0; i < 1 + random_.below(4) && changes.why().code == errc::none; ++i)
+                    change(changes, model.root());
             },
-            [&](model_state& after) { model_write(after[id], at, data); });
+            commits);
     }
-    outcome truncate(Store& opened) {
-        const auto id = any();
-        const auto size =
-            random_.below(3) == 0 ? state_[id].size() + random_.below(2000) : random_.below(state_[id].size() + 1);
-        if (size > mix_.size_max) return nothing();
-        return run(
-            "truncate", [&] { return opened.truncate(object_id{id}, size); },
-            [&](model_state& after) { after[id].resize(size); });
-    }
-    outcome punch(Store& opened) {
-        const auto id     = any();
-        const auto offset = random_.below(state_[id].size() + 100);
-        const auto length = random_.below(3000);
-        return run(
-            "punch", [&] { return opened.punch(object_id{id}, offset, length); },
-            [&](model_state& after) { model_punch(after[id], offset, length); });
-    }
-    outcome reserve(Store& opened) {
-        const auto id     = any();
-        const auto offset = random_.below(state_[id].size() + 2000);
-        const auto length = 1 + random_.below(2500);
-        return run(
-            "reserve", [&] { return opened.reserve(object_id{id}, offset, length); }, [](model_state&) {});
-    }
-    outcome create(Store& opened) {
-        if (state_.size() >= mix_.objects_max) return erase(opened);
-        attempted_      = state_;
-        const auto made = opened.create();
-        if (!made) return {false, made.error(), "create"};
-        EXPECT_TRUE(ids_.insert(made.value().value).second) << "an id is never used twice";
-        state_[made.value().value] = {};
-        return {false, {}, "create"};
-    }
-    outcome erase(Store& opened) {
-        const auto id = any();
-        if (object_id{id} == root_) return nothing();
-        return run(
-            "erase", [&] { return opened.erase(object_id{id}); }, [&](model_state& after) { after.erase(id); });
-    }
-    outcome transaction(Store& opened, bool commits) {
-        attempted_ = state_;
-        auto begun = opened.begin();
-        if (!begun) return {false, begun.error(), "begin"};
-        auto  tx    = std::move(begun).value();
-        auto  after = state_;
-        error why{};
-        for (std::uint64_t i = 0; i < 1 + random_.below(4) && why.code == errc::none; ++i) why = change(tx, after);
-        if (why.code != errc::none) return {false, why, "transaction"};
-        if (!commits) {
-            tx.abort();
-            return {false, {}, "abort"};
-        }
-        attempted_      = std::move(after);
-        const auto done = tx.commit();
-        if (!done) return {false, done.error(), "commit"};
-        state_ = attempted_;
-        return {true, {}, "commit"};
-    }
-    /// An operation that changes nothing and promises everything.
-    template <class T>
-    outcome end(const char* what, const result<T>& done) {
-        attempted_ = state_;
-        if (!done) return {false, done.error(), what};
-        return {true, {}, what};
-    }
-    template <class Transaction>
-    error change(Transaction& tx, model_state& after) {
-        auto at = after.begin();
-        std::advance(at, static_cast<std::ptrdiff_t>(random_.below(after.size())));
-        const auto id = at->first;
+    template <class Changes>
+    void change(Changes& changes, object_id root) {
+        const auto id   = any_of(changes.state());
+        const auto size = changes.state().at(id.value).size();
         switch (random_.below(5)) {
-            case 0: {
-                if (after.size() >= mix_.objects_max) return {};
-                const auto made = tx.create();
-                if (!made) return made.error();
-                after[made.value().value] = {};
-                return {};
-            }
-            case 1: {
-                if (object_id{id} == root_) return {};
-                const auto done = tx.erase(object_id{id});
-                if (!done) return done.error();
-                after.erase(id);
-                return {};
-            }
-            case 2: {
-                const auto size = random_.below(after[id].size() + 300);
-                const auto done = tx.truncate(object_id{id}, size);
-                if (!done) return done.error();
-                after[id].resize(size);
-                return {};
-            }
+            case 0:
+                if (changes.state().size() < mix_.objects_max) changes.create();
+                return;
+            case 1:
+                if (id != root) changes.erase(id);
+                return;
+            case 2: return changes.truncate(id, random_.below(size + 300));
             default: {
-                const auto offset = random_.below(after[id].size() + 200);
-                const auto data   = pattern(static_cast<std::size_t>(1 + random_.below(600)), random_.next());
-                const auto done   = tx.write(object_id{id}, offset, data);
-                if (!done) return done.error();
-                model_write(after[id], offset, data);
-                return {};
+                const auto offset = random_.below(size + 200);
+                const auto count  = static_cast<std::size_t>(1 + random_.below(600));
+                return changes.write(id, offset, pattern(count, random_.next()));
             }
         }
     }
 
-    random_bits             random_;
-    mixture                 mix_;
-    model_state             state_;
-    model_state             attempted_;
-    std::set<std::uint64_t> ids_;
-    object_id               root_{};
+    random_bits random_;
+    mixture     mix_;
+};
+
+/// Random operations with a model of their own.
+template <class Store>
+class scenario {
+  public:
+    using outcome = operation_outcome;
+
+    scenario(std::uint64_t seed, object_id root, mixture mix = {}) : operations_{seed, mix}, model_{root} {}
+
+    [[nodiscard]] const model_state& state() const { return model_.state(); }
+    /// What the last operation would have made of it, had it succeeded: after a failure a cut may show this too.
+    [[nodiscard]] const model_state& attempted() const { return model_.attempted(); }
+    /// Goes on from another state. Ids that the cut took back may come again.
+    void restore(model_state found) { model_.restore(std::move(found)); }
+
+    outcome step(Store& opened) {
+        const auto done = operations_.step(opened, model_);
+        EXPECT_EQ(done.wrong, nullptr) << done.text();
+        return done;
+    }
+
+  private:
+    random_operations<Store> operations_;
+    store_model              model_;
 };
 
 }  // namespace ashlar::test

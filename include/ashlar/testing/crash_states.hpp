@@ -5,6 +5,7 @@
 #include <ashlar/testing/power_cut_device.hpp>
 #include <ashlar/testing/recording_device.hpp>
 
+#include <string>
 #include <vector>
 
 namespace ashlar::inline v0 {
@@ -50,46 +51,91 @@ template <BlockDevice Inner>
     return crash_choices(device.operations_unsynced(), device.sectors_of_last(), effort);
 }
 
+/// What a choice keeps, in words.
+[[nodiscard]] inline std::string text_of(const crash_choice& choice) {
+    const auto at = std::to_string(choice.at), seed = std::to_string(choice.seed);
+    switch (choice.keep) {
+        case unsynced::none: return "nothing of the unsynced";
+        case unsynced::all: return "all of the unsynced";
+        case unsynced::drop_one: return "all of the unsynced but operation " + at;
+        case unsynced::keep_one: return "only operation " + at + " of the unsynced";
+        case unsynced::tear_last: return "all of the unsynced, of the last the first " + at + " sectors";
+        case unsynced::tear_last_tail: return "all of the unsynced, of the last the sectors from " + at + " on";
+        case unsynced::some_writes: return "some of the unsynced, seed " + seed;
+        case unsynced::some_sectors: return "some sectors of the unsynced, seed " + seed;
+    }
+    return {};
+}
+
 /// Where in a recording a state belongs.
 struct crash_point {
     std::size_t  calls = 0;  ///< Recorded calls before the cut.
     crash_choice choice{};
 };
 
-/// Plays a recording from `base` on and shows `visit(crash_point, image)` every state in which a cut right after each
-/// write or effective trim may leave the device, and at last the end of the recording. A sync adds no state of its own:
-/// what it makes durable is among the states of the writes before it. `visit` answers whether to go on.
-/// Answers the number of states shown. Cost: one image copied for each; memory: five images.
+/// Plays recordings and shows every state in which a cut may leave the device. Kept for many recordings of one shape,
+/// it allocates nothing once its lists have grown. Memory: five images.
+class crash_player {
+  public:
+    crash_player(block_size size, block_count blocks)
+        : memory_{make(size, blocks)}, device_{memory_}, image_(memory_.bytes().size()) {}
+    crash_player(const crash_player&)            = delete;
+    crash_player& operator=(const crash_player&) = delete;
+
+    /// Begins with `base` and shows `visit(crash_point, image)` every state that a cut right after each write or
+    /// effective trim may leave, and at last the end of the recording. A sync adds no state of its own: what it makes
+    /// durable is among the states of the writes before it. `visit` may write to the image; it answers whether to go
+    /// on. Answers the number of states shown. Cost: one image copied for each.
+    template <class Visit>
+    std::uint64_t play(const std::vector<recorded_call>& calls, std::span<const std::byte> base, crash_effort effort,
+                       Visit visit) {
+        device_.set_base(base.first(image_.size()));
+        std::uint64_t shown = 0;
+        for (std::size_t i = 0; i < calls.size(); ++i) {
+            if (calls[i].failure.code != errc::none) continue;
+            const auto before = device_.operations_unsynced();
+            repeat(calls[i]);
+            if (device_.operations_unsynced() > before && !show(i + 1, effort, visit, shown)) return shown;
+        }
+        if (device_.operations_unsynced() == 0) show(calls.size(), effort, visit, shown);
+        return shown;
+    }
+
+  private:
+    static memory_device make(block_size size, block_count blocks) {
+        auto made = memory_device::create(size, blocks);
+        ASHLAR_ASSERT(made.has_value());
+        return std::move(made).value();
+    }
+
+    void repeat(const recorded_call& call) {
+        const auto done = call.kind == transfer_kind::write  ? device_.write(call.blocks, call.data)
+                          : call.kind == transfer_kind::trim ? device_.trim(call.blocks)
+                                                             : device_.sync();
+        ASHLAR_ASSERT(done.has_value());
+    }
+
+    template <class Visit>
+    bool show(std::size_t calls, crash_effort& effort, Visit& visit, std::uint64_t& shown) {
+        effort.seed += 1;  // other random choices at each point
+        for (const auto choice : crash_choices(device_, effort)) {
+            device_.crash_image(choice, image_);
+            ++shown;
+            if (!visit(crash_point{calls, choice}, std::span<std::byte>{image_})) return false;
+        }
+        return true;
+    }
+
+    memory_device                   memory_;
+    power_cut_device<memory_device> device_;
+    std::vector<std::byte>          image_;
+};
+
+/// The same for one recording.
 template <class Visit>
 std::uint64_t crash_states(const std::vector<recorded_call>& calls, std::span<const std::byte> base, block_size size,
                            crash_effort effort, Visit visit) {
-    auto memory = memory_device::create(size, whole_blocks(base.size(), size));
-    ASHLAR_ASSERT(memory.has_value());
-    power_cut_device       device{memory.value()};
-    std::vector<std::byte> image(device.durable().size());
-    device.set_base(base.first(image.size()));
-    std::uint64_t shown = 0;
-
-    const auto show = [&](std::size_t count) {
-        effort.seed += 1;  // other random choices at each point
-        for (const auto choice : crash_choices(device, effort)) {
-            device.crash_image(choice, image);
-            ++shown;
-            if (!visit(crash_point{count, choice}, std::span<std::byte>{image})) return false;
-        }
-        return true;
-    };
-    for (std::size_t i = 0; i < calls.size(); ++i) {
-        if (calls[i].failure.code != errc::none) continue;
-        const auto before = device.operations_unsynced();
-        const auto done   = calls[i].kind == transfer_kind::write  ? device.write(calls[i].blocks, calls[i].data)
-                            : calls[i].kind == transfer_kind::trim ? device.trim(calls[i].blocks)
-                                                                   : device.sync();
-        ASHLAR_ASSERT(done.has_value());
-        if (device.operations_unsynced() > before && !show(i + 1)) return shown;
-    }
-    if (device.operations_unsynced() == 0) show(calls.size());
-    return shown;
+    return crash_player{size, whole_blocks(base.size(), size)}.play(calls, base, effort, visit);
 }
 
 }  // namespace ashlar::inline v0

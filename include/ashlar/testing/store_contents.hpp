@@ -2,9 +2,11 @@
 /// What a store holds, as a map of bytes: to be compared, and to be told in one number.
 
 #include <ashlar/checksum/xxh3.hpp>
+#include <ashlar/maintenance/verifier.hpp>
 #include <ashlar/testing/random_bits.hpp>
 #include <ashlar/vocabulary/result.hpp>
 
+#include <iterator>
 #include <map>
 #include <string>
 #include <vector>
@@ -106,14 +108,11 @@ template <class Store>
 /// What `verify` finds, as text; empty for a whole volume.
 template <class Store>
 [[nodiscard]] std::string findings_of(Store& opened) {
-    static const char* const names[] = {"two_owners",   "leaked",     "in_use_but_free", "bad_data",
-                                        "bad_metadata", "bad_record", "bad_summary",     "bad_totals"};
-    std::string              found;
-    const auto               report = opened.verify([&](const auto& finding) {
+    std::string found;
+    const auto  report = opened.verify([&](const verify_finding& finding) {
         if (found.size() > 400) return;
-        found += std::string{names[static_cast<std::size_t>(finding.problem)]} + " at block " +
-                 std::to_string(finding.block.value) + " of object " + std::to_string(finding.object.value) + " (" +
-                 message(finding.why.code) + "); ";
+        found += std::string{name_of(finding.problem)} + " at block " + std::to_string(finding.block.value) +
+                 " of object " + std::to_string(finding.object.value) + " (" + message(finding.why.code) + "); ";
     });
     if (!report) return "verify: " + said(report);
     if (report.value().findings != 0 && found.empty()) return "findings without a word";

@@ -15,6 +15,7 @@ struct operation_outcome {
     error       why{};            ///< Of the operation; then the model stayed as it was.
     const char* what  = "";       ///< Its name.
     const char* wrong = nullptr;  ///< It succeeded and answered what cannot be, as a sentence.
+    object_id   made{};           ///< By create.
 
     [[nodiscard]] bool        succeeded() const noexcept { return why.code == errc::none && wrong == nullptr; }
     [[nodiscard]] std::string text() const {
@@ -140,7 +141,7 @@ class store_model {
         const bool is_new          = ids_.insert(made.value().value).second;
         state_[made.value().value] = {};
         attempted_                 = state_;
-        return {false, {}, "create", is_new ? nullptr : "an id was used before"};
+        return {false, {}, "create", is_new ? nullptr : "an id was used before", made.value()};
     }
     template <class Store>
     operation_outcome erase(Store& opened, object_id id) {

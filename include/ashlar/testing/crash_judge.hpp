@@ -1,0 +1,80 @@
+#pragma once
+/// Whether what a power cut left is a store as it should be.
+
+#include <ashlar/testing/crash_recorder.hpp>
+
+namespace ashlar::inline v0 {
+
+/// Opens a state, compares it with the history, verifies it, writes on, verifies again; now and then it closes or gives
+/// the store up and opens it once more. Each answer is a sentence, empty when all is well.
+template <class Store>
+class crash_judge {
+  public:
+    explicit crash_judge(const crash_setup<Store>& setup) : setup_{setup} {}
+
+    /// `image` is what the device holds after a cut behind so many calls; it is written to. `number` chooses what is
+    /// done beyond: every 4th state is opened twice, in every 16th the order of the writes is watched.
+    [[nodiscard]] std::string examine(std::span<std::byte> image, const store_history& history, std::size_t calls,
+                                      std::uint64_t number) const {
+        auto lent = memory_device::lend(image, setup_.block);
+        ASHLAR_ASSERT(lent.has_value());
+        if (!setup_.watch_order || number % 16 != 0) {
+            any_device device{lent.value()};
+            return examine_on(device, history, calls, number);
+        }
+        order_checker checker{lent.value()};
+        any_device    device{checker};
+        auto          problem = examine_on(device, history, calls, number);
+        auto          broken  = checker.violations();
+        return problem.empty() && !broken.empty() ? std::move(broken.front()) : problem;
+    }
+
+  private:
+    std::string examine_on(any_device& device, const store_history& history, std::size_t calls,
+                           std::uint64_t number) const {
+        auto opened = setup_.open_on(device);
+        if (!opened) return "it does not open: " + said(opened);
+        auto&      live  = opened.value();
+        const auto found = digest_on(live);
+        if (!found) return "it cannot be read: " + said(found);
+        if (auto wrong = history.objection(calls, found.value()); !wrong.empty()) return wrong;
+        if (auto problems = findings_of(live); !problems.empty()) return problems;
+        if (auto problems = write_on(live, number); !problems.empty()) return "afterwards, " + problems;
+        if (number % 4 != 0) {
+            static_cast<void>(live.abandon());
+            return {};
+        }
+        return open_again(device, live, number);
+    }
+
+    /// A new object, a longer root and a sync.
+    static std::string write_on(Store& live, std::uint64_t number) {
+        const auto bytes = pattern(700, number);
+        const auto made  = live.create();
+        if (!made) return "create: " + said(made);
+        if (const auto done = live.write(made.value(), 100, bytes); !done) return "write: " + said(done);
+        if (const auto done = live.append(live.root(), bytes); !done) return "append: " + said(done);
+        if (const auto done = live.sync(); !done) return "sync: " + said(done);
+        return findings_of(live);
+    }
+
+    std::string open_again(any_device& device, Store& live, std::uint64_t number) const {
+        const auto expected = digest_on(live);
+        if (number % 8 == 0) {
+            if (const auto done = live.close(); !done) return "close: " + said(done);
+        } else {
+            static_cast<void>(live.abandon());
+        }
+        auto again = setup_.open_on(device);
+        if (!again) return "it does not open again: " + said(again);
+        const auto read     = digest_on(again.value());
+        auto       problems = findings_of(again.value());
+        static_cast<void>(again.value().abandon());
+        if (!expected || !read || read.value() != expected.value()) return "opened again it shows something else";
+        return problems;
+    }
+
+    crash_setup<Store> setup_;
+};
+
+}  // namespace ashlar::inline v0
