@@ -3,6 +3,7 @@
 /// verb of the facade stands in one place with its promise.
 
 #include <ashlar/maintenance/fragmentation_report.hpp>
+#include <ashlar/maintenance/repairer.hpp>
 #include <ashlar/maintenance/trimmer.hpp>
 #include <ashlar/maintenance/verifier.hpp>
 #include <ashlar/store_maintenance.hpp>
@@ -366,6 +367,17 @@ class store {
         const auto guard = enter();
         await_stillness(volume());
         return verifier<volume_type, std::remove_reference_t<Sink>>{volume(), sink}.run(with_data);
+    }
+
+    /// Mends what verify finds, where that is certain; `sink(const repair_finding&)` hears of each finding what was
+    /// done, or that it was left. Data is never touched. Cut or failed, a repair leaves the volume as it was or better,
+    /// and another one ends it. With `dry_run` nothing is written, so a store open for reading will do.
+    /// Errors: read_only; busy while transactions are open; those of the device. Changes of others wait meanwhile.
+    /// Cost: verify twice, the second time with data by option; a journaled change for each group that is mended.
+    template <class Sink>
+    result<repair_report> repair(Sink&& sink, repair_options chosen = {}) noexcept {
+        const auto guard = enter();
+        return repairer<volume_type, std::remove_reference_t<Sink>>{volume(), sink, chosen}.run();
     }
 
     // State. --------------------------------------------------------------------------------------------------------

@@ -213,12 +213,10 @@ std::optional<state> read_all(Store& opened) {
 
 template <class Store>
 void check_whole(Store& opened, const std::string& when) {
-    static const char* const names[] = {"two_owners",   "leaked",     "in_use_but_free", "bad_data",
-                                        "bad_metadata", "bad_record", "bad_summary",     "bad_totals"};
     std::string              what;
     const auto               report = opened.verify([&](const verify_finding& found) {
         if (what.size() < 200)
-            what += std::string{names[static_cast<std::size_t>(found.problem)]} + " at block " +
+            what += std::string{name_of(found.problem)} + " at block " +
                     std::to_string(found.block.value) + "; ";
     });
     check(report, "verify " + when);

@@ -45,6 +45,9 @@ struct recovery_report {
     std::uint64_t bytes_read   = 0;      ///< Of the ring.
     std::uint64_t data_checked = 0;      ///< Listed data blocks read.
     bool          was_clean    = false;  ///< The journal was empty.
+    error         damage{};           ///< Opened for reading only: where acknowledged batches are missing, if they are.
+    std::uint32_t bad_frames    = 0;  ///< Bit n: frame n, one of two copies, was not whole or was old.
+    std::uint32_t mended_frames = 0;  ///< Bit n: it was written again from the other copy.
     anchor_totals totals{};
 };
 

@@ -1,37 +1,16 @@
 #pragma once
 /// Proves that a volume is whole: one owner for each block (R6), no leak, every checksum, every count.
 
+#include <ashlar/maintenance/frame_copies.hpp>
+#include <ashlar/maintenance/verify_report.hpp>
 #include <ashlar/object/object_operation.hpp>
 
 namespace ashlar::inline v0 {
 
-enum class verify_problem : std::uint8_t {
-    two_owners,       ///< A block belongs to two extents, nodes or tables.
-    leaked,           ///< A block is in use and has no owner.
-    in_use_but_free,  ///< A block has an owner and the bitmap calls it free.
-    bad_data,         ///< A data block does not match its checksum, or cannot be read.
-    bad_metadata,     ///< A metadata block does not match its checksum, or contradicts itself.
-    bad_record,       ///< An object record or an extent contradicts the volume.
-    bad_summary,      ///< A group's record disagrees with its bitmap.
-    bad_totals,       ///< The totals disagree with what was counted.
-};
-
-struct verify_finding {
-    verify_problem problem{};
-    block_index    block{};   ///< First block concerned.
-    object_id      object{};  ///< Whose; none for tables.
-    error          why{};     ///< What reading said, where it failed.
-};
-
-struct verify_report {
-    std::uint64_t objects     = 0;
-    std::uint64_t dying       = 0;  ///< Erased or truncated, not freed yet.
-    std::uint64_t extents     = 0;
-    std::uint64_t nodes       = 0;
-    std::uint64_t data_blocks = 0;  ///< Read and compared with their checksums.
-    std::uint64_t findings    = 0;
-    block_count   in_use{};
-    block_count   leaked{};
+/// What is done with each group while a volume is verified: nothing.
+struct no_group_work {
+    void     before(std::uint64_t, std::span<bitmap_word>) noexcept {}
+    result<> after(std::uint64_t, std::span<bitmap_word>) noexcept { return success(); }
 };
 
 /// One run over a volume, in windows of as many groups as the workspace holds bitmaps for.
@@ -40,10 +19,19 @@ class verifier {
   public:
     verifier(Volume& volume, Sink& sink) noexcept : volume_{volume}, sink_{sink} {}
 
-    /// Errors: none but those of a broken workspace; what is wrong with the volume goes to the sink.
+    /// Errors: none but those of `work`; what is wrong with the volume goes to the sink.
     /// Cost: all data once; all metadata once a window. `with_data` off skips the data.
-    result<verify_report> run(bool with_data) noexcept {
+    /// `work` is called before and after each group is compared, with the owners of its blocks as bits; what it changes
+    /// has no part in what is compared afterwards.
+    template <class Work = no_group_work>
+    result<verify_report> run(bool with_data, Work&& work = {}) noexcept {
         const std::uint64_t at_once = volume_.claims.size() / words_per_group();
+        totals_                     = volume_.space.totals();
+        if (volume_.recovered.damage.code != errc::none)
+            find(verify_problem::lost_history, volume_.recovered.damage.where, {}, volume_.recovered.damage);
+        for_each_bad_copy(volume_, [&](unsigned i, const frame_pair& pair, error why) noexcept {
+            find(verify_problem::bad_copy, frame_home(pair.copy(i), volume_.geometry.block), {}, why);
+        });
         for (std::uint64_t group = 0; group < volume_.geometry.groups; group += at_once) {
             first_group_             = group;
             const std::uint64_t left = volume_.geometry.groups - group;
@@ -53,10 +41,29 @@ class verifier {
             for (auto& word : volume_.claims) word = 0;
             claim_tables();
             claim_objects();
-            for (std::uint64_t i = 0; i < groups_; ++i) compare_group(i);
+            if (counting_) check_list();
+            for (std::uint64_t i = 0; i < groups_; ++i) {
+                work.before(first_group_ + i, claims_of(i));
+                compare_group(i);
+                BOOST_OUTCOME_TRY(work.after(first_group_ + i, claims_of(i)));
+            }
         }
         compare_totals();
         return report_;
+    }
+
+    /// The totals as `run` counted them: of groups what their bitmaps say, of objects what is there.
+    [[nodiscard]] volume_totals counted() const noexcept {
+        volume_totals now      = totals_;
+        now.free               = free_;
+        now.trimmed            = trimmed_;
+        now.runs               = runs_;
+        now.objects            = report_.objects;
+        now.allocated_extents  = report_.extents;
+        now.objects_with_data  = report_.objects - classes_[0];
+        now.generation_counter = generation_ > totals_.generation_counter ? generation_ : totals_.generation_counter;
+        for (std::size_t k = 0; k < extents_classes; ++k) now.extents[k] = static_cast<std::uint32_t>(classes_[k]);
+        return now;
     }
 
   private:
@@ -148,11 +155,29 @@ class verifier {
         if (extents != object.map.extents || blocks != object.map.blocks)
             find(verify_problem::bad_record, {}, object.id);
         if (object.dying || object.shrinking) ++report_.dying;
+        if (object.generation > generation_) generation_ = object.generation;
         if (object.dying) return;
         ++report_.objects;
         report_.extents += extents;
         ++classes_[extents_class(extents)];
     }
+
+    /// Follows the list of the dying: it must hold as many objects as say that they are on it, and none else.
+    void check_list() noexcept {
+        object_id     at{totals_.dying_head};
+        std::uint64_t listed = 0;
+        for (; at && listed <= report_.dying; ++listed) {
+            if (!names_record(at)) return find(verify_problem::bad_list, list_home());
+            const auto object = load_record(volume_, no_transaction, record_of(at));
+            if (object.has_error() || object.value().id != at || !object.value().in_use ||
+                !(object.value().dying || object.value().shrinking)) {
+                return find(verify_problem::bad_list, list_home());
+            }
+            at = object.value().next_dying;
+        }
+        if (listed != report_.dying) find(verify_problem::bad_list, list_home());
+    }
+    [[nodiscard]] block_index list_home() const noexcept { return volume_.regions.group_table(block_count{0}).home; }
 
     /// Reads data that begins in the window, so that each extent is read in one pass.
     void check_data(extent blocks, object_id owner) noexcept {
@@ -201,7 +226,9 @@ class verifier {
             find(verify_problem::bad_summary, first);
         }
         check_trimmed(group, known.value(), scratch, blocks);
+        check_sums(group, known.value());
         free_ += counted.free;
+        for (std::size_t k = 0; k < run_classes; ++k) runs_[k] += counted.runs[k];
         report_.in_use += block_count{blocks - counted.free};
         for (std::uint32_t at = 0; at < blocks; ++at) {
             if (words[at / word_bits] == scratch[at / word_bits] && at % word_bits == 0 && at + word_bits <= blocks) {
@@ -233,26 +260,36 @@ class verifier {
         if (count != known.trimmed || !free) find(verify_problem::bad_summary, volume_.regions.trimmed(group).home);
     }
 
-    void compare_totals() noexcept {
-        const auto& totals = volume_.space.totals();
-        bool        equal  = totals.free == free_ && totals.trimmed == trimmed_ && totals.objects == report_.objects &&
-                     totals.allocated_extents == report_.extents &&
-                     totals.objects_with_data == report_.objects - classes_[0];
-        for (std::size_t k = 0; k < extents_classes; ++k)
-            equal = equal && totals.extents[k] == static_cast<std::uint32_t>(classes_[k]);
-        if (!equal) find(verify_problem::bad_totals, volume_.regions.group_table(block_count{0}).home);
+    /// Every block of the checksum table that was written must be whole, also where no data needs it: the next write
+    /// may.
+    void check_sums(std::uint64_t group, const group_summary& known) noexcept {
+        if constexpr (Volume::checksum_type::enabled) {
+            const std::uint32_t each = checksum_blocks_per_group(volume_.geometry.block);
+            for (std::uint32_t i = 0; i < each; ++i) {
+                if ((known.checksums_written >> i & 1U) == 0) continue;
+                const auto pin = volume_.metadata().get(volume_.regions.checksum_block(group * each + i));
+                if (pin.has_error()) find(verify_problem::bad_metadata, pin.error().where, {}, pin.error());
+            }
+        }
     }
 
-    Volume&       volume_;
-    Sink&         sink_;
-    verify_report report_{};
-    std::uint64_t first_group_ = 0;
-    std::uint64_t groups_      = 0;
-    std::uint64_t free_        = 0;
-    std::uint64_t trimmed_     = 0;
-    std::uint64_t classes_[extents_classes]{};
-    bool          with_data_ = true;
-    bool          counting_  = true;
+    void compare_totals() noexcept {
+        if (counted() != totals_) find(verify_problem::bad_totals, list_home());
+    }
+
+    Volume&                                volume_;
+    Sink&                                  sink_;
+    verify_report                          report_{};
+    std::uint64_t                          first_group_ = 0;
+    std::uint64_t                          groups_      = 0;
+    std::uint64_t                          free_        = 0;
+    std::uint64_t                          trimmed_     = 0;
+    std::uint64_t                          generation_  = 0;  ///< The newest of any mapping.
+    volume_totals                          totals_{};         ///< As they stood when the run began.
+    std::array<std::uint32_t, run_classes> runs_{};
+    std::uint64_t                          classes_[extents_classes]{};
+    bool                                   with_data_ = true;
+    bool                                   counting_  = true;
 };
 
 }  // namespace ashlar::inline v0

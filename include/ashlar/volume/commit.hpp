@@ -109,12 +109,9 @@ result<> bring_home(Volume& volume) noexcept {
 
 }  // namespace detail
 
-/// Makes the open batch durable, writes every changed block home and empties the ring. Changes wait meanwhile, readers
-/// do not. Errors: those of the device; then writing has ended. Busy: see take_turn.
-/// Cost: each changed block once, read back by option; up to 7 syncs.
+/// What checkpoint does, for who keeps changes away already.
 template <class Volume>
-result<> checkpoint(Volume& volume) noexcept {
-    const detail::no_changes alone{volume};
+result<> checkpoint_alone(Volume& volume) noexcept {
     BOOST_OUTCOME_TRY(flush(volume));
     BOOST_OUTCOME_TRY(take_turn(volume));
     const auto done = detail::bring_home(volume);
@@ -123,6 +120,15 @@ result<> checkpoint(Volume& volume) noexcept {
     end_turn(volume);
     if (done.has_error()) return volume.end_writing(done.error());
     return success();
+}
+
+/// Makes the open batch durable, writes every changed block home and empties the ring. Changes wait meanwhile, readers
+/// do not. Errors: those of the device; then writing has ended. Busy: see take_turn.
+/// Cost: each changed block once, read back by option; up to 7 syncs.
+template <class Volume>
+result<> checkpoint(Volume& volume) noexcept {
+    const detail::no_changes alone{volume};
+    return checkpoint_alone(volume);
 }
 
 /// Where no batch follows that would confirm the last ones, an anchor does (R12, R14). Cost: two writes and two syncs,

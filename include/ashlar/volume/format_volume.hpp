@@ -213,7 +213,11 @@ result<> format_volume(typename Volume::device_type& device, const format_option
     if (layout.data.value + 64 > seen.blocks.value) return error{errc::out_of_range, layout.data + block_count{64}};
     const auto frame_bytes = scratch.first(frame_bytes_of(seen.size));
     const auto block       = frame_bytes.first(seen.size.bytes);
-    if (!options.overwrite && find_superblock(device, frame_bytes).has_value()) return errc::busy;
+    if (!options.overwrite) {
+        const auto found = find_superblock(device, frame_bytes);
+        if (found.has_value()) return errc::busy;
+        if (found.error().code != errc::not_a_volume) return found.error();  // what cannot be read may be a volume
+    }
 
     std::memset(frame_bytes.data(), 0, frame_bytes.size());
     for (std::uint64_t number = 0; number < frame::count; ++number) {

@@ -7,33 +7,41 @@
 
 namespace ashlar::inline v0 {
 
-/// Reads one possible copy of the superblock; `content` (4096 bytes) is whole on success.
+/// Reads one possible copy of the superblock; `content` (4096 bytes) is whole where the answer is true. A failed read
+/// is tried once more. Errors: those of the device.
 template <BlockDevice D>
-[[nodiscard]] bool read_superblock_at(D& device, std::uint64_t byte, std::span<std::byte> scratch,
-                                      std::span<const std::byte>& content) noexcept {
+[[nodiscard]] result<bool> read_superblock_at(D& device, std::uint64_t byte, std::span<std::byte> scratch,
+                                              std::span<const std::byte>& content) noexcept {
     const auto        geometry = device.geometry();
     const block_index first{byte >> geometry.size.shift()};
     const std::size_t skip  = static_cast<std::size_t>(byte & (geometry.size.bytes - 1U));
     const auto        count = blocks_for(skip + frame_content_bytes, geometry.size);
     const auto        bytes = scratch.first(static_cast<std::size_t>(bytes_of(count, geometry.size)));
     if (!lies_in({first, count}, {block_index{0}, geometry.blocks})) return false;
-    if (device.read({first, count}, bytes).has_error()) return false;
+    if (device.read({first, count}, bytes).has_error()) { BOOST_OUTCOME_TRY(device.read({first, count}, bytes)); }
     content = bytes.subspan(skip, frame_content_bytes);
     return is_superblock(content);
 }
 
 /// Finds the superblock: frame 0, else its mirror, whose place depends on the frame size.
-/// Errors: not_a_volume. Cost: one read, or six. `scratch` holds max(block, 4096) bytes; the answer points into it.
+/// Errors: not_a_volume; where none was found and a place could not be read, the device's: nobody knows what is there.
+/// Cost: one read, or six. `scratch` holds max(block, 4096) bytes; the answer points into it.
 template <BlockDevice D>
 result<superblock> find_superblock(D& device, std::span<std::byte> scratch) noexcept {
     std::span<const std::byte> content;
-    if (read_superblock_at(device, 0, scratch, content)) return load_struct<superblock>(content);
+    error                      why{errc::not_a_volume};
+    const auto                 is_at = [&](std::uint64_t byte) noexcept {
+        const auto found = read_superblock_at(device, byte, scratch, content);
+        if (found.has_error()) why = found.error();
+        return found.has_value() && found.value();
+    };
+    if (is_at(0)) return load_struct<superblock>(content);
     for (std::uint64_t frame_bytes = frame_bytes_min; frame_bytes <= block_bytes_max; frame_bytes *= 2) {
-        if (!read_superblock_at(device, frame::superblock_mirror * frame_bytes, scratch, content)) continue;
+        if (!is_at(frame::superblock_mirror * frame_bytes)) continue;
         const auto found = load_struct<superblock>(content);
         if (frame_bytes_of({found.block_bytes}) == frame_bytes) return found;
     }
-    return errc::not_a_volume;
+    return why;
 }
 
 /// Checks that this build, with these policies, may open the volume. Errors: invalid_argument where the device was
@@ -105,36 +113,101 @@ template <class Volume>
 
 }  // namespace detail
 
-/// Reads a frame into its slot: the first copy where it is whole, else the mirror, else the first as it is.
+/// A frame that is ordinary metadata, and where its two copies stand.
+struct frame_pair {
+    frame_slot     slot{};
+    std::uint64_t  number = 0;
+    std::uint64_t  mirror = 0;
+    block_identity identity{};
+
+    [[nodiscard]] constexpr std::uint64_t copy(unsigned i) const noexcept { return i == 0 ? number : mirror; }
+};
+inline constexpr frame_pair frame_pairs[] = {
+    {frame_slot::superblock, frame::superblock, frame::superblock_mirror, superblock_identity},
+    {frame_slot::pointers, frame::pointers, frame::pointers_mirror, pointers_identity},
+    {frame_slot::directory, frame::directory, frame::directory_mirror, directory_identity}};
+
+/// What reading one copy of a frame showed.
+struct frame_copy {
+    bool          whole      = false;
+    std::uint32_t generation = 0;
+    std::uint64_t checksum   = 0;
+    error         why{};  ///< Where it could not be read.
+};
+
+/// Reads a copy into `bytes`; a failed read is tried once more.
 template <class Volume>
-result<> load_frame(Volume& volume, frame_slot which, std::uint64_t number, std::uint64_t mirror,
-                    const block_identity& identity) noexcept {
-    const block_size size    = volume.geometry.block;
-    const auto       content = volume.cache.install_frame(which, frame_home(number, size), identity);
-    const auto       bytes   = volume.staging.first(frame_bytes_of(size));
-    for (const auto copy : {mirror, number}) {
-        const extent place{frame_home(copy, size), frame_blocks_of(size)};
-        auto         read = volume.device.read(place, bytes);
-        if (read.has_error()) read = volume.device.read(place, bytes);
-        if (read.has_error()) {
-            if (copy == number && !is_sealed(content, identity.tag, volume.seed(identity))) return read;
-            continue;
-        }
-        if (copy == mirror || is_sealed(bytes.first(frame_content_bytes), identity.tag, volume.seed(identity)) ||
-            !is_sealed(content, identity.tag, volume.seed(identity))) {
-            std::memcpy(content.data(), bytes.data(), frame_content_bytes);
-        }
+[[nodiscard]] frame_copy read_frame_copy(Volume& volume, const frame_pair& pair, unsigned i,
+                                         std::span<std::byte> bytes) noexcept {
+    const block_size size = volume.geometry.block;
+    const extent     place{frame_home(pair.copy(i), size), frame_blocks_of(size)};
+    frame_copy       copy;
+    auto             read = volume.device.read(place, bytes);
+    if (read.has_error()) read = volume.device.read(place, bytes);
+    if (read.has_error()) {
+        copy.why = read.error();
+        return copy;
+    }
+    const auto content = bytes.first(frame_content_bytes);
+    const auto trailer = load_struct<block_trailer>(content.last(trailer_bytes));
+    copy.whole         = is_sealed(content, pair.identity.tag, volume.seed(pair.identity));
+    copy.generation    = trailer.generation;
+    copy.checksum      = trailer.checksum;
+    return copy;
+}
+
+/// Which of two copies counts: the whole one, of two whole ones the newer, as the write of the other may have been
+/// lost. Without a journal no number says which is newer, and the first counts, as it is written first.
+template <class Volume>
+[[nodiscard]] constexpr unsigned frame_that_counts(const frame_copy& first, const frame_copy& second) noexcept {
+    if (!first.whole || !second.whole) return second.whole ? 1 : 0;
+    const auto ahead = static_cast<std::int32_t>(second.generation - first.generation);
+    return Volume::journal_type::durable && ahead > 0 ? 1 : 0;
+}
+
+/// Reads a frame into its slot: the copy that counts; where none is whole the first as it is, since the journal may
+/// hold all of it. A bad copy is noted.
+template <class Volume>
+result<> load_frame(Volume& volume, const frame_pair& pair) noexcept {
+    const auto content =
+        volume.cache.install_frame(pair.slot, frame_home(pair.number, volume.geometry.block), pair.identity);
+    const auto bytes = volume.staging.first(frame_bytes_of(volume.geometry.block));
+    frame_copy copies[2];
+    copies[1]           = read_frame_copy(volume, pair, 1, bytes);
+    const bool readable = copies[1].why.code == errc::none;
+    if (readable) std::memcpy(content.data(), bytes.data(), frame_content_bytes);
+    copies[0] = read_frame_copy(volume, pair, 0, bytes);
+    if (copies[0].why.code != errc::none && !copies[1].whole) return copies[0].why;
+    const unsigned counts = frame_that_counts<Volume>(copies[0], copies[1]);
+    if (counts == 0) std::memcpy(content.data(), bytes.data(), frame_content_bytes);
+    for (unsigned i = 0; i < 2; ++i) {
+        if (!copies[i].whole || copies[i].checksum != copies[counts].checksum)
+            volume.recovered.bad_frames |= 1U << pair.copy(i);
     }
     return success();
 }
 
 template <class Volume>
 result<> load_frames(Volume& volume) noexcept {
-    BOOST_OUTCOME_TRY(
-        load_frame(volume, frame_slot::superblock, frame::superblock, frame::superblock_mirror, superblock_identity));
-    BOOST_OUTCOME_TRY(
-        load_frame(volume, frame_slot::pointers, frame::pointers, frame::pointers_mirror, pointers_identity));
-    return load_frame(volume, frame_slot::directory, frame::directory, frame::directory_mirror, directory_identity);
+    for (const auto& pair : frame_pairs) { BOOST_OUTCOME_TRY(load_frame(volume, pair)); }
+    return success();
+}
+
+/// Writes the copies of frames that were found bad again, so that each has two whole ones. A copy that cannot be
+/// written stays bad: the other one is enough to work with, and `verify` says so. Precondition: nothing of the frames
+/// waits to go home. Cost: nothing when all are whole.
+template <class Volume>
+result<> mend_frames(Volume& volume) noexcept {
+    for (const auto& pair : frame_pairs) {
+        const auto slot = static_cast<std::uint32_t>(pair.slot);
+        for (unsigned i = 0; i < 2; ++i) {
+            if ((volume.recovered.bad_frames >> pair.copy(i) & 1U) == 0) continue;
+            if (write_frame(volume, slot, i == 1).has_error()) continue;
+            BOOST_OUTCOME_TRY(volume.lock.outside([&]() noexcept { return volume.device.sync(); }));
+            volume.recovered.mended_frames |= 1U << pair.copy(i);
+        }
+    }
+    return success();
 }
 
 /// Brings every replayed block home. Blocks go out early when the cache is full; frames wait for the end, so that one
@@ -161,8 +234,11 @@ result<> replay_home(Volume& volume) noexcept {
         return success();
     };
     BOOST_OUTCOME_TRY(volume.replay(apply));
-    for (std::uint32_t slot = 0; slot < frame_slots; ++slot) {
-        if (frames[slot]) volume.cache.at(slot).first_change = sequence{1};
+    for (const auto& pair : frame_pairs) {
+        const auto slot = static_cast<std::uint32_t>(pair.slot);
+        if (!frames[slot]) continue;
+        volume.cache.at(slot).first_change = sequence{1};
+        volume.recovered.bad_frames &= ~(1U << pair.number | 1U << pair.mirror);  // both are written now
     }
     BOOST_OUTCOME_TRY(write_home(volume));
     volume.cache.forget_blocks();
@@ -275,6 +351,7 @@ result<> open_volume(Volume& volume, std::uint32_t object_map_format, bool read_
     volume.record_bytes   = found.record_bytes;
     volume.inline_extents = found.inline_extents;
     volume.read_only      = read_only;
+    volume.recovered      = {};
     volume.cache.clear();
     volume.staged.clear();
     for (auto& tx : volume.transactions) tx.reset();
@@ -292,7 +369,9 @@ result<> open_volume(Volume& volume, std::uint32_t object_map_format, bool read_
         if (recovered.has_value()) {
             volume.recovered = recovered.value();
         } else if (!read_only || recovered.error().code != errc::damaged) {
-            return recovered.error();  // a damaged history can still be read, up to the damage
+            return recovered.error();
+        } else {
+            volume.recovered.damage = recovered.error();  // what was lost is said, and the rest can be read
         }
     } else if (found.in_use != 0) {
         return errc::unclean;
@@ -326,6 +405,7 @@ result<> open_volume(Volume& volume, std::uint32_t object_map_format, bool read_
     volume.durable_batch = {volume.open_batch.value - 1};
     publish_gauges(volume);
     volume.generation = volume.space.totals().generation_counter;
+    if (!read_only) { BOOST_OUTCOME_TRY(mend_frames(volume)); }
     if constexpr (!Volume::journal_type::durable) {
         if (!read_only) return mark_in_use(volume, true);
     }

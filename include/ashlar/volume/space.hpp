@@ -87,6 +87,13 @@ class space {
     template <class Source>
     void apply(const metadata_access<Source>& at, transaction_state& tx, sequence batch) noexcept;
 
+    /// For a repair, which says anew what is in use; see space_repair.hpp.
+    template <class Source>
+    result<> restate_group(const metadata_access<Source>& at, std::uint64_t group,
+                           std::span<const bitmap_word> in_use) noexcept;
+    template <class Source>
+    result<> restate_totals(const metadata_access<Source>& at, const volume_totals& now) noexcept;
+
     /// The group record that contradicted its bitmap, if one did: then nothing of the open batch may be written.
     [[nodiscard]] std::optional<block_index> contradiction() const noexcept { return contradiction_; }
 
@@ -314,6 +321,12 @@ class space {
     void untrim(const metadata_access<Source>& at, std::uint64_t group, group_run run, group_summary& known) noexcept;
 
     void add_totals(const totals_change& change, std::uint64_t generation) noexcept;
+
+    template <class Source>
+    void store_totals(const metadata_access<Source>& at, std::uint32_t slot, const volume_totals& now) noexcept;
+    template <class Source>
+    static result<block_pin> get_or_create(const metadata_access<Source>& at, const region_block& block,
+                                           bool written) noexcept;
 
     std::span<bitmap_word>      scratch_{};
     std::uint64_t               scratch_group_ = no_group;  ///< Whose durable bitmap `scratch_` holds.

@@ -1,0 +1,351 @@
+#pragma once
+/// Mends what can be mended without guessing: R2, R6, R7.
+
+#include <ashlar/maintenance/repair_report.hpp>
+#include <ashlar/maintenance/verifier.hpp>
+#include <ashlar/volume/space_repair.hpp>
+
+namespace ashlar::inline v0 {
+
+/// One repair of an open volume. It looks twice: first at all of it, to know what is proved, then again, group by
+/// group, mending.
+///
+/// Three things speak about each group: its bitmap, its record, and the owners of its blocks. Owners are *proved* when
+/// every record and node could be read and no two of them want the same block. Then they decide - with one exception:
+/// where bitmap and record agree that an owned block is free, the owner itself may be an old block that came back, so
+/// nothing is given back on the word of owners, on the whole volume. A block that has an owner is marked as in use in
+/// any case, since to be wrong there costs a block and to be wrong the other way costs data.
+///
+/// Every change is one of metadata like any other: in the journal first, a group's bitmap, record and share of the
+/// totals in one batch. A repair that is cut leaves a volume that is as before or better, and another one ends it.
+/// Data and its checksums are never touched: nothing that is wrong is made to look right.
+template <class Volume, class Sink>
+class repairer {
+  public:
+    repairer(Volume& volume, Sink& sink, repair_options chosen) noexcept
+        : volume_{volume}, sink_{sink}, chosen_{chosen} {}
+
+    /// Errors: read_only; busy while transactions are open; those of the device, after which some of what was reported
+    /// as done may not be.
+    result<repair_report> run() noexcept {
+        if (!chosen_.dry_run) { BOOST_OUTCOME_TRY(volume_.writable()); }
+        BOOST_OUTCOME_TRY(await_no_transactions());
+        if (chosen_.dry_run) return look_and_mend();
+        const detail::no_changes alone{volume_};
+        BOOST_OUTCOME_TRY(checkpoint_alone(volume_));  // what is mended rests on what is durable
+        auto done = look_and_mend();
+        ++volume_.changes;
+        BOOST_OUTCOME_TRY(volume_.space.open(volume_.metadata()));  // the groups in memory are as old as before
+        BOOST_OUTCOME_TRY(done);
+        BOOST_OUTCOME_TRY(checkpoint_alone(volume_));
+        BOOST_OUTCOME_TRY(copy_frames());
+        return done;
+    }
+
+    // For the verifier. ---------------------------------------------------------------------------------------------
+
+    void operator()(const verify_finding& found) noexcept {
+        if (phase_ == phase::survey) return survey(found);
+        const auto deed = deed_for(found);
+        deed == repair_deed::left ? ++report_.left : ++report_.mended;
+        if (deed == repair_deed::given_back) report_.given_back += block_count{1};
+        if (deed == repair_deed::marked) report_.marked += block_count{1};
+        if (found.problem == verify_problem::bad_copy) note_frame(found.block);
+        sink_(repair_finding{found, deed});
+    }
+
+    void before(std::uint64_t group, std::span<bitmap_word> owners) noexcept {
+        group_ = look_at(group, owners);
+        if (phase_ == phase::survey) {
+            all_known_ = all_known_ && group_.known;
+            suspect_   = suspect_ || (group_.disowned && group_.agrees);
+        }
+    }
+
+    result<> after(std::uint64_t group, std::span<bitmap_word> owners) noexcept {
+        if (phase_ == phase::survey) return success();
+        if (group_.known && group_.restates && !chosen_.dry_run) { BOOST_OUTCOME_TRY(restate(group, owners)); }
+        if (group_.known && !chosen_.dry_run) { BOOST_OUTCOME_TRY(rebuild_sums(group, owners)); }
+        return success();
+    }
+
+  private:
+    enum class phase : std::uint8_t { survey, mend };
+
+    /// What is known of the group that is being compared, and what will be done with it.
+    struct group_look {
+        bool known    = false;  ///< Its record is readable.
+        bool mapped   = false;  ///< Its bitmap is, or was never written.
+        bool agrees   = false;  ///< Bitmap and record agree.
+        bool disowned = false;  ///< A block with an owner is free in the bitmap.
+        bool gives    = false;  ///< Blocks without an owner become free.
+        bool restates = false;  ///< Bitmap, record, trimmed blocks are written again.
+    };
+
+    /// Waits for operations of other threads. Error: busy where a caller keeps a transaction open.
+    result<> await_no_transactions() noexcept {
+        for (;;) {
+            await_stillness(volume_);
+            bool open = false;
+            for (const auto& one : volume_.transactions) open = open || one.open;
+            if (!open) return success();
+            if (!others_will_end(volume_)) return errc::busy;
+            volume_.lock.wait();
+        }
+    }
+
+    result<repair_report> look_and_mend() noexcept {
+        phase_ = phase::survey;
+        verifier<Volume, repairer> first{volume_, *this};
+        BOOST_OUTCOME_TRY(report_.seen, first.run(false, *this));
+        phase_ = phase::mend;
+        verifier<Volume, repairer> second{volume_, *this};
+        BOOST_OUTCOME_TRY(report_.seen, second.run(chosen_.with_data, *this));
+        if (chosen_.dry_run) return report_;
+        if (list_is_bad_ && proved_) { BOOST_OUTCOME_TRY(link_again()); }
+        if (totals_are_bad_ && may_count()) { BOOST_OUTCOME_TRY(count_again(second.counted())); }
+        return report_;
+    }
+
+    void survey(const verify_finding& found) noexcept {
+        const bool of_owners = found.problem == verify_problem::two_owners ||
+                               found.problem == verify_problem::bad_record ||
+                               found.problem == verify_problem::lost_history ||
+                               (found.problem == verify_problem::bad_metadata && found.object);
+        proved_         = proved_ && !of_owners;
+        list_is_bad_    = list_is_bad_ || found.problem == verify_problem::bad_list;
+        totals_are_bad_ = totals_are_bad_ || found.problem == verify_problem::bad_totals;
+    }
+
+    [[nodiscard]] bool may_count() const noexcept { return proved_ && all_known_; }
+
+    [[nodiscard]] repair_deed deed_for(const verify_finding& found) const noexcept {
+        const auto when = [](bool sure, repair_deed deed) noexcept { return sure ? deed : repair_deed::left; };
+        switch (found.problem) {
+            case verify_problem::leaked: return when(group_.gives, repair_deed::given_back);
+            case verify_problem::in_use_but_free: return when(group_.restates, repair_deed::marked);
+            case verify_problem::bad_summary: return when(group_.restates, repair_deed::counted_again);
+            case verify_problem::bad_metadata:
+                return when(!found.object && rebuilds(found.block), repair_deed::rebuilt);
+            case verify_problem::bad_totals: return when(may_count(), repair_deed::counted_again);
+            case verify_problem::bad_list: return when(proved_, repair_deed::linked_again);
+            case verify_problem::bad_copy: return repair_deed::copied;
+            case verify_problem::two_owners:
+            case verify_problem::bad_data:
+            case verify_problem::bad_record:
+            case verify_problem::lost_history: break;
+        }
+        return repair_deed::left;
+    }
+
+    /// Whether a block of the tables that is not whole can be made anew.
+    [[nodiscard]] bool rebuilds(block_index block) const noexcept {
+        const auto what = volume_.regions.identity_of(block);
+        if (!what) return false;
+        if (what->tag == tag::bitmap || what->tag == tag::trimmed) return group_.restates;
+        if (what->tag != tag::checksums || !group_.known || !proved_) return false;
+        const std::uint32_t each = checksum_blocks_per_group(volume_.geometry.block);
+        return !is_owned(what->number % each);
+    }
+
+    /// Whether any block of the group that is being compared, whose checksum would stand in that block of the table,
+    /// has an owner.
+    [[nodiscard]] bool is_owned(std::uint64_t table_block) const noexcept {
+        const std::uint32_t per   = sums_per_block(volume_.geometry.block);
+        const auto          first = static_cast<std::uint32_t>(table_block) * per;
+        const auto          end   = static_cast<std::uint32_t>(owners_.size() * word_bits);
+        if (first >= end) return false;
+        return next_set(owners_, first, end - first < per ? end : first + per) !=
+               (end - first < per ? end : first + per);
+    }
+
+    /// What bitmap, record and owners of a group say together.
+    [[nodiscard]] group_look look_at(std::uint64_t group, std::span<const bitmap_word> owners) noexcept {
+        owners_ = owners;
+        group_look          look;
+        const std::uint32_t blocks = volume_.geometry.group_blocks(group);
+        const auto          known  = space::summary(volume_.metadata(), group);
+        if (known.has_error()) return look;
+        look.known         = true;
+        const auto& record = known.value();
+        const auto  words  = volume_.space.scratch();
+        bool        same   = false;
+        if (const auto bitmap = load_words(group, record, words, blocks); bitmap) {
+            look.mapped      = true;
+            const auto count = summarize({words, blocks});
+            look.agrees      = is_same(count, record);
+            look.disowned    = has_more(owners, words, blocks);
+            same             = !look.disowned && !has_more(words, owners, blocks);
+        }
+        const bool wanted = look.disowned || !look.agrees || !trimmed_fits(group, record, owners, look.mapped);
+        look.gives        = proved_ && !suspect_;
+        look.restates     = look.gives ? wanted || !same : wanted && look.mapped && (look.agrees || proved_);
+        return look;
+    }
+
+    /// Reads a group's bitmap. False where it is not whole.
+    [[nodiscard]] bool load_words(std::uint64_t group, const group_summary& record, std::span<bitmap_word> words,
+                                  std::uint32_t blocks) noexcept {
+        if (!record.bitmap_written) {
+            clear_bitmap(words, blocks);
+            return true;
+        }
+        const auto pin = volume_.metadata().get(volume_.regions.bitmap(group));
+        if (pin.has_error()) return false;
+        load_bitmap(words, volume_.cache.bytes(pin.value().slot()), blocks);
+        return true;
+    }
+
+    [[nodiscard]] static bool is_same(const group_summary& counted, const group_summary& record) noexcept {
+        return counted.free == record.free && counted.runs == record.runs && counted.largest == record.largest &&
+               counted.head == record.head && counted.tail == record.tail;
+    }
+
+    /// Whether `some` has a bit of the group that `others` has not.
+    [[nodiscard]] static bool has_more(std::span<const bitmap_word> some, std::span<const bitmap_word> others,
+                                       std::uint32_t blocks) noexcept {
+        for (std::uint32_t at = 0; at < blocks; at += word_bits) {
+            const std::uint32_t left = blocks - at;
+            const auto          more = static_cast<bitmap_word>(some[at / word_bits] & ~others[at / word_bits]);
+            if ((left < word_bits ? more & ~(~bitmap_word{0} << left) : more) != 0) return true;
+        }
+        return false;
+    }
+
+    /// Whether the bitmap of trimmed blocks can be read, names no block in use, and has as many bits as the record
+    /// says. With `mapped` the group's bitmap is in the scratch memory.
+    [[nodiscard]] bool trimmed_fits(std::uint64_t group, const group_summary& record,
+                                    std::span<const bitmap_word> owners, bool mapped) noexcept {
+        if (!record.trimmed_written) return true;
+        const auto pin = volume_.metadata().get(volume_.regions.trimmed(group));
+        if (pin.has_error()) return false;
+        const auto    bytes = volume_.cache.bytes(pin.value().slot());
+        std::uint32_t count = 0;
+        for (std::uint32_t at = 0; at < volume_.geometry.group_blocks(group); ++at) {
+            if ((bytes[at / 8U] >> (at % 8U) & std::byte{1}) == std::byte{0}) continue;
+            if (is_set(owners, at) || (mapped && is_set(volume_.space.scratch(), at))) return false;
+            ++count;
+        }
+        return count == record.trimmed;
+    }
+
+    /// Room in cache and ring for so many blocks, written in full.
+    result<> make_room(std::size_t blocks) noexcept {
+        const auto fits = [&]() noexcept {
+            const std::size_t half = volume_.cache.slots() / 2;  // what is looked at next wants room too
+            return volume_.cache.has_room_for(blocks > half ? blocks : half) && ring_has_room(volume_, blocks);
+        };
+        if (fits()) return success();
+        BOOST_OUTCOME_TRY(checkpoint_alone(volume_));
+        if (!fits()) return errc::too_large;
+        return success();
+    }
+
+    /// Owners decide, or stand beside what the bitmap says.
+    result<> restate(std::uint64_t group, std::span<bitmap_word> owners) noexcept {
+        BOOST_OUTCOME_TRY(make_room(4));
+        if (!group_.gives) {
+            BOOST_OUTCOME_TRY(const auto known, space::summary(volume_.metadata(), group));
+            const auto words = volume_.space.scratch();
+            if (!load_words(group, known, words, volume_.geometry.group_blocks(group)))
+                return error{errc::checksum_differs, volume_.regions.bitmap(group).home};
+            for (std::size_t w = 0; w < owners.size(); ++w) owners[w] |= words[w];
+        }
+        return volume_.space.restate_group(volume_.metadata(), group, owners);
+    }
+
+    /// Makes those blocks of the checksum table anew that are not whole and that no owned block needs: the next write
+    /// there would fail.
+    result<> rebuild_sums(std::uint64_t group, std::span<const bitmap_word> owners) noexcept {
+        if constexpr (Volume::checksum_type::enabled) {
+            if (!proved_) return success();
+            BOOST_OUTCOME_TRY(const auto known, space::summary(volume_.metadata(), group));
+            owners_                  = owners;
+            const std::uint32_t each = checksum_blocks_per_group(volume_.geometry.block);
+            for (std::uint32_t i = 0; i < each; ++i) {
+                if ((known.checksums_written >> i & 1U) == 0) continue;
+                const auto block = volume_.regions.checksum_block(group * each + i);
+                const auto found = volume_.metadata().get(block);
+                if (found.has_value() || is_owned(i)) continue;
+                BOOST_OUTCOME_TRY(make_room(1));
+                BOOST_OUTCOME_TRY(volume_.metadata().create(block));
+            }
+        }
+        return success();
+    }
+
+    /// Puts every object that says so on the list of the dying, one after the other: the list is whole after each.
+    result<> link_again() noexcept {
+        auto totals       = volume_.space.totals();
+        totals.dying_head = 0;
+        BOOST_OUTCOME_TRY(make_room(1));
+        BOOST_OUTCOME_TRY(volume_.space.restate_totals(volume_.metadata(), totals));
+        const std::uint64_t used = records_used(volume_, no_transaction);
+        for (std::uint64_t record = 0; record < used; ++record) {
+            BOOST_OUTCOME_TRY(auto object, load_record(volume_, no_transaction, record));
+            if (!object.in_use || !(object.dying || object.shrinking)) continue;
+            BOOST_OUTCOME_TRY(make_room(2));
+            const auto place = place_of_record(volume_, record);
+            BOOST_OUTCOME_TRY(const auto pin, volume_.metadata().get(place->block));
+            object.next_dying = object_id{totals.dying_head};
+            totals.dying_head = object.id.value;
+            BOOST_OUTCOME_TRY(volume_.space.restate_totals(volume_.metadata(), totals));
+            const auto bytes =
+                volume_.cache.bytes(pin.slot()).subspan(place->byte, object_encoded_bytes(volume_.inline_extents));
+            encode_object(bytes, object);
+            volume_.cache.change(pin.slot(), place->byte, bytes.size());
+        }
+        return success();
+    }
+
+    /// What was counted stands in the totals, changed by what the groups were mended by.
+    result<> count_again(volume_totals counted) noexcept {
+        volume_totals sums{};
+        for (std::uint64_t group = 0; group < volume_.geometry.groups; ++group) {
+            BOOST_OUTCOME_TRY(const auto known, space::summary(volume_.metadata(), group));
+            sums.free += known.free;
+            sums.trimmed += known.trimmed;
+            for (std::size_t k = 0; k < run_classes; ++k) sums.runs[k] += known.runs[k];
+        }
+        counted.free       = sums.free;
+        counted.trimmed    = sums.trimmed;
+        counted.runs       = sums.runs;
+        counted.dying_head = volume_.space.totals().dying_head;
+        BOOST_OUTCOME_TRY(make_room(1));
+        volume_.generation = counted.generation_counter;
+        return volume_.space.restate_totals(volume_.metadata(), counted);
+    }
+
+    void note_frame(block_index home) noexcept {
+        for (const auto& pair : frame_pairs) {
+            for (unsigned i = 0; i < 2; ++i) {
+                if (home == frame_home(pair.copy(i), volume_.geometry.block)) bad_frames_ |= 1U << pair.copy(i);
+            }
+        }
+    }
+
+    /// The twin of each bad copy is what the cache holds, and everything is home. Error: device_failed.
+    result<> copy_frames() noexcept {
+        volume_.recovered.bad_frames = bad_frames_;
+        volume_.recovered.mended_frames &= ~bad_frames_;
+        BOOST_OUTCOME_TRY(mend_frames(volume_));
+        if ((bad_frames_ & ~volume_.recovered.mended_frames) != 0) return errc::device_failed;
+        return success();
+    }
+
+    Volume&                      volume_;
+    Sink&                        sink_;
+    repair_options               chosen_;
+    repair_report                report_{};
+    group_look                   group_{};
+    std::span<const bitmap_word> owners_{};
+    std::uint32_t                bad_frames_     = 0;
+    phase                        phase_          = phase::survey;
+    bool                         proved_         = true;
+    bool                         suspect_        = false;
+    bool                         all_known_      = true;
+    bool                         list_is_bad_    = false;
+    bool                         totals_are_bad_ = false;
+};
+
+}  // namespace ashlar::inline v0
