@@ -266,7 +266,9 @@ result<std::optional<object_id>> next_object(Volume& volume, object_id after) no
         for (; byte + volume.record_bytes <= volume.geometry.block.bytes - trailer_bytes && record < used; ++record) {
             const auto header = load_struct<object_record>(block.bytes().subspan(byte));
             if ((header.flags & object_flag::in_use) != 0 && (header.flags & object_flag::dying) == 0) {
-                return std::optional{object_id{header.id}};
+                const object_id id{header.id};  // another record's id would lead a walk in a circle
+                if (!names_record(id) || record_of(id) != record) return error{errc::damaged, place->block.home};
+                return std::optional{id};
             }
             byte += volume.record_bytes;
         }
