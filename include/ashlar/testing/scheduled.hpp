@@ -85,9 +85,9 @@ struct scheduled {
 };
 static_assert(Threading<scheduled>);
 
-/// Any device whose calls take time: other logical threads run while one is under way, and each call but a sync moves
-/// its blocks in two parts, so that who reads what is just being written gets a mixture. It notices such meetings: two
-/// transfers of one block at the same time, one of which changes it, are what no device promises anything about.
+/// Any device whose calls take time: other logical threads run while one is under way, and a read takes its blocks in
+/// two parts, so that whoever reads what is just being written gets a mixture. It notices such meetings: two transfers
+/// of one block at the same time, one of which changes it, are what no device promises anything about.
 /// Safe from: the threads of one schedule.
 template <BlockDevice Inner>
 class yielding_device {
@@ -98,12 +98,16 @@ class yielding_device {
 
     [[nodiscard]] result<> read(extent e, std::span<std::byte> in) noexcept {
         const under_way here{*this, e, false};
-        return in_parts(e, in, [&](extent part, std::span<std::byte> bytes) { return inner_.read(part, bytes); });
+        if (e.count.value < 2 || !transfer_fits(geometry(), e, in.size())) return inner_.read(e, in);
+        const block_count half{e.count.value / 2};
+        const auto        at = static_cast<std::size_t>(bytes_of(half, geometry().size));
+        BOOST_OUTCOME_TRY(inner_.read({e.first, half}, in.first(at)));
+        schedule::point();
+        return inner_.read({e.first + half, {e.count.value - half.value}}, in.subspan(at));
     }
     [[nodiscard]] result<> write(extent e, std::span<const std::byte> out) noexcept {
         const under_way here{*this, e, true};
-        return in_parts(e, out,
-                        [&](extent part, std::span<const std::byte> bytes) { return inner_.write(part, bytes); });
+        return inner_.write(e, out);
     }
     [[nodiscard]] result<> sync() noexcept {
         schedule::point();
@@ -152,16 +156,6 @@ class yielding_device {
         yielding_device&                              on_;
         std::list<transfer_under_way>::const_iterator place_;
     };
-
-    template <class Bytes, class Move>
-    result<> in_parts(extent e, Bytes bytes, Move move) {
-        if (e.count.value < 2 || !transfer_fits(geometry(), e, bytes.size())) return move(e, bytes);
-        const block_count half{e.count.value / 2};
-        const auto        at = static_cast<std::size_t>(bytes_of(half, geometry().size));
-        BOOST_OUTCOME_TRY(move({e.first, half}, bytes.first(at)));
-        schedule::point();
-        return move({e.first + half, {e.count.value - half.value}}, bytes.subspan(at));
-    }
 
     Inner&                        inner_;
     std::list<transfer_under_way> now_;
