@@ -56,6 +56,15 @@ result<anchor_found> read_anchors(D& device, const journal_place& place, std::sp
     return anchor_found{second ? *copies[1] : *copies[0], first ? 1U : 0U};
 }
 
+/// Writes one copy; nothing is synced.
+template <BlockDevice D>
+result<> write_anchor_copy(D& device, const journal_place& place, std::span<std::byte> memory,
+                           const anchor_content& content, unsigned copy) noexcept {
+    const auto frame = memory.first(place.frame_bytes);
+    encode_anchor(frame, content, place.volume);
+    return device.write(anchor_frame(place, device.geometry().size, copy), frame);
+}
+
 /// Writes both copies, each followed by a sync, so that one of them is whole at any moment.
 template <BlockDevice D>
 result<> write_anchors(D& device, const journal_place& place, std::span<std::byte> memory,

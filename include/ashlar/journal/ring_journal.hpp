@@ -165,6 +165,8 @@ class ring_journal {
         BOOST_OUTCOME_TRY(decided);
         if (read_only) return report;
 
+        // The other copy is written over next, and this one may stand in a cache only: a sync of it may have failed.
+        BOOST_OUTCOME_TRY(write_anchor_copy(device, place_, memory_, anchor, 1 - found.write_first));
         BOOST_OUTCOME_TRY(steps.repeat());
         epoch_       = anchor.epoch + 1;
         epoch_first_ = next();
