@@ -17,16 +17,19 @@ enum class load_mode : std::uint8_t {
 
 /// Mutex, two conditions, and how the operation that runs now wants its lookups.
 ///
-/// Invariant: `mode` belongs to the thread that holds the lock; giving the lock up and taking it again keeps it.
+/// Invariant: `mode` belongs to the thread that holds the lock; giving the lock up and taking it again keeps it, and who
+/// enters meanwhile begins with `in_place`.
 /// With a threading that is not concurrent everything here is empty and `wait` must not be reached.
 template <Threading T>
 class engine_lock {
   public:
     static constexpr bool concurrent = T::concurrent;
 
-    void enter() noexcept { mutex_.lock(); }
-    void leave() noexcept {
+    void enter() noexcept {
+        mutex_.lock();
         mode_ = load_mode::in_place;
+    }
+    void leave() noexcept {
         wake();
         mutex_.unlock();
     }
