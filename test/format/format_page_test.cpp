@@ -51,7 +51,7 @@ TEST(FormatPage, WorkedExampleIsWhatTheStoreWrites) {
     ASSERT_TRUE(make_example(memory.value()));
     const auto image = memory.value().bytes();
 
-    std::ifstream page{std::filesystem::path{__FILE__}.parent_path() / "../../docs/format.md"};
+    std::ifstream page{ASHLAR_SOURCE "/docs/format.md"};
     ASSERT_TRUE(page.is_open());
     std::size_t compared = 0;
     for (std::string line; std::getline(page, line);) {
