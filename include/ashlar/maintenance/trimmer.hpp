@@ -74,15 +74,15 @@ class trimmer {
         return count_ != 0;
     }
 
+    /// The runs may be written again when this returns: whatever of a trim was done, also of one that failed, is behind
+    /// a sync by then.
     result<> trim_runs(trim_report& report) noexcept {
-        bool       sync_failed = false;
-        const auto sent        = volume_.lock.outside([&]() noexcept -> result<> {
-            for (std::size_t i = 0; i < count_; ++i) { BOOST_OUTCOME_TRY(volume_.device.trim(runs_[i])); }
-            auto synced = volume_.device.sync();
-            sync_failed = synced.has_error();
-            return synced;
+        result<>   sent   = success();
+        const auto synced = volume_.lock.outside([&]() noexcept {
+            for (std::size_t i = 0; i < count_ && sent.has_value(); ++i) sent = volume_.device.trim(runs_[i]);
+            return volume_.device.sync();
         });
-        if (sync_failed) return volume_.end_writing(sent.error());
+        if (synced.has_error()) return volume_.end_writing(synced.error());
         BOOST_OUTCOME_TRY(sent);
         await_quiet(volume_);
         for (std::size_t i = 0; i < count_; ++i) {
