@@ -392,6 +392,36 @@ TEST(StoreTrim, EveryFreeBlockIsTrimmedOnceAndKnownAfterReopening) {
     static_cast<void>(again.value().abandon());
 }
 
+TEST(StoreTrim, AStepTakesNoMoreRunsThanASmallJournalHolds) {
+    const volume_shape small{.blocks = 480, .journal_blocks = 64};
+    auto               memory = make_memory(small);
+    format_on(memory, small);
+    checked_memory watched{memory};
+    auto           volume = opened_on(watched);
+    const auto     first = volume.create(), second = volume.create();
+    ASHLAR_ASSERT_OK(first);
+    ASHLAR_ASSERT_OK(second);
+    for (std::uint64_t i = 0; i < 30; ++i) {  // alternating, so that the blocks of the erased one are many runs
+        ASHLAR_ASSERT_OK(volume.append(first.value(), pattern(small.block_bytes, i)));
+        ASHLAR_ASSERT_OK(volume.append(second.value(), pattern(small.block_bytes, i)));
+    }
+    ASHLAR_ASSERT_OK(volume.erase(first.value()));
+    ASHLAR_ASSERT_OK(volume.checkpoint());
+    std::uint64_t blocks = 0, steps = 0;
+    for (bool finished = false; !finished; ++steps) {
+        const auto step = volume.trim({1000});
+        ASHLAR_ASSERT_OK(step);
+        ASSERT_LT(steps, 100U);
+        blocks += step.value().blocks.value;
+        finished = step.value().finished;
+    }
+    EXPECT_GT(steps, 3U) << "so many runs do not fit one step";
+    EXPECT_EQ(blocks, volume.info().free.value);
+    EXPECT_EQ(findings_of(volume), "");
+    expect_order(watched);
+    ASHLAR_ASSERT_OK(volume.close());
+}
+
 TEST(StoreRanges, ObjectsExtentsAndFreeRunsComposeWithRangeViews) {
     auto memory = make_memory(shape);
     format_on<store<gaining>>(memory, shape);

@@ -2,7 +2,7 @@
 /// Tells the device which blocks are free. The second bitmap says which free blocks it already knows, so what is left
 /// to trim survives a restart.
 
-#include <ashlar/volume/commit.hpp>
+#include <ashlar/object/object_operation.hpp>
 
 namespace ashlar::inline v0 {
 
@@ -19,26 +19,32 @@ struct trim_report {
 template <class Volume>
 class trimmer {
   public:
-    static constexpr std::size_t runs_at_once = 16;
+    static constexpr std::size_t runs_at_once   = 16;
+    static constexpr std::size_t blocks_per_run = 3;  ///< Of metadata: bitmap of the trimmed, group record, totals.
 
     explicit trimmer(Volume& volume) noexcept : volume_{volume} {}
 
     /// Trims at most `blocks_max` blocks. Errors: read_only; those of the device, of a failed sync as of any (R15); a
     /// device that cannot trim answers with its own error, and nothing is noted.
     result<trim_report> step(block_count blocks_max) noexcept {
-        BOOST_OUTCOME_TRY(admit(
-            volume_, 3 * runs_at_once < volume_.cache.slots() / 2 ? 3 * runs_at_once : volume_.cache.slots() / 2));
+        // A small cache or journal does not take so many runs in one batch.
+        const std::size_t granted  = usual_grant(volume_) / blocks_per_run;
+        const std::size_t runs_max = granted < 1 ? 1 : granted < runs_at_once ? granted : runs_at_once;
+        BOOST_OUTCOME_TRY(admit(volume_, blocks_per_run * runs_max));
         trim_report         report;
         const std::uint64_t groups = volume_.geometry.groups;
-        for (std::uint64_t looked = 0; looked < groups && report.blocks < blocks_max && report.runs < runs_at_once;
+        for (std::uint64_t looked = 0; looked < groups && report.blocks < blocks_max && report.runs < runs_max;
              ++looked) {
-            BOOST_OUTCOME_TRY(const auto some, collect(volume_.trim_group, blocks_max - report.blocks));
+            BOOST_OUTCOME_TRY(const auto some,
+                              collect(volume_.trim_group, blocks_max - report.blocks, runs_max - report.runs));
             if (!some) {
                 volume_.trim_group = volume_.trim_group + 1 < groups ? volume_.trim_group + 1 : 0;
                 report.finished    = looked + 1 == groups && report.runs == 0;
                 continue;
             }
             auto trimmed = trim_runs(report);
+            // Where writing has ended no sync will follow the trims: an operation that is under way must not get them.
+            BOOST_OUTCOME_TRY(volume_.writable());
             for (std::size_t i = 0; i < count_; ++i) volume_.space.release(runs_[i], volume_.geometry.block);
             BOOST_OUTCOME_TRY(trimmed);
         }
@@ -47,7 +53,7 @@ class trimmer {
 
   private:
     /// Reserves runs of the group that are free and not known to be trimmed. Answers whether there were any.
-    result<bool> collect(std::uint64_t group, block_count most) noexcept {
+    result<bool> collect(std::uint64_t group, block_count most, std::uint64_t runs_max) noexcept {
         count_                = 0;
         const block_size size = volume_.geometry.block;
         BOOST_OUTCOME_TRY(const auto known, space::summary(volume_.metadata(), group));
@@ -69,7 +75,7 @@ class trimmer {
             volume_.space.reserve_run(blocks, size);
             runs_[count_++] = blocks;
             most -= blocks.count;
-            return count_ < runs_at_once;
+            return count_ < runs_max;
         });
         return count_ != 0;
     }
