@@ -5,10 +5,13 @@
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string>
+
+#ifndef ASHLAR_SOURCE
+#define ASHLAR_SOURCE "."  // built by hand: run it from the root of the sources
+#endif
 
 namespace {
 
