@@ -57,16 +57,15 @@ inline void erase_in_steps(crash_record& run, std::uint64_t seed) {
     run.truncate(run.root(), 5000);
     run.sync();
     run.transaction([&](auto& changes) { changes.erase(first); });
-    for (int i = 0; i < 12; ++i) {
-        run.note(run.model().unchanged("step of freeing", ashlar::reap(run.store().volume())));
+    for (int i = 0; i < 40; ++i) {
+        run.must(run.model().unchanged("step of freeing", ashlar::reap(run.store().volume())));
         run.sync();
     }
     run.erase(second);
     run.sync();
     run.truncate(run.root(), 90'000);
     run.checkpoint();
-    while (run.store().volume().space.totals().dying_head != 0 && run.maintain().succeeded()) {}
-    run.sync();
+    while (run.store().volume().space.totals().dying_head != 0 && run.maintain().succeeded()) run.sync();
 }
 
 inline void grow_the_table(crash_record& run, std::uint64_t seed) {

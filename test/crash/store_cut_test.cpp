@@ -10,8 +10,8 @@ namespace {
 crash_plan ordinary_plan(std::uint64_t seed) {
     return {.effort                   = {.random_max = 2, .single_max = 8, .tears_max = 16, .seed = seed},
             .states                   = part_of_states(),
-            .recoveries               = {.one_in = 40, .seed = seed},
-            .recoveries_of_recoveries = {.one_in = 30, .seed = seed}};
+            .recoveries               = {.one_in = 25, .seed = seed},
+            .recoveries_of_recoveries = {.one_in = 20, .seed = seed}};
 }
 
 /// Cuts scenarios of the list, each with as many seeds as the run is scaled to.
@@ -20,7 +20,7 @@ void cut(std::initializer_list<std::string_view> names) {
         const auto& list = crash_scenarios();
         const auto  one  = std::find_if(list.begin(), list.end(), [&](const auto& each) { return each.name == name; });
         ASSERT_NE(one, list.end()) << name;
-        for (std::uint64_t seed = 1; seed <= scaled(1) && !testing::Test::HasFailure(); ++seed) {
+        for (std::uint64_t seed = 1; seed <= scaled(3) && !testing::Test::HasFailure(); ++seed) {
             const auto report = cut_scenario(*one, seed, ordinary_plan(seed));
             expect_whole(one->name, report);
             EXPECT_GE(report.writes, 40U) << name << " does too little";

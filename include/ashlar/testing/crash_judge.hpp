@@ -14,15 +14,14 @@ class crash_judge {
 
     /// `image` is what the device holds after a cut behind so many calls; it is written to. `number` chooses what is
     /// done beyond: every 4th state is opened twice, in every 16th the order of the writes is watched.
-    [[nodiscard]] std::string examine(std::span<std::byte> image, const store_history& history, std::size_t calls,
+    template <BlockDevice Image>
+    [[nodiscard]] std::string examine(Image& image, const store_history& history, std::size_t calls,
                                       std::uint64_t number) const {
-        auto lent = memory_device::lend(image, setup_.block);
-        ASHLAR_ASSERT(lent.has_value());
         if (!setup_.watch_order || number % 16 != 0) {
-            any_device device{lent.value()};
+            any_device device{image};
             return examine_on(device, history, calls, number);
         }
-        order_checker checker{lent.value()};
+        order_checker checker{image};
         any_device    device{checker};
         auto          problem = examine_on(device, history, calls, number);
         auto          broken  = checker.violations();

@@ -67,8 +67,8 @@ class crash_cutter {
         report_.writes   = recording.writes();
         recording_       = &recording;
         for (auto& one : seen_) one.clear();
-        player_.play(recording.calls, recording.base, plan_.effort,
-                     [&](const crash_point& at, std::span<std::byte> image) {
+        player_.play(recording.calls, recording.base, 0, plan_.effort,
+                     [&](const crash_point& at, scratch_image& image) {
                          if (!plan_.states.takes(++outer_)) return true;
                          at_[0] = at;
                          return look_at(0, image, plan_.recoveries.takes(outer_), report_.states);
@@ -83,13 +83,14 @@ class crash_cutter {
         crash_player           player;
         std::vector<std::byte> image;  ///< What the recovery finds.
         std::vector<std::byte> work;
+        std::uint64_t          digest = 0;
     };
 
     [[nodiscard]] bool is_enough() const noexcept { return report_.findings.size() >= plan_.findings_max; }
 
     /// Judges a state that was not met before, and goes deeper. Answers whether to go on.
-    bool look_at(std::size_t depth, std::span<std::byte> image, bool goes_deeper, std::uint64_t& count) {
-        if (!is_new(depth, image)) {
+    bool look_at(std::size_t depth, scratch_image& image, bool goes_deeper, std::uint64_t& count) {
+        if (!is_new(depth)) {
             ++report_.repeats;
             return true;
         }
@@ -101,16 +102,16 @@ class crash_cutter {
 
     /// What was met at this depth or a shallower one was cut as deep as it would be now; and what passed, passes later,
     /// when more has begun, unless more was promised meanwhile.
-    bool is_new(std::size_t depth, std::span<const std::byte> image) {
+    bool is_new(std::size_t depth) {
         const auto promised = recording_->history.allowed(at_[0].calls).first;
-        const auto key      = digest_of(promised, image);
+        const auto key      = random_bits{at_[depth].digest + promised}.next();
         for (std::size_t i = 0; i < depth; ++i) {
             if (seen_[i].count(key) != 0) return false;
         }
         return seen_[depth].insert(key).second;
     }
 
-    void judge(std::size_t depth, std::span<std::byte> image, std::uint64_t number) {
+    void judge(std::size_t depth, scratch_image& image, std::uint64_t number) {
         const auto problem = judge_.examine(image, recording_->history, at_[0].calls, number);
         if (problem.empty()) return;
         const auto& history = recording_->history;
@@ -124,9 +125,10 @@ class crash_cutter {
         report_.findings.push_back(std::move(text));
     }
 
-    void keep(std::size_t depth, std::span<const std::byte> image) {
+    void keep(std::size_t depth, const scratch_image& image) {
         if (levels_[depth] == nullptr) levels_[depth] = std::make_unique<level>(setup_);
-        levels_[depth]->image.assign(image.begin(), image.end());
+        levels_[depth]->image.assign(image.bytes().begin(), image.bytes().end());
+        levels_[depth]->digest = at_[depth].digest;
     }
 
     /// Records the recovery from what the cut before it left, and judges every state in which a cut may leave that.
@@ -139,8 +141,8 @@ class crash_cutter {
         recording_device recorded{memory};
         any_device       top{recorded};
         if (auto opened = setup_.open_on(top)) static_cast<void>(opened.value().abandon());
-        here.player.play(recorded.calls(), here.image, plan_.effort_in_recovery,
-                         [&](const crash_point& at, std::span<std::byte> image) {
+        here.player.play(recorded.calls(), here.image, here.digest, plan_.effort_in_recovery,
+                         [&](const crash_point& at, scratch_image& image) {
                              at_[depth] = at;
                              if (depth == 2) return look_at(2, image, false, report_.states_2);
                              return look_at(1, image, plan_.recoveries_of_recoveries.takes(++inner_), report_.states_1);

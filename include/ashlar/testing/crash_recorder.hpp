@@ -95,22 +95,22 @@ class crash_recorder {
     operation_outcome transaction(Changes&& changes, bool commits = true) {
         return note(model_->transaction(store(), changes, commits));
     }
-    operation_outcome sync() { return note(model_->promised("sync", store().sync())); }
-    operation_outcome checkpoint() { return note(model_->promised("checkpoint", store().checkpoint())); }
+    operation_outcome sync() { return must(model_->promised("sync", store().sync())); }
+    operation_outcome checkpoint() { return must(model_->promised("checkpoint", store().checkpoint())); }
 
     /// One step of what the store does for itself.
     operation_outcome maintain(step_budget budget = {}) {
         const auto done = store().maintain(budget);
-        if (!done) return note(model_->unchanged("maintain", done));
-        return note(model_->unchanged("maintain", failure_of(done.value().failure)));
+        if (!done) return must(model_->unchanged("maintain", done));
+        return must(model_->unchanged("maintain", failure_of(done.value().failure)));
     }
     /// One step of the defragmenter; of a blueprint without one, nothing.
     operation_outcome defragment(step_budget budget = {}) {
         if constexpr (requires(Store & opened) { opened.defragment(step_budget{}); })
-            return note(model_->unchanged("defragment", failure_of(store().defragment(budget).failure)));
+            return must(model_->unchanged("defragment", failure_of(store().defragment(budget).failure)));
         return note(model_->unchanged("no defragmenter", result<>{success()}));
     }
-    operation_outcome trim(block_count blocks_max) { return note(model_->unchanged("trim", store().trim(blocks_max))); }
+    operation_outcome trim(block_count blocks_max) { return must(model_->unchanged("trim", store().trim(blocks_max))); }
     /// A run of the verifier; what it finds is a finding.
     operation_outcome verify() {
         if (const auto found = findings_of(store()); !found.empty()) report("verify: " + found);
@@ -119,7 +119,7 @@ class crash_recorder {
 
     /// Closes the store and opens it again.
     void reopen() {
-        note(model_->promised("close", opened_->close()));
+        must(model_->promised("close", opened_->close()));
         open();
         note(model_->unchanged("open", result<>{success()}));
     }
@@ -139,11 +139,18 @@ class crash_recorder {
 
     /// Notes what was done on `store()` and `model()` directly.
     operation_outcome note(operation_outcome done) {
-        log_.history.note(digest_of(model_->state()), calls(), done.durable, done.what);
         const auto code = done.why.code;
         const bool full = code == errc::no_space || code == errc::reserve_only || code == errc::no_contiguous_space ||
                           code == errc::too_large || code == errc::pinned;
-        if (done.wrong != nullptr || (code != errc::none && !full)) report(done.text());
+        auto told = done;
+        if (full) told.why = {};
+        must(std::move(told));
+        return done;
+    }
+    /// The same for what has no excuse: a full volume can be synced, trimmed and closed.
+    operation_outcome must(operation_outcome done) {
+        log_.history.note(digest_of(model_->state()), calls(), done.durable, done.what);
+        if (!done.succeeded()) report(done.text());
         return done;
     }
     void report(std::string sentence) { log_.findings.push_back(std::move(sentence)); }

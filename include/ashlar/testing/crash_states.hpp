@@ -4,6 +4,7 @@
 #include <ashlar/device/memory_device.hpp>
 #include <ashlar/testing/power_cut_device.hpp>
 #include <ashlar/testing/recording_device.hpp>
+#include <ashlar/testing/scratch_image.hpp>
 
 #include <string>
 #include <vector>
@@ -69,8 +70,9 @@ template <BlockDevice Inner>
 
 /// Where in a recording a state belongs.
 struct crash_point {
-    std::size_t  calls = 0;  ///< Recorded calls before the cut.
-    crash_choice choice{};
+    std::size_t   calls = 0;  ///< Recorded calls before the cut.
+    crash_choice  choice{};
+    std::uint64_t digest = 0;  ///< One number for the image's bytes.
 };
 
 /// Plays recordings and shows every state in which a cut may leave the device. Kept for many recordings of one shape,
@@ -78,18 +80,23 @@ struct crash_point {
 class crash_player {
   public:
     crash_player(block_size size, block_count blocks)
-        : memory_{make(size, blocks)}, device_{memory_}, image_(memory_.bytes().size()) {}
+        : memory_{make(size, blocks)}, device_{memory_}, image_{size, blocks} {}
     crash_player(const crash_player&)            = delete;
     crash_player& operator=(const crash_player&) = delete;
 
-    /// Begins with `base` and shows `visit(crash_point, image)` every state that a cut right after each write or
-    /// effective trim may leave, and at last the end of the recording. A sync adds no state of its own: what it makes
-    /// durable is among the states of the writes before it. `visit` may write to the image; it answers whether to go
-    /// on. Answers the number of states shown. Cost: one image copied for each.
+    /// Begins with `base`, whose digest is `digest`, and shows `visit(const crash_point&, scratch_image&)` every state
+    /// that a cut right after each write or effective trim may leave, and at last the end of the recording. A sync adds
+    /// no state of its own: what it makes durable is among the states of the writes before it. `visit` may use the
+    /// image as a device and write to it; it answers whether to go on. Answers the number of states shown. Cost: a copy
+    /// of `base`; for each state a copy of what it changes.
     template <class Visit>
-    std::uint64_t play(const std::vector<recorded_call>& calls, std::span<const std::byte> base, crash_effort effort,
-                       Visit visit) {
-        device_.set_base(base.first(image_.size()));
+    std::uint64_t play(const std::vector<recorded_call>& calls, std::span<const std::byte> base, std::uint64_t digest,
+                       crash_effort effort, Visit visit) {
+        base = base.first(device_.durable().size());
+        device_.set_base(base);
+        std::memcpy(image_.all_bytes().data(), base.data(), base.size());
+        image_.put_back(base);
+        digest_             = digest;
         std::uint64_t shown = 0;
         for (std::size_t i = 0; i < calls.size(); ++i) {
             if (calls[i].failure.code != errc::none) continue;
@@ -109,33 +116,48 @@ class crash_player {
     }
 
     void repeat(const recorded_call& call) {
+        if (call.kind == transfer_kind::sync) {
+            lay_over({.keep = unsynced::all});
+            digest_ += image_.difference(device_.durable());
+        }
         const auto done = call.kind == transfer_kind::write  ? device_.write(call.blocks, call.data)
                           : call.kind == transfer_kind::trim ? device_.trim(call.blocks)
                                                              : device_.sync();
         ASHLAR_ASSERT(done.has_value());
+        if (call.kind == transfer_kind::sync) image_.put_back(device_.durable());
+    }
+
+    void lay_over(const crash_choice& choice) {
+        device_.for_each_kept(choice, [&](std::size_t at, std::span<const std::byte> bytes) { image_.put(at, bytes); });
     }
 
     template <class Visit>
     bool show(std::size_t calls, crash_effort& effort, Visit& visit, std::uint64_t& shown) {
         effort.seed += 1;  // other random choices at each point
         for (const auto choice : crash_choices(device_, effort)) {
-            device_.crash_image(choice, image_);
+            lay_over(choice);
             ++shown;
-            if (!visit(crash_point{calls, choice}, std::span<std::byte>{image_})) return false;
+            const crash_point at{calls, choice, digest_ + image_.difference(device_.durable())};
+            const bool        goes_on = visit(at, image_);
+            image_.put_back(device_.durable());
+            if (!goes_on) return false;
         }
         return true;
     }
 
     memory_device                   memory_;
     power_cut_device<memory_device> device_;
-    std::vector<std::byte>          image_;
+    scratch_image                   image_;  // equal to what is durable, but while it is shown
+    std::uint64_t                   digest_ = 0;
 };
 
-/// The same for one recording.
+/// The same for one recording; `visit(crash_point, std::span<std::byte>)` sees bytes. Cost: one image copied for each.
 template <class Visit>
 std::uint64_t crash_states(const std::vector<recorded_call>& calls, std::span<const std::byte> base, block_size size,
                            crash_effort effort, Visit visit) {
-    return crash_player{size, whole_blocks(base.size(), size)}.play(calls, base, effort, visit);
+    return crash_player{size, whole_blocks(base.size(), size)}.play(
+        calls, base, 0, effort,
+        [&](const crash_point& at, scratch_image& image) { return visit(at, image.all_bytes()); });
 }
 
 }  // namespace ashlar::inline v0

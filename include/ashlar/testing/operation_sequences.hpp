@@ -162,7 +162,7 @@ class sequence_runner {
     void trim_all() {
         for (int step = 0; step < 64; ++step) {
             const auto done = run_.store().trim(block_count{4096});
-            run_.note(run_.model().unchanged("trim", done));
+            run_.must(run_.model().unchanged("trim", done));
             if (!done || done.value().finished) return;
         }
     }

@@ -5,6 +5,7 @@
 #include <ashlar/testing/random_bits.hpp>
 
 #include <algorithm>
+#include <concepts>
 #include <cstring>
 #include <mutex>
 #include <span>
@@ -124,6 +125,14 @@ class power_cut_device {
         apply(choice, image);
     }
 
+    /// The same as a list of pieces, in order: `kept(at, bytes)` says which bytes of the disk become which. What is not
+    /// named stays as it is durable.
+    template <class Kept>
+    void for_each_kept(crash_choice choice, Kept kept) const {
+        const std::lock_guard lock{mutex_};
+        apply(choice, kept);
+    }
+
     /// Cuts the power now, if it is not off yet, and comes up again in the state chosen, all of it durable.
     void restart(crash_choice choice) noexcept {
         const std::lock_guard lock{mutex_};
@@ -223,6 +232,14 @@ class power_cut_device {
     }
 
     void apply(crash_choice choice, std::span<std::byte> image) const noexcept {
+        apply(choice, [&](std::size_t at, std::span<const std::byte> bytes) noexcept {
+            std::memcpy(image.data() + at, bytes.data(), bytes.size());
+        });
+    }
+
+    template <class Kept>
+        requires std::invocable<Kept&, std::size_t, std::span<const std::byte>>
+    void apply(crash_choice choice, Kept&& kept) const {
         random_bits random{choice.seed};
         for (std::size_t i = 0; i < pending_.size(); ++i) {
             const auto& one     = pending_[i];
@@ -231,7 +248,7 @@ class power_cut_device {
                 if (s == 0 && choice.keep == unsynced::some_writes && random.next() % 2 == 0) break;
                 if (!survives(choice, random, i, s)) continue;
                 const auto to = static_cast<std::size_t>(byte_offset(one.first, geometry().size)) + s * sector_bytes;
-                std::memcpy(image.data() + to, arena_.data() + one.at + s * sector_bytes, sector_bytes);
+                kept(to, std::span<const std::byte>{arena_}.subspan(one.at + s * sector_bytes, sector_bytes));
             }
         }
     }
