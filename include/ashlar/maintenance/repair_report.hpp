@@ -43,9 +43,11 @@ enum class repair_deed : std::uint8_t {
         case verify_problem::lost_history:
             return "copy out what can be read, and compare it with its source; make the volume anew";
         case verify_problem::leaked:
+        case verify_problem::bad_totals:
+            return "objects, or parts of them, may be missing: see first to the other damage and repair again; where "
+                   "that changes nothing, compare what is there with its source";
         case verify_problem::in_use_but_free:
         case verify_problem::bad_summary:
-        case verify_problem::bad_totals:
         case verify_problem::bad_list:
             return "nobody can say who owns what while other metadata is damaged: see to that first, repair again";
         case verify_problem::bad_copy: return "the device does not take it: replace the device";

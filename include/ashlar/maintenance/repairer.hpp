@@ -11,10 +11,14 @@ namespace ashlar::inline v0 {
 /// group, mending.
 ///
 /// Three things speak about each group: its bitmap, its record, and the owners of its blocks. Owners are *proved* when
-/// every record and node could be read and no two of them want the same block. Then they decide - with one exception:
-/// where bitmap and record agree that an owned block is free, the owner itself may be an old block that came back, so
-/// nothing is given back on the word of owners, on the whole volume. A block that has an owner is marked as in use in
-/// any case, since to be wrong there costs a block and to be wrong the other way costs data.
+/// every record and node could be read and no two of them want the same block. Then they decide - unless there is a
+/// sign that a record or node is an old one that came back, and the block without an owner belongs to what it said
+/// later:
+///  - bitmap and record of a group agree that an owned block is free;
+///  - blocks have no owner, and the totals know of other objects or extents than are there;
+///  - records in use stand behind the end of the records.
+/// Then nothing is given back on the whole volume, and what the totals say of objects stays. A block that has an owner
+/// is marked as in use in any case, since to be wrong there costs a block and to be wrong the other way costs data.
 ///
 /// Every change is one of metadata like any other: in the journal first, a group's bitmap, record and share of the
 /// totals in one batch. A repair that is cut leaves a volume that is as before or better, and another one ends it.
@@ -58,7 +62,8 @@ class repairer {
         group_ = look_at(group, owners);
         if (phase_ == phase::survey) {
             all_known_ = all_known_ && group_.known;
-            suspect_   = suspect_ || (group_.disowned && group_.agrees);
+            disowned_  = disowned_ || (group_.disowned && group_.agrees);
+            leaks_     = leaks_ || group_.leaks;
         }
     }
 
@@ -78,6 +83,7 @@ class repairer {
         bool mapped   = false;  ///< Its bitmap is, or was never written.
         bool agrees   = false;  ///< Bitmap and record agree.
         bool disowned = false;  ///< A block with an owner is free in the bitmap.
+        bool leaks    = false;  ///< A block in use has no owner.
         bool gives    = false;  ///< Blocks without an owner become free.
         bool restates = false;  ///< Bitmap, record, trimmed blocks are written again.
     };
@@ -98,6 +104,7 @@ class repairer {
         phase_ = phase::survey;
         verifier<Volume, repairer> first{volume_, *this};
         BOOST_OUTCOME_TRY(report_.seen, first.run(false, *this));
+        lost_  = disowned_ || (leaks_ && knows_other_objects(first.counted())) || has_later_records();
         phase_ = phase::mend;
         verifier<Volume, repairer> second{volume_, *this};
         BOOST_OUTCOME_TRY(report_.seen, second.run(chosen_.with_data, *this));
@@ -117,7 +124,27 @@ class repairer {
         totals_are_bad_ = totals_are_bad_ || found.problem == verify_problem::bad_totals;
     }
 
-    [[nodiscard]] bool may_count() const noexcept { return proved_ && all_known_; }
+    [[nodiscard]] bool may_count() const noexcept { return proved_ && all_known_ && !lost_; }
+
+    [[nodiscard]] bool knows_other_objects(const volume_totals& counted) const noexcept {
+        const auto& said = volume_.space.totals();
+        return counted.objects != said.objects || counted.allocated_extents != said.allocated_extents ||
+               counted.objects_with_data != said.objects_with_data || counted.extents != said.extents ||
+               counted.generation_counter != said.generation_counter;
+    }
+
+    /// Whether a block of the object table is whole and has a record in use behind the end of the records.
+    [[nodiscard]] bool has_later_records() noexcept {
+        const std::uint64_t capacity = record_capacity(volume_);
+        for (std::uint64_t record = records_used(volume_, no_transaction); record < capacity; ++record) {
+            const auto place = *place_of_record(volume_, record);
+            const auto pin   = volume_.metadata().get(place.block);
+            if (pin.has_error()) continue;  // was never written
+            const auto bytes = std::span<const std::byte>{volume_.cache.bytes(pin.value().slot())}.subspan(place.byte);
+            if ((load_struct<object_record>(bytes).flags & object_flag::in_use) != 0) return true;
+        }
+        return false;
+    }
 
     [[nodiscard]] repair_deed deed_for(const verify_finding& found) const noexcept {
         const auto when = [](bool sure, repair_deed deed) noexcept { return sure ? deed : repair_deed::left; };
@@ -169,17 +196,17 @@ class repairer {
         look.known         = true;
         const auto& record = known.value();
         const auto  words  = volume_.space.scratch();
-        bool        same   = false;
         if (const auto bitmap = load_words(group, record, words, blocks); bitmap) {
             look.mapped      = true;
             const auto count = summarize({words, blocks});
             look.agrees      = is_same(count, record);
             look.disowned    = has_more(owners, words, blocks);
-            same             = !look.disowned && !has_more(words, owners, blocks);
+            look.leaks       = has_more(words, owners, blocks);
         }
         const bool wanted = look.disowned || !look.agrees || !trimmed_fits(group, record, owners, look.mapped);
-        look.gives        = proved_ && !suspect_;
-        look.restates     = look.gives ? wanted || !same : wanted && look.mapped && (look.agrees || proved_);
+        look.gives        = proved_ && !lost_;
+        look.restates =
+            look.gives ? wanted || look.leaks || !look.mapped : wanted && look.mapped && (look.agrees || proved_);
         return look;
     }
 
@@ -342,7 +369,9 @@ class repairer {
     std::uint32_t                bad_frames_     = 0;
     phase                        phase_          = phase::survey;
     bool                         proved_         = true;
-    bool                         suspect_        = false;
+    bool                         disowned_       = false;
+    bool                         leaks_          = false;
+    bool                         lost_           = false;  ///< Owners may be missing.
     bool                         all_known_      = true;
     bool                         list_is_bad_    = false;
     bool                         totals_are_bad_ = false;
