@@ -18,9 +18,11 @@ struct simulation_outcome {
     /// A failure as a person reads it: what went wrong, in what world, and each step.
     [[nodiscard]] std::string text() const {
         if (failure.empty()) return {};
-        return "seed " + std::to_string(setup.seed) + ": " + failure + "\n  on " + setup.text() + "\n  " +
-               std::to_string(steps.size()) + " of " + std::to_string(steps_before) + " steps are enough:\n" +
-               text_of(steps);
+        return "seed " + std::to_string(setup.seed) +
+               (setup.schedule_seed == setup.seed ? std::string{}
+                                                  : ", in order " + std::to_string(setup.schedule_seed)) +
+               ": " + failure + "\n  on " + setup.text() + "\n  " + std::to_string(steps.size()) + " of " +
+               std::to_string(steps_before) + " steps are enough:\n" + text_of(steps);
     }
 };
 
@@ -42,6 +44,7 @@ template <class B>
 template <class B>
 [[nodiscard]] simulation_outcome simulate(std::uint64_t seed, const simulation_options<B>& options = {}) {
     constexpr std::uint64_t stuck_runs_max = 100;  // each leaves its memory and threads behind
+    constexpr std::uint64_t orders_tried   = 8;
 
     const auto setup   = choose_setup(options.table, seed);
     auto       steps   = simulated_workload{setup, B::checksum::enabled}.steps();
@@ -50,11 +53,17 @@ template <class B>
     if (outcome.failure.empty() || options.shrink_runs_max == 0) return outcome;
     const bool stuck = outcome.failure.find("nobody can go on") == 0;
     const auto runs  = stuck ? std::min(stuck_runs_max, options.shrink_runs_max) : options.shrink_runs_max;
-    const auto fails = [&](const std::vector<simulated_step>& some) {
-        auto shorter = simulate_steps<B>(setup, some, options);
-        if (shorter.failure.empty()) return false;
-        outcome = std::move(shorter);
-        return true;
+    // With fewer steps the threads meet otherwise, so some other orders are tried too.
+    const std::uint64_t orders = setup.threads + (setup.background ? 1 : 0) > 1 ? orders_tried : 1;
+    const auto          fails  = [&](const std::vector<simulated_step>& some) {
+        auto other = outcome.setup;
+        for (std::uint64_t i = 0; i < orders; ++i, other.schedule_seed += 1000) {
+            auto shorter = simulate_steps<B>(other, some, options);
+            if (shorter.failure.empty()) continue;
+            outcome = std::move(shorter);
+            return true;
+        }
+        return false;
     };
     static_cast<void>(shrunk(std::move(steps), fails, runs));
     outcome.steps_before = before;

@@ -13,9 +13,9 @@ namespace ashlar::inline v0 {
 /// What a seed chooses from: each place of a list is as likely as the others. Narrow it to look closer at one thing.
 struct simulation_table {
     std::vector<std::uint32_t> block_bytes{512, 512, 4096};
-    std::vector<std::uint64_t> blocks{520, 900, 1400};
+    std::vector<std::uint64_t> blocks{520, 900, 1400, 4400};  ///< At most 4 MiB of them.
     std::vector<std::uint64_t> journal_blocks{80, 96, 160};
-    std::vector<std::size_t>   cache_blocks{64, 96, 160};
+    std::vector<std::size_t>   cache_blocks{24, 32, 64, 160};
     std::vector<std::size_t>   groups_loaded{1, 2};
     std::vector<std::size_t>   staging_bytes{8192, 32768};
     std::vector<std::size_t>   staged_bytes{0, 4096, 32768};  ///< For small writes that wait for their batch.
@@ -32,6 +32,7 @@ struct simulation_table {
 /// What one seed chose.
 struct simulated_setup {
     std::uint64_t seed            = 0;
+    std::uint64_t schedule_seed   = 0;  ///< The threads' order.
     std::uint32_t block_bytes     = 512;
     std::uint64_t blocks          = 900;
     std::uint64_t journal_blocks  = 96;
@@ -68,9 +69,10 @@ struct simulated_setup {
         ASHLAR_ASSERT(!list.empty());
         into = list[static_cast<std::size_t>(random.below(list.size()))];
     };
-    chosen.seed = seed;
+    chosen.seed = chosen.schedule_seed = seed;
     take(chosen.block_bytes, table.block_bytes);
     take(chosen.blocks, table.blocks);
+    chosen.blocks = std::min<std::uint64_t>(chosen.blocks, (std::uint64_t{4} << 20U) / chosen.block_bytes);
     take(chosen.journal_blocks, table.journal_blocks);
     take(chosen.cache_blocks, table.cache_blocks);
     take(chosen.groups_loaded, table.groups_loaded);
@@ -107,6 +109,7 @@ enum class simulated_verb : std::uint8_t {
     fail_read,
     fail_write,
     fail_sync,
+    fail_trim,
     rot,
     cut_after,
     // What follows is done when every thread has come to it, and by none of them.
@@ -155,6 +158,7 @@ inline std::string simulated_step::text() const {
             case simulated_verb::fail_read: return "the device fails a read, " + nth();
             case simulated_verb::fail_write: return "the device fails a write, " + nth();
             case simulated_verb::fail_sync: return "the device fails a sync, " + nth();
+            case simulated_verb::fail_trim: return "the device fails a trim, " + nth();
             case simulated_verb::rot:
                 return "a bit of block " + std::to_string(a) + " is read wrong until it is written";
             case simulated_verb::cut_after: return "power goes after " + std::to_string(a) + " more writes";
@@ -230,15 +234,17 @@ class simulated_workload {
     }
 
     simulated_step fault() {
-        const auto which = random_.below(checks_data_ ? 11 : 9);
-        auto       step  = one(which < 4   ? simulated_verb::cut_after
-                               : which < 6 ? simulated_verb::power_cut
-                               : which < 7 ? simulated_verb::fail_read
-                               : which < 8 ? simulated_verb::fail_write
-                               : which < 9 ? simulated_verb::fail_sync
-                                           : simulated_verb::rot);
-        step.a           = 1 + random_.below(step.verb == simulated_verb::fail_sync ? 3 : 20);
-        step.b           = random_.below(setup_.block_bytes * 8U);
+        const auto which = random_.below(checks_data_ ? 12 : 10);
+        auto       step  = one(which < 4    ? simulated_verb::cut_after
+                               : which < 6  ? simulated_verb::power_cut
+                               : which < 7  ? simulated_verb::fail_read
+                               : which < 8  ? simulated_verb::fail_write
+                               : which < 9  ? simulated_verb::fail_sync
+                               : which < 10 ? simulated_verb::fail_trim
+                                            : simulated_verb::rot);
+        step.a           = 1 + random_.below(
+                                   step.verb == simulated_verb::fail_sync || step.verb == simulated_verb::fail_trim ? 3 : 20);
+        step.b = random_.below(setup_.block_bytes * 8U);
         if (step.verb == simulated_verb::rot) step.a = random_.below(setup_.blocks);
         return step;
     }

@@ -185,7 +185,7 @@ class simulation {
         };
         while (failure_.empty() && waits()) {
             halted_ = false;
-            schedule run{setup_.seed + ++rounds_, {.switch_permille = setup_.switch_permille}};
+            schedule run{setup_.schedule_seed + ++rounds_, {.switch_permille = setup_.switch_permille}};
             for (std::size_t i = 0; i < queues_.size(); ++i) {
                 if (queues_[i].empty()) continue;
                 run.spawn("thread " + std::to_string(i), [this, i] { live(i); });
@@ -227,10 +227,11 @@ class simulation {
             case simulated_verb::fail_read: return plan(transfer_kind::read, step);
             case simulated_verb::fail_write: return plan(transfer_kind::write, step);
             case simulated_verb::fail_sync: return plan(transfer_kind::sync, step);
+            case simulated_verb::fail_trim: return plan(transfer_kind::trim, step);
             case simulated_verb::rot:
                 rotten_ = true;
                 return disk_.faults().flip_bit({step.a % setup_.blocks}, static_cast<std::uint32_t>(step.b));
-            case simulated_verb::cut_after: cut_seed_ = step.seed; return disk_.cut().cut_after(step.a);
+            case simulated_verb::cut_after: return cut_later(step);
             default:
                 if (thread < owners_.size()) change(step, owners_[thread]);
         }
@@ -239,6 +240,12 @@ class simulation {
     void plan(transfer_kind kind, const simulated_step& step) {
         cut_seed_ = step.seed;
         disk_.faults().fail(kind, step.a, step.b % 4 == 0 ? fault_lasts::for_good : fault_lasts::once);
+    }
+
+    void cut_later(const simulated_step& step) {
+        if (!disk_.cut().powered()) return;  // or it would come back without a restart
+        cut_seed_ = step.seed;
+        disk_.cut().cut_after(step.a);
     }
 
     // Changes. -------------------------------------------------------------------------------------------------------
@@ -346,9 +353,7 @@ class simulation {
             default: return false;
         }
     }
-    [[nodiscard]] bool disk_failed_since(std::uint64_t before) noexcept {
-        return disk_.faults().failures() != before;
-    }
+    [[nodiscard]] bool disk_failed_since(std::uint64_t before) noexcept { return disk_.faults().failures() != before; }
 
     /// What had returned before `began`, of any thread, is durable; `also` is the owner of a commit, which is too.
     void promised(std::uint64_t began, simulated_owner& also) {
