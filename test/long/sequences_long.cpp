@@ -10,7 +10,7 @@ using namespace ashlar;
 using namespace ashlar::test;
 
 constexpr std::uint64_t sequences_at_once = 40;
-constexpr std::uint64_t recovery_slices   = 512;  // of a scenario's states, each in one step
+constexpr std::uint64_t recovery_slices   = 64;  // of a scenario's states, each in one step
 
 long_step told(const std::string& what, const crash_report& report) {
     for (const auto& one : report.findings) std::printf("%s: %s\n", what.c_str(), one.c_str());
@@ -26,7 +26,9 @@ long_step cut_sequences(std::uint64_t turn) {
     const std::uint64_t              slices = (all.size() + sequences_at_once - 1) / sequences_at_once;
     const std::uint64_t              round  = turn / slices;
     const auto                       setup  = sequence_setup();
-    const crash_plan plan{.effort = {.random_max = 1 + round, .single_max = 6, .tears_max = 6, .seed = 1 + round * 64}};
+    const crash_plan plan{.effort = {.random_max = 1 + round, .single_max = 6, .tears_max = 6, .seed = 1 + round * 64},
+                          .recoveries               = {.one_in = 100, .seed = turn},
+                          .recoveries_of_recoveries = {.one_in = 20, .seed = turn}};
     crash_cutter<crash_store> cutter{setup, plan};
     long_step                 sum;
     std::uint64_t             done = 0;
