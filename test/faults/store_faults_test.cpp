@@ -52,12 +52,12 @@ struct used_volume {
 };
 
 /// One that was used and not closed: opening it recovers.
-used_volume unclean_volume() {
+used_volume unclean_volume(std::uint64_t seed) {
     used_volume made;
     auto        memory = make_memory(made.shape);
     format_on(memory, made.shape);
     auto                 live = opened_on(memory);
-    scenario<test_store> runs{5, live.root()};
+    scenario<test_store> runs{seed, live.root()};
     for (int i = 0; i < 60; ++i) EXPECT_EQ(runs.step(live).why.code, errc::none);
     ASHLAR_EXPECT_OK(live.sync());
     made.state = runs.state();
@@ -152,7 +152,7 @@ void fail_each(transfer_kind kind, const used_volume& base, Scene&& scene) {
 // Use of an unclean volume: recovery first, then operations of every kind.
 // ----------------------------------------------------------
 
-candidates use(faulty_memory& device, const used_volume& base, const fault& planned) {
+candidates use(faulty_memory& device, const used_volume& base, std::uint64_t seed, const fault& planned) {
     candidates known{base.state};
     auto       opened = test_store::open(any_device{device}, with());
     if (!opened) {
@@ -162,9 +162,9 @@ candidates use(faulty_memory& device, const used_volume& base, const fault& plan
         return known;
     }
     auto                 live = std::move(opened).value();
-    scenario<test_store> runs{77, live.root()};
+    scenario<test_store> runs{seed, live.root()};
     runs.restore(base.state);
-    for (std::uint64_t i = 0; i < 60 && !live.read_only(); ++i) {
+    for (std::uint64_t i = 0; i < 100 && !live.read_only(); ++i) {
         const auto done = runs.step(live);
         if (done.why.code == errc::none) {
             EXPECT_FALSE(done.durable && live.read_only())
@@ -185,8 +185,11 @@ candidates use(faulty_memory& device, const used_volume& base, const fault& plan
 }
 
 void use_with_each(transfer_kind kind) {
-    const auto base = unclean_volume();
-    fail_each(kind, base, [&](faulty_memory& device, const fault& planned) { return use(device, base, planned); });
+    for (std::uint64_t seed = 5; seed < 5 + scaled(8); ++seed) {
+        const auto base = unclean_volume(seed);
+        fail_each(kind, base,
+                  [&](faulty_memory& device, const fault& planned) { return use(device, base, 70 + seed, planned); });
+    }
 }
 
 TEST(StoreFaults, EachWriteMayFailOnceOrForGood) { use_with_each(transfer_kind::write); }
