@@ -10,7 +10,7 @@ namespace {
 crash_plan ordinary_plan(std::uint64_t seed) {
     return {.effort                   = {.random_max = 2, .single_max = 8, .tears_max = 16, .seed = seed},
             .states                   = part_of_states(),
-            .recoveries               = {.one_in = 25, .seed = seed},
+            .recoveries               = {.one_in = 40, .seed = seed},
             .recoveries_of_recoveries = {.one_in = 20, .seed = seed}};
 }
 
@@ -23,7 +23,7 @@ void cut(std::initializer_list<std::string_view> names) {
         for (std::uint64_t seed = 1; seed <= scaled(3) && !testing::Test::HasFailure(); ++seed) {
             const auto report = cut_scenario(*one, seed, ordinary_plan(seed));
             expect_whole(one->name, report);
-            EXPECT_GE(report.writes, 40U) << name << " does too little";
+            EXPECT_GE(report.writes, 30U) << name << " does too little";
         }
     }
 }
@@ -106,9 +106,10 @@ void cut_format(memory_device& memory, const volume_shape& shape, const std::opt
     options.overwrite         = true;
     ASHLAR_ASSERT_OK(crash_store::format(ref, options));
     int           failures = 0;
-    std::uint64_t seen[3]{}, states = 0;
+    std::uint64_t seen[3]{}, states = 0, number = 0;
     crash_states(device.calls(), base, {shape.block_bytes}, format_effort,
                  [&](const crash_point& at, std::span<std::byte> image) {
+                     if (!part_of_states().takes(++number)) return true;
                      auto       lent     = memory_device::lend(image, {shape.block_bytes});
                      const bool finished = at.calls == device.calls().size() && at.choice.keep == unsynced::all;
                      const auto problem  = judge_format(any_device{lent.value()}, options, old, finished, seen);
@@ -118,9 +119,11 @@ void cut_format(memory_device& memory, const volume_shape& shape, const std::opt
                                    << ", left is " << text_of(at.choice);
                      return ++failures < 3;
                  });
-    EXPECT_EQ(seen[0] > 0, old.has_value());
-    EXPECT_GT(seen[1], 0U);
-    EXPECT_GT(seen[2], 0U);
+    if (states == number) {  // and not a part of them alone
+        EXPECT_EQ(seen[0] > 0, old.has_value());
+        EXPECT_GT(seen[1], 0U);
+        EXPECT_GT(seen[2], 0U);
+    }
     count("crash states", states);
 }
 

@@ -16,7 +16,7 @@ class crash_judge {
     /// done beyond: every 4th state is opened twice, in every 16th the order of the writes is watched.
     template <BlockDevice Image>
     [[nodiscard]] std::string examine(Image& image, const store_history& history, std::size_t calls,
-                                      std::uint64_t number) const {
+                                      std::uint64_t number) {
         if (!setup_.watch_order || number % 16 != 0) {
             any_device device{image};
             return examine_on(device, history, calls, number);
@@ -29,9 +29,8 @@ class crash_judge {
     }
 
   private:
-    std::string examine_on(any_device& device, const store_history& history, std::size_t calls,
-                           std::uint64_t number) const {
-        auto opened = setup_.open_on(device);
+    std::string examine_on(any_device& device, const store_history& history, std::size_t calls, std::uint64_t number) {
+        auto opened = setup_.open_on(device, workspace_);
         if (!opened) return "it does not open: " + said(opened);
         auto&      live  = opened.value();
         const auto found = digest_on(live);
@@ -57,14 +56,14 @@ class crash_judge {
         return findings_of(live);
     }
 
-    std::string open_again(any_device& device, Store& live, std::uint64_t number) const {
+    std::string open_again(any_device& device, Store& live, std::uint64_t number) {
         const auto expected = digest_on(live);
         if (number % 8 == 0) {
             if (const auto done = live.close(); !done) return "close: " + said(done);
         } else {
             static_cast<void>(live.abandon());
         }
-        auto again = setup_.open_on(device);
+        auto again = setup_.open_on(device, workspace_);
         if (!again) return "it does not open again: " + said(again);
         const auto read     = digest_on(again.value());
         auto       problems = findings_of(again.value());
@@ -74,6 +73,7 @@ class crash_judge {
     }
 
     crash_setup<Store> setup_;
+    aligned_buffer     workspace_;
 };
 
 }  // namespace ashlar::inline v0

@@ -140,7 +140,7 @@ class crash_cutter {
         any_device       memory{lent.value()};
         recording_device recorded{memory};
         any_device       top{recorded};
-        if (auto opened = setup_.open_on(top)) static_cast<void>(opened.value().abandon());
+        if (auto opened = setup_.open_on(top, workspace_)) static_cast<void>(opened.value().abandon());
         here.player.play(recorded.calls(), here.image, here.digest, plan_.effort_in_recovery,
                          [&](const crash_point& at, scratch_image& image) {
                              at_[depth] = at;
@@ -153,6 +153,7 @@ class crash_cutter {
     crash_plan                        plan_;
     crash_judge<Store>                judge_;
     crash_player                      player_;
+    aligned_buffer                    workspace_;
     std::unique_ptr<level>            levels_[2];
     crash_report                      report_;
     const crash_recording*            recording_ = nullptr;

@@ -2,6 +2,7 @@
 /// A store whose work is recorded, with what it holds after each operation.
 
 #include <ashlar/device/memory_device.hpp>
+#include <ashlar/maintenance/repair_report.hpp>
 #include <ashlar/maintenance/step_budget.hpp>
 #include <ashlar/testing/crash_setup.hpp>
 #include <ashlar/testing/order_checker.hpp>
@@ -115,6 +116,17 @@ class crash_recorder {
     operation_outcome verify() {
         if (const auto found = findings_of(store()); !found.empty()) report("verify: " + found);
         return note(model_->unchanged("verify", result<>{success()}));
+    }
+
+    /// A repair of what should need none; what it finds is a finding.
+    operation_outcome repair() {
+        std::string found;
+        const auto  done = store().repair([&](const repair_finding& one) {
+            found +=
+                std::string{name_of(one.found.problem)} + " at block " + std::to_string(one.found.block.value) + "; ";
+        });
+        if (!found.empty()) report("repair: " + found);
+        return must(model_->unchanged("repair", done));
     }
 
     /// Closes the store and opens it again.

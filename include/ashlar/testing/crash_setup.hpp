@@ -5,6 +5,7 @@
 #include <ashlar/journal/ring_journal.hpp>
 #include <ashlar/testing/any_device.hpp>
 #include <ashlar/testing/store_contents.hpp>
+#include <ashlar/vocabulary/aligned_buffer.hpp>
 #include <ashlar/volume/format_volume.hpp>
 
 #include <functional>
@@ -41,6 +42,17 @@ struct crash_setup {
         return Store::format(device, format);
     }
     [[nodiscard]] result<Store> open_on(any_device& below) const { return Store::open(device_over(below), store); }
+
+    /// The same in memory that is used again and again: `workspace` grows to what is needed and is kept.
+    [[nodiscard]] result<Store> open_on(any_device& below, aligned_buffer& workspace) const {
+        if constexpr (requires(std::span<std::byte> lent) { Store::open(device_over(below), store, lent); }) {
+            const auto bytes = Store::workspace_bytes(block, store);
+            if (workspace.bytes().size() < bytes) { BOOST_OUTCOME_TRY(workspace, aligned_buffer::allocate(bytes)); }
+            return Store::open(device_over(below), store, workspace.bytes());
+        } else {
+            return open_on(below);
+        }
+    }
 };
 
 }  // namespace ashlar::inline v0

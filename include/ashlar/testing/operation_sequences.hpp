@@ -25,22 +25,23 @@ enum class operation_verb : std::uint8_t {
     trim_step,   ///< A step of the trimmer.
     trim,        ///< Steps of the trimmer to the end.
     verify,
+    repair,  ///< Of a volume that needs none.
     checkpoint,
     reopen,
 };
 
 inline constexpr std::array all_operation_verbs{
-    operation_verb::write,     operation_verb::overwrite, operation_verb::append,   operation_verb::truncate,
-    operation_verb::punch,     operation_verb::reserve,   operation_verb::create,   operation_verb::erase,
-    operation_verb::commit,    operation_verb::sync,      operation_verb::maintain, operation_verb::defragment,
-    operation_verb::trim_step, operation_verb::trim,      operation_verb::verify,   operation_verb::checkpoint,
-    operation_verb::reopen,
+    operation_verb::write,      operation_verb::overwrite, operation_verb::append,   operation_verb::truncate,
+    operation_verb::punch,      operation_verb::reserve,   operation_verb::create,   operation_verb::erase,
+    operation_verb::commit,     operation_verb::sync,      operation_verb::maintain, operation_verb::defragment,
+    operation_verb::trim_step,  operation_verb::trim,      operation_verb::verify,   operation_verb::repair,
+    operation_verb::checkpoint, operation_verb::reopen,
 };
 
 [[nodiscard]] inline const char* name_of(operation_verb one) noexcept {
-    static const char* const names[] = {"write",       "overwrite", "append", "truncate",   "punch",    "reserve",
-                                        "create",      "erase",     "commit", "sync",       "maintain", "defragment",
-                                        "trim a step", "trim",      "verify", "checkpoint", "reopen"};
+    static const char* const names[] = {"write",       "overwrite", "append", "truncate", "punch",      "reserve",
+                                        "create",      "erase",     "commit", "sync",     "maintain",   "defragment",
+                                        "trim a step", "trim",      "verify", "repair",   "checkpoint", "reopen"};
     static_assert(std::size(names) == all_operation_verbs.size());
     return names[static_cast<std::size_t>(one)];
 }
@@ -129,6 +130,7 @@ class sequence_runner {
             case operation_verb::trim_step: run_.trim({3}); return;
             case operation_verb::trim: return trim_all();
             case operation_verb::verify: run_.verify(); return;
+            case operation_verb::repair: run_.repair(); return;
             case operation_verb::checkpoint: run_.checkpoint(); return;
             case operation_verb::reopen: return run_.reopen();
         }
