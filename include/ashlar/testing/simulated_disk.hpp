@@ -83,6 +83,7 @@ class simulated_disk {
 
     [[nodiscard]] power_cut_device<memory_device>& cut() noexcept { return cut_; }
     [[nodiscard]] faulty_device<any_device>&       faults() noexcept { return faults_; }
+    [[nodiscard]] auto&                            slow() noexcept { return yielding_; }
     [[nodiscard]] any_device                       top() noexcept { return any_device{yielding_}; }
     [[nodiscard]] std::uint64_t                    calls() const noexcept { return traced_.calls(); }
 

@@ -174,6 +174,7 @@ class simulation {
             if (i != 0) owners_.back().settle(model_state{});
         }
         disk_.faults().failing_writes(setup_.failing_writes);
+        disk_.slow().excuse_reads([this] { return movers_.count(schedule::self()) != 0; });
     }
 
     // The threads. ---------------------------------------------------------------------------------------------------
@@ -428,7 +429,9 @@ class simulation {
             if (!done && !writing_ended() && !may_be(done.error(), faults)) fail("trim: " + said(done));
         } else {
             const auto moved = store_.metrics().blocks_moved;
-            const auto done  = store_.maintain({.blocks_max = step.a});
+            movers_.insert(schedule::self());
+            const auto done = store_.maintain({.blocks_max = step.a});
+            movers_.erase(schedule::self());
             hash_.add(done);
             counts_.moved += store_.metrics().blocks_moved - moved;
             if (!done && !writing_ended() && !may_be(done.error(), faults)) fail("maintain: " + said(done));
@@ -533,6 +536,7 @@ class simulation {
     std::vector<simulated_owner> owners_;
 
     std::vector<std::deque<simulated_step>> queues_;  // by thread; the last is maintenance's
+    std::set<std::size_t>                   movers_;  // threads that are maintaining
     simulation_counts                       counts_{};
     std::string                             failure_;
     std::uint64_t                           stamps_   = 0;
