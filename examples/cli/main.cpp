@@ -34,6 +34,7 @@ struct command_line {
     cli::import_options       import{};
     cli::export_options       export_to{};
     cli::list_options         list{};
+    cli::verify_options       verify{};
     cli::dump_options         dump{};
     cli::age_options          age{};
     cli::analyze_options      analyze{};
@@ -125,11 +126,16 @@ void add_tree_commands(CLI::App& app, command_line& line) {
 void add_volume_commands(CLI::App& app, command_line& line) {
     add_command(app, line, "info", "say what the volume is and how full",
                 [](const cli::context& with) { return run_info(with); });
-    add_command(app, line, "verify", "prove the volume: owners, leaks, overlaps, checksums, and the tree",
-                [](const cli::context& with) { return run_verify(with); });
+    auto* command =
+        add_command(app, line, "verify", "prove the volume: owners, leaks, overlaps, checksums, and the tree",
+                    [&](const cli::context& with) { return run_verify(with, line.verify); });
+    auto* repair = command->add_flag("--repair", line.verify.repair,
+                                     "mend what is certain: bad copies, leaked blocks, wrong counts; data is never "
+                                     "touched, and what is left is named with what to do");
+    command->add_flag("--dry-run", line.verify.dry_run, "say what a repair would do, and write nothing")->needs(repair);
 
-    auto* command = add_command(app, line, "dump", "show the bytes of one block",
-                                [&](const cli::context& with) { return run_dump(with, line.dump); });
+    command = add_command(app, line, "dump", "show the bytes of one block",
+                          [&](const cli::context& with) { return run_dump(with, line.dump); });
     command->add_option("block", line.dump.block, "number of the block")
         ->required()
         ->type_name("BLOCK")

@@ -143,18 +143,7 @@ result<std::uint32_t> check_volume(const std::string& path) {
 }
 
 std::string text_of(const ashlar::verify_finding& finding) {
-    const char* what = "";
-    switch (finding.problem) {
-        case ashlar::verify_problem::two_owners: what = "has two owners"; break;
-        case ashlar::verify_problem::leaked: what = "is in use and has no owner"; break;
-        case ashlar::verify_problem::in_use_but_free: what = "has an owner and counts as free"; break;
-        case ashlar::verify_problem::bad_data: what = "holds damaged data"; break;
-        case ashlar::verify_problem::bad_metadata: what = "holds damaged metadata"; break;
-        case ashlar::verify_problem::bad_record: what = "is named by a record that makes no sense"; break;
-        case ashlar::verify_problem::bad_summary: what = "begins a group whose record disagrees with its bitmap"; break;
-        case ashlar::verify_problem::bad_totals: what = "counts in totals that disagree with what is there"; break;
-    }
-    auto text = fmt::format("block {} {}", finding.block.value, what);
+    auto text = fmt::format("block {} {}", finding.block.value, ashlar::message(finding.problem));
     if (finding.object) text += fmt::format(", object {}", finding.object.value);
     if (finding.why.code != ashlar::errc::none) text += fmt::format(": {}", ashlar::message(finding.why.code));
     return text;
@@ -329,6 +318,40 @@ result<verify_facts> volume::verify() {
     facts.objects        = report.value().objects;
     facts.blocks_checked = report.value().data_blocks;
     facts.problems       = report.value().findings;
+    return facts;
+}
+
+result<repair_facts> volume::repair(bool dry_run) {
+    constexpr std::size_t told_max = 100;
+    repair_facts          facts;
+    const auto            tell = [&](std::string text) {
+        if (facts.findings.size() < told_max) facts.findings.push_back(std::move(text));
+    };
+    const auto mended = core_->store.recovered().mended_frames;
+    const auto size   = core_->store.info().block;
+    for (std::uint64_t number = 0; number < 32; ++number) {  // opening has done these
+        if ((mended >> number & 1U) == 0) continue;
+        tell(fmt::format("block {} {}: {}", ashlar::frame_home(number, size).value,
+                         ashlar::message(ashlar::verify_problem::bad_copy),
+                         ashlar::message(ashlar::repair_deed::copied)));
+        ++facts.mended;
+    }
+    const auto report = core_->store.repair(
+        [&](const ashlar::repair_finding& one) {
+            auto text =
+                fmt::format("{}: {}{}", text_of(one.found), dry_run ? "would be " : "", ashlar::message(one.deed));
+            if (one.deed == ashlar::repair_deed::left)
+                text += fmt::format("; {}", ashlar::advice_for(one.found.problem));
+            tell(std::move(text));
+        },
+        {.dry_run = dry_run});
+    if (!report) return core_->failed("cannot repair the volume", report.error());
+    facts.objects        = report.value().seen.objects;
+    facts.blocks_checked = report.value().seen.data_blocks;
+    facts.mended += report.value().mended;
+    facts.left       = report.value().left;
+    facts.given_back = report.value().given_back.value;
+    facts.marked     = report.value().marked.value;
     return facts;
 }
 

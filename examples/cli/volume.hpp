@@ -66,6 +66,16 @@ struct verify_facts {
     std::vector<std::string> findings{};  ///< The first of them in words.
 };
 
+struct repair_facts {
+    std::uint64_t            objects        = 0;
+    std::uint64_t            blocks_checked = 0;
+    std::uint64_t            mended         = 0;  ///< Problems; in a dry run those that would be.
+    std::uint64_t            left           = 0;
+    std::uint64_t            given_back     = 0;  ///< Blocks.
+    std::uint64_t            marked         = 0;  ///< Blocks that count as in use now.
+    std::vector<std::string> findings{};          ///< The first of them in words, with what was done or can be.
+};
+
 /// How much rest a defragmentation leaves to others; `unpaced` leaves it to the rate alone.
 enum class intensity { low, medium, high, unpaced };
 
@@ -131,6 +141,8 @@ class volume {
     [[nodiscard]] volume_facts         facts() const;
     [[nodiscard]] result<space_facts>  space();
     [[nodiscard]] result<verify_facts> verify();
+    /// Mends what is certain. A dry run says the same and writes nothing.
+    [[nodiscard]] result<repair_facts> repair(bool dry_run);
 
     [[nodiscard]] ashlar::object_id         root() const;
     [[nodiscard]] result<ashlar::object_id> create(object_tag tag);

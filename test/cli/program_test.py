@@ -327,6 +327,76 @@ class DamagedVolumes(ProgramTest):
         found = self.expect(4, "verify", self.volume, "--json")
         self.assertEqual(json.loads(found.stdout)["problems"], 1)
 
+    def block_of(self, tag, block=1024):
+        """Where the first whole block of that tag begins; frames lie before all of them."""
+        data = self.volume.read_bytes()
+        at = next(at for at in range(10 * 4096, len(data), block) if data[at + block - 16:at + block - 12] == tag)
+        return at, data[at:at + block]
+
+    def test_a_repair_of_a_whole_volume_changes_nothing_that_counts(self):
+        self.assertIn("nothing to mend", self.expect(0, "verify", self.volume, "--repair").stdout)
+        seen = self.document("verify", self.volume, "--repair")
+        self.assertEqual((seen["problems"], seen["mended"], seen["left"], seen["whole"], seen["dry_run"]), (0, 0, 0, True, False))
+        self.export_and_compare(self.tree)
+        self.expect(2, "verify", self.volume, "--dry-run")
+
+    def test_a_repair_mends_bitmap_and_frames_and_a_dry_run_only_says_so(self):
+        at, bitmap = self.block_of(b"BMAP")
+        self.damage(at + 20, bytes([bitmap[20] ^ 1]))
+        self.damage(4 * 4096 + 50, b"x")
+        self.expect(4, "verify", self.volume)
+        before = self.volume.read_bytes()
+        dry = self.expect(4, "verify", self.volume, "--repair", "--dry-run")
+        self.assertIn("would be made anew", dry.stdout)
+        self.assertIn("would be written again from its twin", dry.stdout)
+        self.assertIn("nothing was written", dry.stdout)
+        self.assertEqual(self.volume.read_bytes(), before)
+        said = json.loads(self.expect(4, "verify", self.volume, "--repair", "--dry-run", "--json").stdout)
+        self.assertEqual((said["schema"], said["whole"], said["left"], said["dry_run"]), ("ashlar.verify/1", False, 0, True))
+        done = json.loads(self.expect(0, "verify", self.volume, "--repair", "--json").stdout)
+        self.assertEqual((done["whole"], done["left"], done["mended"]), (True, 0, said["mended"]))
+        self.expect(0, "verify", self.volume)
+        self.export_and_compare(self.tree)
+        self.expect(0, "import", self.volume, self.make_tree("more", files=30, seed=8))
+        self.expect(0, "verify", self.volume)
+
+    def test_a_repair_leaves_damaged_data_and_says_what_to_do(self):
+        name, data = next((path.name, path.read_bytes()) for path in sorted((self.tree / "folder5").iterdir()) if path.stat().st_size >= 5000)
+        self.damage(self.volume.read_bytes().find(data[:1024]), bytes([data[0] ^ 1]))
+        done = self.expect(4, "verify", self.volume, "--repair")
+        self.assertIn("holds damaged data", done.stdout)
+        self.assertIn("write the object again from its source", done.stdout)
+        self.assertIn(name, self.expect(4, "export", self.volume, self.folder / "out").stderr, "damaged data is still an error")
+
+    def anchor(self):
+        """Up to which batch the journal is confirmed, and where its tail is; the newer of two copies."""
+        with open(self.volume, "rb") as image:
+            copies = [os.pread(image.fileno(), 48, frame * 4096) for frame in (2, 6)]
+        number = lambda copy, at: int.from_bytes(copy[at:at + 8], "little")
+        newest = max(copies, key=lambda copy: number(copy, 8))
+        return number(newest, 32), number(newest, 40)
+
+    def test_a_volume_that_opens_for_reading_only_is_not_repaired(self):
+        """Killed with a journal of many batches, of which one in the middle is damaged."""
+        self.expect(0, "age", self.volume, "--seed", 1, "--until", "0.6")
+        with subprocess.Popen([str(PROGRAM), "defrag-start", str(self.volume), "--intensity", "low", "--quiet"],
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
+            end = time.monotonic() + 60
+            while child.poll() is None and self.anchor()[0] < self.anchor()[1] + 3 and time.monotonic() < end:
+                time.sleep(0.005)
+            child.kill()
+        confirmed, tail = self.anchor()
+        self.assertGreaterEqual(confirmed, tail + 3, "the journal was emptied before the kill")
+        whole = self.volume.read_bytes()
+        at = next(at for at in range(10 * 4096, len(whole), 1024)
+                  if whole[at:at + 6] == b"JRNL\1\0" and int.from_bytes(whole[at + 32:at + 40], "little") == tail + 1)
+        self.damage(at + 70, bytes([whole[at + 70] ^ 1]))
+        refused = self.expect(4, "verify", self.volume, "--repair").stderr
+        self.assertIn("for reading only", refused)
+        self.assertIn("export --keep-going", refused)
+        self.assertIn("was acknowledged and is missing", self.expect(4, "verify", self.volume).stdout)
+        self.assertIn("was acknowledged and is missing", self.expect(4, "verify", self.volume, "--repair", "--dry-run").stdout)
+
     def test_any_damaged_byte_gives_an_answer_and_never_a_crash(self):
         whole = self.volume.read_bytes()
         numbers = random.Random(9)

@@ -38,6 +38,11 @@ struct list_options {
     std::string path{};  ///< Only this name and what lies below it.
 };
 
+struct verify_options {
+    bool repair  = false;  ///< Mends what is certain.
+    bool dry_run = false;  ///< Says what a repair would do.
+};
+
 struct dump_options {
     std::uint64_t block       = 0;
     std::uint32_t block_bytes = 0;  ///< 0: as the volume says.
@@ -64,7 +69,7 @@ struct defrag_start_options {
 [[nodiscard]] result<exit_code> run_export(const context& with, const export_options& options);
 [[nodiscard]] result<exit_code> run_list(const context& with, const list_options& options);
 [[nodiscard]] result<exit_code> run_info(const context& with);
-[[nodiscard]] result<exit_code> run_verify(const context& with);
+[[nodiscard]] result<exit_code> run_verify(const context& with, const verify_options& options);
 [[nodiscard]] result<exit_code> run_dump(const context& with, const dump_options& options);
 [[nodiscard]] result<exit_code> run_age(const context& with, const age_options& options);
 [[nodiscard]] result<exit_code> run_defrag_analyze(const context& with, const analyze_options& options);

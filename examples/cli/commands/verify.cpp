@@ -1,4 +1,5 @@
-/// ashlar verify: proves the volume: owners, leaks, overlaps, checksums, and the imported tree over it.
+/// ashlar verify: proves the volume: owners, leaks, overlaps, checksums, and the imported tree over it; with --repair
+/// it mends what is certain.
 
 #include "commands.hpp"
 
@@ -36,9 +37,63 @@ result<std::uint64_t> check_tree(volume& on, std::vector<std::string>& findings)
     return files;
 }
 
+void tell(const context& with, const std::vector<std::string>& findings, std::uint64_t problems) {
+    for (const auto& finding : findings) with.out.answer(finding);
+    if (problems > findings.size()) with.out.answer(fmt::format("and {} more", problems - findings.size()));
+}
+
+/// Opens the volume for a repair. One that can only be read is beyond it.
+result<volume> open_to_repair(const context& with, bool dry_run) {
+    auto of = volume::open(with.volume, dry_run ? access::read_only : access::read_write);
+    if (of || dry_run || of.error().code != exit_code::corrupt) return of;
+    if (!volume::open(with.volume, access::read_only)) return of;
+    return failure{exit_code::corrupt, fmt::format("the volume opens for reading only: {}", of.error().what),
+                   with.volume,
+                   "save what is there with 'ashlar export --keep-going', format the volume again and import it"};
+}
+
+result<exit_code> repair(const context& with, bool dry_run) {
+    BOOST_OUTCOME_TRY(auto of, open_to_repair(with, dry_run));
+    const auto         clean = of.recovered().was_clean;
+    const progress_bar clock{"", true};
+    BOOST_OUTCOME_TRY(auto done, of.repair(dry_run));
+    std::vector<std::string> tree_findings;
+    BOOST_OUTCOME_TRY(const auto files, check_tree(of, tree_findings));
+    BOOST_OUTCOME_TRY(of.close());
+    const double seconds = clock.seconds();
+
+    done.left += tree_findings.size();
+    for (const auto& finding : tree_findings) done.findings.push_back(finding + ": left; import the file again");
+    const auto problems = done.mended + done.left;
+    const bool whole    = dry_run ? problems == 0 : done.left == 0;
+    tell(with, done.findings, problems);
+    if (problems == 0)
+        with.out.say(fmt::format("{} is whole: nothing to mend", with.volume));
+    else
+        with.out.answer(fmt::format("{}: {} found; {} {}, {} left{}", with.volume, counted(problems, "problem"),
+                                    done.mended, dry_run ? "would be mended" : "mended", done.left,
+                                    dry_run ? "; nothing was written" : ""));
+    with.out.document(with.command, {{"volume", with.volume},
+                                     {"whole", whole},
+                                     {"clean", clean},
+                                     {"problems", problems},
+                                     {"findings", done.findings},
+                                     {"files", files},
+                                     {"objects", done.objects},
+                                     {"blocks_checked", done.blocks_checked},
+                                     {"seconds", seconds},
+                                     {"dry_run", dry_run},
+                                     {"mended", done.mended},
+                                     {"left", done.left},
+                                     {"blocks_given_back", done.given_back},
+                                     {"blocks_marked", done.marked}});
+    return whole ? exit_code::ok : exit_code::corrupt;
+}
+
 }  // namespace
 
-result<exit_code> run_verify(const context& with) {
+result<exit_code> run_verify(const context& with, const verify_options& options) {
+    if (options.repair) return repair(with, options.dry_run);
     BOOST_OUTCOME_TRY(auto of, volume::open(with.volume, access::read_only));
     const auto         recovery = of.recovered();
     const auto         facts    = of.facts();
@@ -51,8 +106,7 @@ result<exit_code> run_verify(const context& with) {
 
     const auto problems = seen.problems + tree_findings.size();
     seen.findings.insert(seen.findings.end(), tree_findings.begin(), tree_findings.end());
-    for (const auto& finding : seen.findings) with.out.answer(finding);
-    if (problems > seen.findings.size()) with.out.answer(fmt::format("and {} more", problems - seen.findings.size()));
+    tell(with, seen.findings, problems);
     const auto what = fmt::format("{}, {}, {} checked in {}", counted(files, "file"), counted(seen.objects, "object"),
                                   human_bytes(seen.blocks_checked * facts.block_bytes), human_seconds(seconds));
     if (problems == 0)
