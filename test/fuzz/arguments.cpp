@@ -47,7 +47,9 @@ result<exit_code> run_export(const context& with, const export_options& options)
 }
 result<exit_code> run_list(const context& with, const list_options&) { return ashlar::fuzz::reached(with); }
 result<exit_code> run_info(const context& with) { return ashlar::fuzz::reached(with); }
+struct verify_options;
 result<exit_code> run_verify(const context& with) { return ashlar::fuzz::reached(with); }
+result<exit_code> run_verify(const context& with, const verify_options&) { return ashlar::fuzz::reached(with); }
 result<exit_code> run_dump(const context& with, const dump_options& options) {
     ashlar::fuzz::expect(options.block_bytes == 0 || ashlar::is_block_size(options.block_bytes), "--block of dump");
     return ashlar::fuzz::reached(with);
