@@ -276,5 +276,34 @@ TEST(StoreOpen, ACacheWithoutJournalIsRefusedWhereItWasNotClosed) {
     EXPECT_EQ(live.info().objects, 1U);
 }
 
+TEST(StoreFormat, AJournalThatHoldsNoOperationIsRefusedAndAnyOtherServes) {
+    for (const std::uint32_t block : {512U, 4096U}) {
+        std::uint64_t refused = 0, served = 0;
+        for (std::uint64_t journal = 2; journal <= 80; ++journal) {
+            const volume_shape shape{.block_bytes = block, .blocks = 600, .journal_blocks = journal};
+            auto               memory = make_memory(shape);
+            any_device         device{memory};
+            if (const auto done = test_store::format(device, shape.format()); !done) {
+                EXPECT_EQ(done.error().code, errc::invalid_argument) << journal;
+                EXPECT_EQ(served, 0U) << "a larger journal is refused";
+                ++refused;
+                continue;
+            }
+            ++served;
+            auto opened = test_store::open(device);
+            ASHLAR_ASSERT_OK(opened);
+            const auto made = opened.value().create();
+            ASSERT_TRUE(made) << said(made) << " with a journal of " << journal << " blocks";
+            ASHLAR_ASSERT_OK(opened.value().write(made.value(), 700, pattern(9 * block, journal)));
+            ASHLAR_ASSERT_OK(opened.value().truncate(made.value(), 900));
+            ASHLAR_ASSERT_OK(opened.value().trim({100}));
+            ASHLAR_ASSERT_OK(opened.value().erase(made.value()));
+            ASHLAR_ASSERT_OK(opened.value().close());
+        }
+        EXPECT_GT(refused, 0U);
+        EXPECT_GT(served, 40U);
+    }
+}
+
 }  // namespace
 }  // namespace ashlar::test

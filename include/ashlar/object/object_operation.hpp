@@ -36,12 +36,10 @@ result<std::uint32_t> begin_transaction(Volume& volume, bool held = false) noexc
 /// Metadata blocks that an ordinary operation may change; what needs more finds out, makes room and tries again.
 template <class Volume>
 [[nodiscard]] std::size_t usual_grant(const Volume& volume) noexcept {
-    std::size_t grant = volume.cache.slots() / 2;
-    if constexpr (Volume::journal_type::durable) {
-        const std::uint64_t ring = volume.journal.capacity().value / 4;
-        if (ring < grant) grant = static_cast<std::size_t>(ring);
-    }
-    return grant < 40 ? grant : 40;
+    const std::size_t half = volume.cache.slots() / 2;
+    std::uint64_t     most = grant_of_ring(block_count{~std::uint64_t{0}});
+    if constexpr (Volume::journal_type::durable) most = grant_of_ring(volume.journal.capacity());
+    return half < most ? half : static_cast<std::size_t>(most);
 }
 
 /// Metadata blocks that a transaction changes at most, those of space and checksums included. Runs that follow each

@@ -156,12 +156,8 @@ result<> confirm_when_idle(Volume& volume) noexcept {
 template <class Volume>
 [[nodiscard]] bool ring_has_room(Volume& volume, std::size_t blocks) noexcept {
     if constexpr (Volume::journal_type::durable) {
-        const std::uint64_t changed = volume.cache.open_slots().size() + blocks + riding_blocks_max;
-        const std::uint64_t each    = volume.geometry.block.bytes + 4 * entry_gap;
-        batch_shape         shape;
-        shape.entry_bytes = changed * each + 2 * frame_content_bytes;
-        shape.entries     = static_cast<std::uint32_t>(2 * changed + 8);
-        shape.data        = static_cast<std::uint32_t>(listed_max(volume));
+        const auto shape =
+            full_shape(volume.cache.open_slots().size() + blocks, listed_max(volume), volume.geometry.block);
         return volume.journal.blocks_needed(shape) <= volume.journal.room();
     } else {
         return true;

@@ -184,6 +184,21 @@ template <class Volume>
     return made;
 }
 
+/// Gives the journal its place. Errors: its own; invalid_argument where the ring would not hold one operation.
+template <class Journal>
+result<> attach_journal(Journal& journal, const volume_layout& layout, const format_options& options, block_size size,
+                        std::span<std::byte> memory) noexcept {
+    const journal_place place{layout.journal, frame_home(frame::anchor, size), frame_home(frame::anchor_mirror, size),
+                              frame_bytes_of(size), options.volume};
+    BOOST_OUTCOME_TRY(journal.attach(place, size, memory));
+    constexpr std::uint64_t least   = 8;  // what a small write changes: record, leaf, bitmaps, group records, checksums
+    const auto              ring    = layout.journal.count;
+    const auto              granted = grant_of_ring(ring);
+    const auto              shape   = full_shape(granted < least ? least : granted, listed_by_ring(ring, size), size);
+    if (journal.blocks_needed(shape) > ring) return errc::invalid_argument;
+    return success();
+}
+
 }  // namespace detail
 
 /// Bytes of scratch memory that `format_volume` needs.
@@ -211,8 +226,13 @@ result<> format_volume(typename Volume::device_type& device, const format_option
     const auto geometry = volume_geometry::of(seen.size, seen.blocks);
     const auto layout   = volume_layout::of(geometry, options, Volume::checksum_type::enabled);
     if (layout.data.value + 64 > seen.blocks.value) return error{errc::out_of_range, layout.data + block_count{64}};
-    const auto frame_bytes = scratch.first(frame_bytes_of(seen.size));
-    const auto block       = frame_bytes.first(seen.size.bytes);
+    const auto                                     frame_bytes = scratch.first(frame_bytes_of(seen.size));
+    const auto                                     block       = frame_bytes.first(seen.size.bytes);
+    [[maybe_unused]] typename Volume::journal_type journal;
+    if constexpr (Volume::journal_type::durable) {
+        BOOST_OUTCOME_TRY(
+            detail::attach_journal(journal, layout, options, seen.size, scratch.subspan(frame_bytes.size())));
+    }
     if (!options.overwrite) {
         const auto found = find_superblock(device, frame_bytes);
         if (found.has_value()) return errc::busy;
@@ -233,14 +253,7 @@ result<> format_volume(typename Volume::device_type& device, const format_option
     encode_object(block, root);
     BOOST_OUTCOME_TRY(detail::put_block(device, block, options.volume, {layout.objects.first, {tag::objects, 0, 0}}));
     BOOST_OUTCOME_TRY(detail::format_regions(device, layout, options.volume, frame_bytes));
-    if constexpr (Volume::journal_type::durable) {
-        typename Volume::journal_type journal;
-        const journal_place           place{layout.journal, frame_home(frame::anchor, seen.size),
-                                  frame_home(frame::anchor_mirror, seen.size), frame_bytes_of(seen.size),
-                                  options.volume};
-        BOOST_OUTCOME_TRY(journal.attach(place, seen.size, scratch.subspan(frame_bytes.size())));
-        BOOST_OUTCOME_TRY(journal.format(device, {0, options.created}));
-    }
+    if constexpr (Volume::journal_type::durable) { BOOST_OUTCOME_TRY(journal.format(device, {0, options.created})); }
     BOOST_OUTCOME_TRY(device.sync());
     std::memset(frame_bytes.data(), 0, frame_bytes.size());
     store_struct(frame_bytes, detail::make_superblock<Volume>(geometry, layout, options, object_map_format));

@@ -8,11 +8,33 @@ namespace ashlar::inline v0 {
 
 inline constexpr std::size_t entry_gap = 24;  ///< Bytes that an entry costs beside its data: nearer changes become one.
 
+/// Data blocks whose list takes an eighth of a ring.
+[[nodiscard]] constexpr std::uint64_t listed_by_ring(block_count ring, block_size size) noexcept {
+    return bytes_of(ring, size) >> 7U;
+}
+
 /// Data blocks that one batch lists at most: what the options allow, and no more than an eighth of the ring holds.
 template <class Volume>
 [[nodiscard]] std::uint64_t listed_max(const Volume& volume) noexcept {
-    const std::uint64_t eighth = bytes_of(volume.journal.capacity(), volume.geometry.block) >> 7U;
+    const std::uint64_t eighth = listed_by_ring(volume.journal.capacity(), volume.geometry.block);
     return eighth < volume.limits.unsynced_blocks ? eighth : volume.limits.unsynced_blocks;
+}
+
+inline constexpr std::uint64_t riding_blocks_max = 2;  ///< A batch with so little data carries the data itself.
+
+/// Metadata blocks that an ordinary operation may change on a ring of so many blocks.
+[[nodiscard]] constexpr std::uint64_t grant_of_ring(block_count ring) noexcept {
+    const std::uint64_t quarter = ring.value >> 2U;
+    return quarter < 40 ? quarter : 40;
+}
+
+/// What a batch takes at most that changes so many metadata blocks, in full, and lists so much data.
+[[nodiscard]] constexpr batch_shape full_shape(std::uint64_t changed, std::uint64_t listed, block_size size) noexcept {
+    batch_shape shape;
+    shape.entry_bytes = (changed + riding_blocks_max) * (size.bytes + 4 * entry_gap) + 2 * frame_content_bytes;
+    shape.entries     = static_cast<std::uint32_t>(2 * (changed + riding_blocks_max) + 8);
+    shape.data        = static_cast<std::uint32_t>(listed);
+    return shape;
 }
 
 /// What the open batch will take in the ring.
@@ -101,8 +123,6 @@ struct sealed_batch {
     ring_writes ring{};              ///< What the journal left to be written.
     bool        data_first = false;  ///< Its data is synced before it is written, and not listed in it.
 };
-
-inline constexpr std::uint64_t riding_blocks_max = 2;  ///< A batch with so little data carries the data itself.
 
 /// Lets the data of a small batch ride in it: one write less before the sync. The blocks go home at the next
 /// checkpoint. Where it cannot, nothing happens.
