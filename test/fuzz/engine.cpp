@@ -334,6 +334,11 @@ result<std::uint64_t> live_store::verify() {
     return count;
 }
 
+result<repair_report> live_store::repair(bool dry_run) {
+    const auto paid = core_->pay(cost::walk);
+    return core_->store.repair([](const repair_finding&) {}, {.dry_run = dry_run});
+}
+
 bool     live_store::in_transaction() const { return core_->open.has_value(); }
 result<> live_store::begin() {
     const auto paid = core_->pay(cost::operation);

@@ -4,6 +4,7 @@
 #include "device.hpp"
 #include "repair.hpp"
 
+#include <ashlar/maintenance/repair_report.hpp>
 #include <ashlar/store_options.hpp>
 #include <ashlar/vocabulary/progress.hpp>
 
@@ -63,6 +64,7 @@ class live_store {
     result<>                             close();
     /// Answers how many findings there are.
     result<std::uint64_t> verify();
+    result<repair_report> repair(bool dry_run);
 
     // One open transaction.
     [[nodiscard]] bool in_transaction() const;
@@ -91,6 +93,9 @@ seen look_at_everything(live_store& live);
 
 /// The bytes of every object; empty where something cannot be read.
 std::optional<contents> contents_of(live_store& live);
+
+/// The bytes of the objects that can be read, as far as they are read.
+contents contents_of_readable(live_store& live);
 
 /// What the most expensive call of each kind cost, in percent of its bound.
 struct spent {

@@ -5,6 +5,18 @@
 namespace ashlar::fuzz {
 namespace {
 
+/// A repair ends, and what could be read can be read as before: data is never touched.
+void mend(live_store& live) {
+    const auto before = contents_of_readable(live);
+    if (!live.repair(false)) return;
+    const auto after = contents_of_readable(live);
+    for (const auto& [id, bytes] : before) {
+        const auto held = after.find(id);
+        expect(held != after.end() && held->second == bytes, "a repair takes nothing away that could be read");
+    }
+    static_cast<void>(live.repair(false));
+}
+
 void run(bytes_in input) {
     image_input prepared{input};
     auto&       on = prepared.on();
@@ -13,8 +25,9 @@ void run(bytes_in input) {
     if (auto live = live_store::open(on, live_store::access::read_only)) {
         before = look_at_everything(live.value());
         read   = true;
+        static_cast<void>(live.value().repair(true));
     }
-    expect(on.written == 0, "a read-only open writes nothing");
+    expect(on.written == 0, "a read-only open writes nothing, and a repair that is rehearsed neither");
     auto live = live_store::open(on, live_store::access::read_write);
     if (!live) return;
     const auto after = look_at_everything(live.value());
@@ -26,6 +39,7 @@ void run(bytes_in input) {
         expect(contents_of(live.value()) == prepared.base()->objects,
                "a volume that nobody changed holds what it held");
     }
+    mend(live.value());
     static_cast<void>(live.value().close());
 }
 

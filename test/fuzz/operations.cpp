@@ -44,7 +44,7 @@ class script {
         const auto offset = offset_of(reader_.u16());
         const auto length = std::uint64_t{reader_.u16()};
         if (live_.in_transaction()) return step_in_transaction(code, id, offset, length);
-        switch (code % 24) {
+        switch (code % 25) {
             case 0:
             case 1:
             case 2: return write(id, offset, data(code, length));
@@ -68,7 +68,8 @@ class script {
             case 20: return reopen(false);
             case 21: return check(live_.next_extent(id, {offset}));
             case 22: return check(live_.begin());
-            default: return verify();
+            case 23: return verify();
+            default: return repair();
         }
     }
 
@@ -236,6 +237,12 @@ class script {
         const auto findings = live_.verify();
         check(findings);
         if (modelled_) expect(findings.value() == 0, "operations keep a volume whole");
+    }
+
+    void repair() {
+        const auto done = live_.repair(false);
+        check(done);
+        if (modelled_) expect(done.value().mended == 0 && done.value().left == 0, "there is nothing to mend");
     }
 
     void finish() {

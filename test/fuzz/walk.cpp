@@ -69,6 +69,21 @@ seen look_at_everything(live_store& live) {
     return answer;
 }
 
+contents contents_of_readable(live_store& live) {
+    contents  all;
+    object_id last{};
+    for (unsigned i = 0; i < objects_max; ++i) {
+        const auto next = live.next_object(last);
+        if (!next || !next.value()) break;
+        last            = *next.value();
+        const auto info = live.info(last);
+        if (!info) continue;
+        auto bytes = read_object(live, last, info.value().size);
+        if (bytes) all[last.value] = std::move(bytes).value();
+    }
+    return all;
+}
+
 std::optional<contents> contents_of(live_store& live) {
     contents  all;
     object_id last{};
