@@ -229,6 +229,13 @@ static_assert(sizeof(tree_record) == 40 && alignof(tree_record) == 1);
 inline constexpr std::uint64_t tree_magic          = 0x6572'7472'6c68'7361;  // "ashlrtre"
 inline constexpr std::uint64_t catalogue_bytes_max = 4ULL << 30U;
 
+/// Whether an object of so many blocks can hold a catalogue of so many bytes. A catalogue has no holes: an object of a
+/// hostile volume may claim any size, and memory is taken for what can stand on the volume only.
+[[nodiscard]] constexpr bool can_hold_catalogue(std::uint64_t blocks, std::uint64_t volume_blocks,
+                                                std::uint32_t block_bytes, std::uint64_t bytes) {
+    return blocks <= volume_blocks && bytes <= catalogue_bytes_max && (bytes + block_bytes - 1) / block_bytes <= blocks;
+}
+
 [[nodiscard]] inline std::uint64_t checksum_of(const tree_record& record) {
     return ashlar::xxh64(std::as_bytes(std::span{&record, 1}).first(offsetof(tree_record, checksum)), 0);
 }

@@ -41,6 +41,10 @@ result<stored_tree> load_tree(volume& on) {
     tree.imports = record->imports;
     BOOST_OUTCOME_TRY(const auto size, on.size(tree.object));
     if (size != record->bytes) return damaged_tree(on, "the catalogue has another size than the root object says");
+    BOOST_OUTCOME_TRY(const auto held, on.object(tree.object));
+    const auto facts = on.facts();
+    if (!can_hold_catalogue(held.blocks, facts.blocks, facts.block_bytes, size))
+        return damaged_tree(on, "the catalogue claims more bytes than it has");
     BOOST_OUTCOME_TRY(const auto bytes, read_whole(on, tree.object, size));
     auto entries = decode_catalogue(bytes);
     if (!entries) return damaged_tree(on, "the catalogue of the imported tree is damaged");

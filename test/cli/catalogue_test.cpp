@@ -56,6 +56,15 @@ TEST(Catalogue, AcceptsAFurtherEntryOnlyWhenItIsSound) {
     EXPECT_TRUE(decoded_with({.path = "zebra", .kind = entry_kind::file, .mode = 0644}).has_value());
 }
 
+TEST(Catalogue, TakesMemoryOnlyForWhatStandsOnItsVolume) {
+    EXPECT_TRUE(cli::can_hold_catalogue(1, 1000, 4096, 40));
+    EXPECT_TRUE(cli::can_hold_catalogue(2, 1000, 4096, 4097));
+    EXPECT_FALSE(cli::can_hold_catalogue(1, 1000, 4096, 4097)) << "a hole";
+    EXPECT_FALSE(cli::can_hold_catalogue(0, 1000, 4096, cli::catalogue_bytes_max)) << "nothing but a hole";
+    EXPECT_FALSE(cli::can_hold_catalogue(1U << 20U, 1000, 4096, cli::catalogue_bytes_max)) << "more than the volume";
+    EXPECT_FALSE(cli::can_hold_catalogue(~0ULL, ~0ULL, 512, ~0ULL));
+}
+
 TEST(Catalogue, PathThatLeadsOutOfTheFolderIsRefused) {
     for (const char* const path : {"z/../../etc/passwd", "..", "../x", "/etc/passwd", "z//x", "z/", "./z"}) {
         EXPECT_FALSE(decoded_with({.path = path, .kind = entry_kind::file, .mode = 0644}).has_value()) << path;
