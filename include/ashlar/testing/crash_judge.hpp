@@ -45,14 +45,24 @@ class crash_judge {
         return open_again(device, live, number);
     }
 
-    /// A new object, a longer root and a sync.
+    /// A new object, a longer root and a sync. Where there is no room for them, the root can be made short all the
+    /// same.
     static std::string write_on(Store& live, std::uint64_t number) {
         const auto bytes = pattern(700, number);
         const auto made  = live.create();
-        if (!made) return "create: " + said(made);
-        if (const auto done = live.write(made.value(), 100, bytes); !done) return "write: " + said(done);
-        if (const auto done = live.append(live.root(), bytes); !done) return "append: " + said(done);
-        if (const auto done = live.sync(); !done) return "sync: " + said(done);
+        auto       done  = made ? live.write(made.value(), 100, bytes) : result<>{made.error()};
+        if (done) {
+            const auto appended = live.append(live.root(), bytes);
+            if (!appended) done = appended.error();
+        }
+        if (!done) {
+            const auto code = done.error().code;
+            if (code != errc::no_space && code != errc::reserve_only && code != errc::no_contiguous_space)
+                return "create, write or append: " + said(done);
+            if (const auto shorter = live.truncate(live.root(), 0); !shorter)
+                return "truncate on a full volume: " + said(shorter);
+        }
+        if (const auto synced = live.sync(); !synced) return "sync: " + said(synced);
         return findings_of(live);
     }
 
