@@ -21,9 +21,11 @@ struct simulated_version {
     std::uint64_t                          ended = never;  ///< Stamp from after it; `never` where nobody heard of it.
     bool makes_unknown = false;  ///< A create that was not answered: an empty object may be there, of any id.
 
-    [[nodiscard]] bool holds(std::uint64_t id, std::optional<std::uint64_t> digest) const {
+    static constexpr std::uint64_t absent = 0;  ///< The digest of an object that is not there.
+
+    [[nodiscard]] bool holds(std::uint64_t id, std::uint64_t digest) const {
         const auto at = objects.find(id);
-        return at == objects.end() ? !digest.has_value() : digest == at->second;
+        return digest == (at == objects.end() ? absent : at->second);
     }
 };
 
@@ -66,9 +68,9 @@ class simulated_owner {
         return was_seen_;
     }
 
-    /// Whether a read of the whole object that took from `from` to `to` may answer this; nothing: that it is not there.
-    [[nodiscard]] bool explains(std::uint64_t id, std::optional<std::uint64_t> digest, std::uint64_t from,
-                                std::uint64_t to) {
+    /// Whether a read of the whole object that took from `from` to `to` may answer this; `absent`: that it is not
+    /// there.
+    [[nodiscard]] bool explains(std::uint64_t id, std::uint64_t digest, std::uint64_t from, std::uint64_t to) {
         for (std::size_t i = versions_.size(); i-- != 0;) {
             const bool was_over = i + 1 < versions_.size() && versions_[i + 1].ended < from;
             if (was_over) break;

@@ -160,7 +160,7 @@ inline std::string simulated_step::text() const {
             case simulated_verb::fail_sync: return "the device fails a sync, " + nth();
             case simulated_verb::fail_trim: return "the device fails a trim, " + nth();
             case simulated_verb::rot:
-                return "a bit of block " + std::to_string(a) + " is read wrong until it is written";
+                return "a bit rots in" + object + " or elsewhere, until its block is written; the object is read";
             case simulated_verb::cut_after: return "power goes after " + std::to_string(a) + " more writes";
             case simulated_verb::power_cut: return "power goes (" + std::to_string(seed) + ")";
             case simulated_verb::reopen: return "the store is closed and opened";
@@ -234,7 +234,7 @@ class simulated_workload {
     }
 
     simulated_step fault() {
-        const auto which = random_.below(checks_data_ ? 12 : 10);
+        const auto which = random_.below(checks_data_ ? 14 : 10);
         auto       step  = one(which < 4    ? simulated_verb::cut_after
                                : which < 6  ? simulated_verb::power_cut
                                : which < 7  ? simulated_verb::fail_read

@@ -75,6 +75,7 @@ struct simulation_counts {
     std::uint64_t cuts     = 0;  ///< Recoveries that were judged.
     std::uint64_t reopened = 0;  ///< Closed and opened.
     std::uint64_t faults   = 0;  ///< Calls of the device that failed.
+    std::uint64_t noticed  = 0;  ///< Answers that named bytes as wrong.
     std::uint64_t moved    = 0;  ///< Blocks that maintenance moved.
     std::uint64_t switches = 0;  ///< Between threads.
     std::uint64_t calls    = 0;  ///< Of the device.
@@ -86,6 +87,7 @@ struct simulation_counts {
         cuts += more.cuts;
         reopened += more.reopened;
         faults += more.faults;
+        noticed += more.noticed;
         moved += more.moved;
         switches += more.switches;
         calls += more.calls;
@@ -229,9 +231,7 @@ class simulation {
             case simulated_verb::fail_write: return plan(transfer_kind::write, step);
             case simulated_verb::fail_sync: return plan(transfer_kind::sync, step);
             case simulated_verb::fail_trim: return plan(transfer_kind::trim, step);
-            case simulated_verb::rot:
-                rotten_ = true;
-                return disk_.faults().flip_bit({step.a % setup_.blocks}, static_cast<std::uint32_t>(step.b));
+            case simulated_verb::rot: return rot(step, thread);
             case simulated_verb::cut_after: return cut_later(step);
             default:
                 if (thread < owners_.size()) change(step, owners_[thread]);
@@ -241,6 +241,26 @@ class simulation {
     void plan(transfer_kind kind, const simulated_step& step) {
         cut_seed_ = step.seed;
         disk_.faults().fail(kind, step.a, step.b % 4 == 0 ? fault_lasts::for_good : fault_lasts::once);
+    }
+
+    /// Most bits rot where an object's bytes are, the others anywhere.
+    void rot(const simulated_step& step, std::size_t thread) {
+        block_index block{step.a % setup_.blocks};
+        const auto  id = thread < owners_.size() ? owners_[thread].slots[step.slot] : object_id{};
+        if (id != object_id{} && step.seed % 4 != 0) {
+            const auto piece = store_.next_extent(id, {});
+            if (piece && piece.value()) {
+                const auto physical = piece.value()->physical;
+                block               = physical.first + block_count{step.a % physical.count.value};
+            }
+        }
+        rotten_ = true;
+        disk_.faults().flip_bit(block, static_cast<std::uint32_t>(step.b));
+        simulated_step look = step;
+        look.owner          = thread;
+        look.a              = 0;
+        look.b              = std::uint64_t{setup_.block_bytes} * 40;
+        read(look, thread);
     }
 
     void cut_later(const simulated_step& step) {
@@ -350,7 +370,7 @@ class simulation {
             case errc::busy: return true;
             case errc::device_failed: return disk_failed_since(faults_before);
             case errc::checksum_differs:
-            case errc::damaged: return rotten_;
+            case errc::damaged: ++counts_.noticed; return rotten_;
             default: return false;
         }
     }
@@ -408,7 +428,7 @@ class simulation {
             if (!done || seen.size() != most || !std::equal(seen.begin(), seen.end(), at))
                 fail(step.text() + ", which answers other bytes than were written");
         } else {
-            const auto digest = done ? std::optional{digest_of(id.value, seen)} : std::nullopt;
+            const auto digest = done ? digest_of(id.value, seen) : simulated_version::absent;
             if (!owner.explains(id.value, digest, began, ended))
                 fail(step.text() + " by thread " + std::to_string(thread) +
                      ", which answers what it did not hold then");
@@ -442,6 +462,8 @@ class simulation {
     // Between lives. -------------------------------------------------------------------------------------------------
 
     void heal() {
+        counts_.faults += disk_.faults().failures() - failures_counted_;
+        failures_counted_ = disk_.faults().failures();
         disk_.faults().heal();
         disk_.faults().failing_writes(setup_.failing_writes);
         rotten_ = false;
@@ -501,7 +523,6 @@ class simulation {
             }
             if (!opened && !troubled) return fail("it does not open: " + said(opened)), false;
             if (opened) static_cast<void>(opened.value().abandon());
-            counts_.faults += disk_failed_since(faults) ? 1 : 0;
             disk_.restart(random.next());
         }
     }
@@ -539,12 +560,13 @@ class simulation {
     std::set<std::size_t>                   movers_;  // threads that are maintaining
     simulation_counts                       counts_{};
     std::string                             failure_;
-    std::uint64_t                           stamps_   = 0;
-    std::uint64_t                           rounds_   = 0;
-    std::uint64_t                           cut_seed_ = 0;
-    bool                                    halted_   = false;
-    bool                                    rotten_   = false;
-    bool                                    stuck_    = false;
+    std::uint64_t                           stamps_           = 0;
+    std::uint64_t                           rounds_           = 0;
+    std::uint64_t                           cut_seed_         = 0;
+    std::uint64_t                           failures_counted_ = 0;
+    bool                                    halted_           = false;
+    bool                                    rotten_           = false;
+    bool                                    stuck_            = false;
 };
 
 }  // namespace ashlar::inline v0
