@@ -47,9 +47,10 @@ result<exit_code> run_export(const context& with, const export_options& options)
 }
 result<exit_code> run_list(const context& with, const list_options&) { return ashlar::fuzz::reached(with); }
 result<exit_code> run_info(const context& with) { return ashlar::fuzz::reached(with); }
-struct verify_options;
-result<exit_code> run_verify(const context& with) { return ashlar::fuzz::reached(with); }
-result<exit_code> run_verify(const context& with, const verify_options&) { return ashlar::fuzz::reached(with); }
+result<exit_code> run_verify(const context& with, const verify_options& options) {
+    ashlar::fuzz::expect(options.repair || !options.dry_run, "--dry-run needs --repair");
+    return ashlar::fuzz::reached(with);
+}
 result<exit_code> run_dump(const context& with, const dump_options& options) {
     ashlar::fuzz::expect(options.block_bytes == 0 || ashlar::is_block_size(options.block_bytes), "--block of dump");
     return ashlar::fuzz::reached(with);
@@ -133,6 +134,7 @@ std::vector<seed_input> seeds() {
     add("ls", "ls\nv.ash\nfolder/x\n");
     add("info", "info\nv.ash\n--json\n");
     add("verify", "verify\nv.ash\n");
+    add("rehearsed_repair", "verify\nv.ash\n--repair\n--dry-run\n");
     add("dump", "dump\nv.ash\n12\n--block\n512\n");
     add("age", "age\nv.ash\n--seed\n1\n--until\n0.5\n--extents-min\n3\n");
     add("analyze", "defrag-analyze\nv.ash\n--columns\n0\n");
