@@ -82,6 +82,18 @@ instructions() { python3 test/instructions/run.py; }
 # All of them apply; five are run, the next five each day. The long target runs them all.
 mutants() { python3 test/mutants/run.py --today 5; }
 
+# The tests of the bytes on disk, and the golden images, where the most significant byte comes first: under qemu.
+big_endian() { python3 test/big_endian/run.py; }
+
+# The protocol's models, small: without a fault nothing is found, with each planted one something is.
+model() { python3 test/model/run.py; }
+
+# Every fuzz target, for a fixed number of runs.
+fuzz() { python3 test/fuzz/run.py; }
+
+# Which lines and branches tests reach; fails below the floors of test/coverage/floors.json.
+coverage() { python3 test/coverage/run.py; }
+
 format() { git ls-files -z '*.hpp' '*.cpp' | xargs -0 clang-format --dry-run -Werror 2>&1 | head -40; }
 
 section firmware firmware
@@ -93,6 +105,10 @@ section threads threads
 section instructions instructions
 if [[ " ${wanted[*]-} " == *" million "* ]]; then section million million; fi
 section mutants mutants
+section model model
+section big-endian big_endian
+section fuzz fuzz
+section coverage coverage
 section format format
 
 printf '\n== check\n'
