@@ -160,8 +160,8 @@ class yielding_device {
         under_way& operator=(const under_way&) = delete;
 
       private:
-        yielding_device&                              on_;
-        std::list<transfer_under_way>::const_iterator place_;
+        yielding_device&                                       on_;
+        typename std::list<transfer_under_way>::const_iterator place_;
     };
 
     Inner&                        inner_;

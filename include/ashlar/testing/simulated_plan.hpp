@@ -1,6 +1,7 @@
 #pragma once
 /// What a simulation does: a table of what a seed may choose, and a list of steps that it makes up.
 
+#include <ashlar/testing/faulty_device.hpp>
 #include <ashlar/testing/power_cut_device.hpp>
 #include <ashlar/vocabulary/address.hpp>
 
