@@ -22,9 +22,9 @@ import time
 FOLDER = pathlib.Path(__file__).resolve().parent
 ROOT = FOLDER.parents[1]
 FLOORS = FOLDER / "floors.json"
-# Test programs that reach nothing of the library that others do not, or take long for what they reach.
-PROGRAMS = ("^(allocator|channel|checksum|corruption|crash|defrag_policy|device|faults|format|hosted|journal|maintenance|object|"
-            "relocation|store|testing|threads|throttle|vocabulary|volume)/")
+# The other folders reach little that these do not, for the time that they take.
+PROGRAMS = ("^(allocator|channel|checksum|defrag_policy|device|faults|format|hosted|journal|maintenance|object|relocation|store|"
+            "throttle|vocabulary|volume)/")
 GOAL = {"lines": 95, "branches": 90}
 GOAL_WHERE_DATA_IS_LOST = {"lines": 100, "branches": 95}
 IMPORTANT = {  # Row: what belongs to it.
@@ -132,7 +132,7 @@ def print_uncovered(lines, which):
         path = name_in_library(file["file"])
         if not path.startswith(which):
             continue
-        missed = [str(line["line_number"]) for line in file["lines"] if line["count"] == 0]
+        missed = [str(line["line_number"]) for line in file["lines"] if line["count"] == 0 and not line["gcovr/noncode"]]
         halves = [str(line["line_number"]) for line in file["lines"] if line["count"] > 0 and
                   any(branch["count"] == 0 and not branch["throw"] for branch in line["branches"])]
         if missed or halves:
