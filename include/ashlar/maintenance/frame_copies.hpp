@@ -1,7 +1,7 @@
 #pragma once
 /// The two copies of superblock, pointer table and directory, as they stand on the device.
 
-#include <ashlar/volume/recovery.hpp>
+#include <ashlar/volume/frames.hpp>
 
 namespace ashlar::inline v0 {
 

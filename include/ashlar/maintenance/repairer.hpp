@@ -1,6 +1,7 @@
 #pragma once
 /// Mends what can be mended without guessing: R2, R6, R7.
 
+#include <ashlar/maintenance/group_look.hpp>
 #include <ashlar/maintenance/repair_report.hpp>
 #include <ashlar/maintenance/verifier.hpp>
 #include <ashlar/volume/space_repair.hpp>
@@ -59,7 +60,8 @@ class repairer {
     }
 
     void before(std::uint64_t group, std::span<bitmap_word> owners) noexcept {
-        group_ = look_at(group, owners);
+        owners_ = owners;
+        group_  = look_at_group(volume_, group, owners, proved_, proved_ && !lost_);
         if (phase_ == phase::survey) {
             all_known_ = all_known_ && group_.known;
             disowned_  = disowned_ || (group_.disowned && group_.agrees);
@@ -76,17 +78,6 @@ class repairer {
 
   private:
     enum class phase : std::uint8_t { survey, mend };
-
-    /// What is known of the group that is being compared, and what will be done with it.
-    struct group_look {
-        bool known    = false;  ///< Its record is readable.
-        bool mapped   = false;  ///< Its bitmap is, or was never written.
-        bool agrees   = false;  ///< Bitmap and record agree.
-        bool disowned = false;  ///< A block with an owner is free in the bitmap.
-        bool leaks    = false;  ///< A block in use has no owner.
-        bool gives    = false;  ///< Blocks without an owner become free.
-        bool restates = false;  ///< Bitmap, record, trimmed blocks are written again.
-    };
 
     /// Waits for operations of other threads. Error: busy where a caller keeps a transaction open.
     result<> await_no_transactions() noexcept {
@@ -186,76 +177,6 @@ class repairer {
                (end - first < per ? end : first + per);
     }
 
-    /// What bitmap, record and owners of a group say together.
-    [[nodiscard]] group_look look_at(std::uint64_t group, std::span<const bitmap_word> owners) noexcept {
-        owners_ = owners;
-        group_look          look;
-        const std::uint32_t blocks = volume_.geometry.group_blocks(group);
-        const auto          known  = space::summary(volume_.metadata(), group);
-        if (known.has_error()) return look;
-        look.known         = true;
-        const auto& record = known.value();
-        const auto  words  = volume_.space.scratch();
-        if (const auto bitmap = load_words(group, record, words, blocks); bitmap) {
-            look.mapped      = true;
-            const auto count = summarize({words, blocks});
-            look.agrees      = is_same(count, record);
-            look.disowned    = has_more(owners, words, blocks);
-            look.leaks       = has_more(words, owners, blocks);
-        }
-        const bool wanted = look.disowned || !look.agrees || !trimmed_fits(group, record, owners, look.mapped);
-        look.gives        = proved_ && !lost_;
-        look.restates =
-            look.gives ? wanted || look.leaks || !look.mapped : wanted && look.mapped && (look.agrees || proved_);
-        return look;
-    }
-
-    /// Reads a group's bitmap. False where it is not whole.
-    [[nodiscard]] bool load_words(std::uint64_t group, const group_summary& record, std::span<bitmap_word> words,
-                                  std::uint32_t blocks) noexcept {
-        if (!record.bitmap_written) {
-            clear_bitmap(words, blocks);
-            return true;
-        }
-        const auto pin = volume_.metadata().get(volume_.regions.bitmap(group));
-        if (pin.has_error()) return false;
-        load_bitmap(words, volume_.cache.bytes(pin.value().slot()), blocks);
-        return true;
-    }
-
-    [[nodiscard]] static bool is_same(const group_summary& counted, const group_summary& record) noexcept {
-        return counted.free == record.free && counted.runs == record.runs && counted.largest == record.largest &&
-               counted.head == record.head && counted.tail == record.tail;
-    }
-
-    /// Whether `some` has a bit of the group that `others` has not.
-    [[nodiscard]] static bool has_more(std::span<const bitmap_word> some, std::span<const bitmap_word> others,
-                                       std::uint32_t blocks) noexcept {
-        for (std::uint32_t at = 0; at < blocks; at += word_bits) {
-            const std::uint32_t left = blocks - at;
-            const auto          more = static_cast<bitmap_word>(some[at / word_bits] & ~others[at / word_bits]);
-            if ((left < word_bits ? more & ~(~bitmap_word{0} << left) : more) != 0) return true;
-        }
-        return false;
-    }
-
-    /// Whether the bitmap of trimmed blocks can be read, names no block in use, and has as many bits as the record
-    /// says. With `mapped` the group's bitmap is in the scratch memory.
-    [[nodiscard]] bool trimmed_fits(std::uint64_t group, const group_summary& record,
-                                    std::span<const bitmap_word> owners, bool mapped) noexcept {
-        if (!record.trimmed_written) return true;
-        const auto pin = volume_.metadata().get(volume_.regions.trimmed(group));
-        if (pin.has_error()) return false;
-        const auto    bytes = volume_.cache.bytes(pin.value().slot());
-        std::uint32_t count = 0;
-        for (std::uint32_t at = 0; at < volume_.geometry.group_blocks(group); ++at) {
-            if ((bytes[at / 8U] >> (at % 8U) & std::byte{1}) == std::byte{0}) continue;
-            if (is_set(owners, at) || (mapped && is_set(volume_.space.scratch(), at))) return false;
-            ++count;
-        }
-        return count == record.trimmed;
-    }
-
     /// Room in cache and ring for so many blocks, written in full.
     result<> make_room(std::size_t blocks) noexcept {
         const auto fits = [&]() noexcept {
@@ -274,7 +195,7 @@ class repairer {
         if (!group_.gives) {
             BOOST_OUTCOME_TRY(const auto known, space::summary(volume_.metadata(), group));
             const auto words = volume_.space.scratch();
-            if (!load_words(group, known, words, volume_.geometry.group_blocks(group)))
+            if (!load_group_words(volume_, group, known, words))
                 return error{errc::checksum_differs, volume_.regions.bitmap(group).home};
             for (std::size_t w = 0; w < owners.size(); ++w) owners[w] |= words[w];
         }
