@@ -82,16 +82,19 @@ class verifier {
     }
 
     /// Notes an owner for the blocks that lie in the window.
-    void claim(extent blocks, object_id owner) noexcept {
+    /// Answers whether it is the first to want each of them.
+    bool claim(extent blocks, object_id owner) noexcept {
         if (!lies_in(blocks, {block_index{0}, volume_.geometry.blocks})) {
             if (counting_) find(verify_problem::bad_record, blocks.first, owner);
-            return;
+            return false;
         }
+        bool alone = true;
         static_cast<void>(for_each_group_part(
             blocks, volume_.geometry.block, [&](std::uint64_t group, group_run run) noexcept -> result<> {
                 if (group < first_group_ || group - first_group_ >= groups_) return success();
                 const auto words = claims_of(group - first_group_);
                 if (!all_clear(words, run)) {
+                    alone = false;
                     find(verify_problem::two_owners,
                          first_of_group(group, volume_.geometry.block) +
                              block_count{next_set(words, run.first, run.first + run.count)},
@@ -100,6 +103,7 @@ class verifier {
                 set_bits(words, run);
                 return success();
             }));
+        return alone;
     }
 
     [[nodiscard]] std::span<bitmap_word> claims_of(std::uint64_t i) noexcept {
@@ -135,8 +139,10 @@ class verifier {
         auto          walked  = map.walk({0}, {no_bound}, [&](const mapped_extent& piece) noexcept -> result<bool> {
             ++extents;
             blocks += piece.physical.count.value;
-            claim(piece.physical, object.id);
-            if (!piece.unwritten && !object.dying) check_data(piece.physical, object.id);
+            // An extent with blocks of another's is found already. A volume may have a million of them, and reading
+            // each would take for ever; so no block is read twice.
+            const bool alone = claim(piece.physical, object.id);
+            if (alone && !piece.unwritten && !object.dying) check_data(piece.physical, object.id);
             return true;
         });
         if constexpr (Volume::map_type::has_tree) {
