@@ -102,8 +102,8 @@ def long_part(file):
 
 def coverage_part(file):
     rows = json.loads(file.read_text())
-    text = ("gcc's counters and gcovr, without the long targets and with a tenth of the crash states and seeds; branches of\n"
-            "exceptions and assertions left out. Rows that begin with = are where data is lost if something is wrong.\n\n"
+    text = ("gcc's counters, without the long targets and with a tenth of the crash states and seeds; a branch of a template\n"
+            "counts once; branches of exceptions and assertions are left out. Rows that begin with = are where data is lost if something is wrong.\n\n"
             "| part of include/ashlar | lines | branches |\n|---|--:|--:|\n")
     for name in sorted(rows, key=lambda one: (one == "all", one.startswith("="), one)):
         text += f"| {name} | {rows[name]['lines']:.1f} % | {rows[name]['branches']:.1f} % |\n"

@@ -4,8 +4,9 @@
 usage: run.py [--work FOLDER] [--jobs N] [--only REGEX] [--report] [--raise] [--uncovered FOLDER]
 
 Builds the test programs without optimisation and with gcc's counters, runs each with a tenth of its crash states and seeds, and
-lets gcovr add up what was reached. Branches that only an exception takes do not count, and neither do assertions: they are
-compiled out. Fails where a row of the table is below its floor in floors.json; --raise lifts the floors to what was reached, up
+adds up what gcov says. A branch of a template counts once, and is reached where one of its instantiations reached it: gcovr
+would count each instantiation for itself. Branches that only an exception takes do not count, and neither do those on lines
+without words and assertions, which are compiled out. Fails where a row of the table is below its floor in floors.json; --raise lifts the floors to what was reached, up
 to the goals. Writes summary.json into the work folder. --report takes the counters that lie there, and builds and runs nothing.
 """
 import argparse
@@ -14,7 +15,6 @@ import json
 import math
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
 import time
@@ -66,33 +66,62 @@ def run_tests(work, jobs):
     return passed and bool(programs)
 
 
-def measure(work, jobs):
-    """Summary of each file, and each line."""
-    summary, lines = work / "files.json", work / "lines.json"
-    done = run("gcovr", "-j", jobs, "--root", ROOT, "--object-directory", work, "--filter", "include/ashlar/",
-               "--exclude-throw-branches", "--exclude-unreachable-branches", "--json-summary", summary, "--json", lines,
-               "--gcov-ignore-parse-errors", work, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+def read_counters(counters):
+    """What gcov says of include/ashlar in one object: file, line, how often it ran, and how often each of its branches was taken."""
+    done = run("gcov", "--json-format", "--stdout", "--branch-probabilities", counters, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     if done.returncode != 0:
-        sys.exit(f"gcovr failed:\n{done.stdout[-3000:]}")
-    return json.loads(summary.read_text())["files"], json.loads(lines.read_text())["files"]
+        sys.exit(f"gcov failed on {counters}: {done.stderr.decode()[-1000:]}")
+    found = []
+    for file in json.loads(done.stdout)["files"]:
+        if "include/ashlar/" not in file["file"]:
+            continue
+        name = file["file"].split("include/ashlar/", 1)[1]
+        found += [(name, line["line_number"], line["count"],
+                   [branch["count"] for branch in line["branches"] if not branch["throw"]]) for line in file["lines"]]
+    return found
 
 
-def name_in_library(file):
-    return file.split("include/ashlar/", 1)[1]
+def measure(work, jobs):
+    """File: line: whether it ran, and of each of its branches whether it was taken."""
+    files, texts = {}, {}
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        for found in pool.map(read_counters, sorted(work.rglob("*.gcda"))):
+            for name, number, count, branches in found:
+                if name not in texts:
+                    texts[name] = (ROOT / "include" / "ashlar" / name).read_text().splitlines()
+                text = texts[name][number - 1] if number <= len(texts[name]) else ""
+                if "__builtin_trap" in text or "__builtin_unreachable" in text:
+                    continue
+                line = files.setdefault(name, {}).setdefault(number, {"ran": False, "branches": {}})
+                line["ran"] = line["ran"] or count > 0
+                if not any(letter.isalpha() for letter in text):
+                    continue
+                # Instantiations of one shape are laid over each other; `if constexpr` makes shapes of its own.
+                shape = line["branches"].setdefault(len(branches), [False] * len(branches))
+                for i, taken in enumerate(branches):
+                    shape[i] = shape[i] or taken > 0
+    if not files:
+        sys.exit("there are no counters: did the tests run?")
+    return files
+
+
+def taken_of(line):
+    return [taken for shape in line["branches"].values() for taken in shape]
 
 
 def rows_of(files):
     """Row: lines and branches, covered and all."""
     rows = {}
-    for file in files:
-        path = name_in_library(file.get("filename", file.get("file")))
+    for path, lines in files.items():
         names = ["all", path.split("/")[0] + "/" if "/" in path else "(facades)"]
         names += [f"= {name}" for name, belongs in IMPORTANT.items() if belongs(path)]
+        taken = [one for line in lines.values() for one in taken_of(line)]
         for name in names:
             row = rows.setdefault(name, {"lines": [0, 0], "branches": [0, 0]})
-            for kind, word in (("lines", "line"), ("branches", "branch")):
-                row[kind][0] += file[f"{word}_covered"]
-                row[kind][1] += file[f"{word}_total"]
+            row["lines"][0] += sum(line["ran"] for line in lines.values())
+            row["lines"][1] += len(lines)
+            row["branches"][0] += sum(taken)
+            row["branches"][1] += len(taken)
     return rows
 
 
@@ -127,16 +156,14 @@ def raised(rows, floors):
     return made
 
 
-def print_uncovered(lines, which):
-    for file in lines:
-        path = name_in_library(file["file"])
+def print_uncovered(files, which):
+    for path, lines in sorted(files.items()):
         if not path.startswith(which):
             continue
-        missed = [str(line["line_number"]) for line in file["lines"] if line["count"] == 0 and not line["gcovr/noncode"]]
-        halves = [str(line["line_number"]) for line in file["lines"] if line["count"] > 0 and
-                  any(branch["count"] == 0 and not branch["throw"] for branch in line["branches"])]
+        missed = [str(number) for number, line in sorted(lines.items()) if not line["ran"]]
+        halves = [str(number) for number, line in sorted(lines.items()) if line["ran"] and not all(taken_of(line))]
         if missed or halves:
-            print(f"{path}: lines {' '.join(missed) or 'all'}; branches in {' '.join(halves) or 'none'}")
+            print(f"{path}: lines {' '.join(missed) or 'none'}; branches in {' '.join(halves) or 'none'}")
 
 
 def main():
@@ -148,8 +175,6 @@ def main():
     parser.add_argument("--raise", dest="lift", action="store_true")
     parser.add_argument("--uncovered", default=None)
     asked = parser.parse_args()
-    if shutil.which("gcovr") is None:
-        sys.exit("no gcovr was found (Debian: gcovr)")
     asked.work.mkdir(parents=True, exist_ok=True)
     begin, passed = time.monotonic(), True
     if not asked.report:
@@ -158,14 +183,14 @@ def main():
         built = time.monotonic()
         print(f"built in {built - begin:.0f} s")
         passed = run_tests(asked.work, asked.jobs)
-    files, lines = measure(asked.work, asked.jobs)
+    files = measure(asked.work, asked.jobs)
     rows = rows_of(files)
     floors = json.loads(FLOORS.read_text()) if FLOORS.exists() else {}
     above = print_table(rows, floors)
     if asked.lift:
         FLOORS.write_text(json.dumps(raised(rows, floors), indent=4) + "\n")
     if asked.uncovered is not None:
-        print_uncovered(lines, asked.uncovered)
+        print_uncovered(files, asked.uncovered)
     (asked.work / "summary.json").write_text(json.dumps(
         {name: {kind: round(percent(row[kind]), 1) for kind in row} for name, row in rows.items()}, indent=4) + "\n")
     print(f"coverage: {percent(rows['all']['lines']):.1f} % of lines, {percent(rows['all']['branches']):.1f} % of branches; "
