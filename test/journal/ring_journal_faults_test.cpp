@@ -1,0 +1,120 @@
+#include "journal_fixture.hpp"
+
+#include <ashlar/testing/faulty_device.hpp>
+
+namespace ashlar::test {
+namespace {
+
+using failing_memory = faulty_device<memory_device>;
+
+/// What a run came to before a call failed.
+struct run_state {
+    bool          formatted    = false;
+    std::uint64_t acknowledged = 0;
+};
+
+/// A batch that takes many transfers of the least memory, to write and to read.
+planned_batch large_batch(const journal_shape& shape, std::uint64_t seed) {
+    planned_batch batch;
+    for (std::uint64_t i = 0; i < 10; ++i) batch.entries.push_back({0, 2000 + i, 0, pattern(500, seed + i)});
+    for (std::uint64_t i = 0; i < 60; ++i) batch.entries.push_back({0, 3000 + i, 8, pattern(20, seed + i)});
+    for (std::uint64_t i = 0; i < 12; ++i)
+        batch.data.emplace_back(shape.data_first().value + i, pattern(shape.block_bytes, seed + 100 + i));
+    return batch;
+}
+
+/// Every call of a journal once: two lives, with a recovery between them. Ends with the first error.
+result<> live(failing_memory& device, const journal_shape& shape, run_state& reached) {
+    {
+        attached_journal journal{shape};
+        BOOST_OUTCOME_TRY(journal->format(device, {}));
+        reached.formatted = true;
+        for (std::uint64_t seed = 1; seed < 3; ++seed) {
+            BOOST_OUTCOME_TRY(const auto done, commit(device, journal.journal, large_batch(shape, seed)));
+            reached.acknowledged = done.value;
+            BOOST_OUTCOME_TRY(journal->anchor(device, journal->next(), {}));
+        }
+        BOOST_OUTCOME_TRY(const auto done, commit(device, journal.journal, small_batch(3)));
+        reached.acknowledged = done.value;
+        BOOST_OUTCOME_TRY(write_batch(device, journal.journal, large_batch(shape, 4)));
+    }
+    attached_journal again{shape};
+    data_on          data{device};
+    entry_log        log;
+    BOOST_OUTCOME_TRY(again->recover(device, data, false));
+    BOOST_OUTCOME_TRY(again->replay(device, log));
+    EXPECT_EQ(again->next().value, 5U);
+    EXPECT_EQ(log.entries.size(), 2U + 70U);
+    BOOST_OUTCOME_TRY(again->anchor(device, again->next(), {}));
+    return success();
+}
+
+/// How many calls of that kind there are. Each of them fails in turn.
+std::uint64_t fail_each(transfer_kind kind, fault_lasts lasts) {
+    const journal_shape shape{.ring_blocks = 64};
+    for (std::uint64_t nth = 1; nth < 2000; ++nth) {
+        auto           memory = make_device(shape);
+        failing_memory device{memory};
+        device.fail(kind, nth, lasts);
+        run_state  reached;
+        const auto whole = live(device, shape, reached);
+        // A read is tried twice, and one copy of the anchor is enough; nothing else may pass as if it had succeeded.
+        if (whole && (kind != transfer_kind::read || lasts == fault_lasts::for_good)) return nth - 1;
+        device.heal();
+        if (!reached.formatted) continue;
+        attached_journal journal{shape};
+        data_on          data{device};
+        const auto       report = journal->recover(device, data, false);
+        EXPECT_TRUE(report) << "call " << nth;
+        EXPECT_GT(journal->next().value, reached.acknowledged) << "call " << nth;
+        if (whole && nth > 500) return nth;
+    }
+    return 0;
+}
+
+TEST(RingJournal, EachCallOfTheDeviceMayFailOnceOrForGood) {
+    EXPECT_GT(fail_each(transfer_kind::read, fault_lasts::for_good), 20U);
+    EXPECT_GT(fail_each(transfer_kind::write, fault_lasts::for_good), 20U);
+    EXPECT_GT(fail_each(transfer_kind::write, fault_lasts::once), 20U);
+    EXPECT_GT(fail_each(transfer_kind::sync, fault_lasts::for_good), 10U);
+    EXPECT_GT(fail_each(transfer_kind::sync, fault_lasts::once), 10U);
+    EXPECT_GT(fail_each(transfer_kind::read, fault_lasts::once), 20U);
+}
+
+TEST(RingJournal, AfterAFailedWriteItSaysReadOnlyToEverything) {
+    const journal_shape shape;
+    auto                memory = make_device(shape);
+    failing_memory      device{memory};
+    attached_journal    journal{shape};
+    ASSERT_TRUE(journal->format(device, {}));
+    const auto batch = large_batch({.ring_blocks = 64}, 1);
+    ASSERT_TRUE(journal->begin(device, {.entry_bytes = 20 * 500, .entries = 20, .data = 0}));
+    device.fail(transfer_kind::write, 1);
+    result<> last = success();
+    for (int i = 0; i < 20 && last; ++i) last = journal->entry(device, {1000}, 0, batch.entries[0].bytes);
+    ASSERT_FALSE(last);
+    EXPECT_EQ(last.error().code, errc::device_failed);
+
+    ring_writes left;
+    EXPECT_EQ(journal->entry(device, {1000}, 0, batch.entries[0].bytes).error().code, errc::read_only);
+    EXPECT_EQ(journal->data(device, {1000}, 1).error().code, errc::read_only);
+    EXPECT_EQ(journal->seal(device).error().code, errc::read_only);
+    EXPECT_EQ(journal->seal_unwritten(device, left).error().code, errc::read_only);
+    EXPECT_EQ(journal->begin(device, batch.shape()).error().code, errc::read_only);
+    EXPECT_EQ(journal->anchor(device, journal->next(), {}).error().code, errc::read_only);
+}
+
+TEST(RingJournal, WithoutMemoryOrOnOtherBlocksItIsRefused) {
+    const journal_shape shape, other{.block_bytes = 1024};
+    auto                memory = make_device(shape), wide = make_device(other);
+    ring_journal        none;
+    data_on             data{memory};
+    EXPECT_EQ(none.recover(memory, data, false).error().code, errc::invalid_argument);
+    EXPECT_EQ(none.format(memory, {}).error().code, errc::invalid_argument);
+    attached_journal journal{shape};
+    EXPECT_EQ(journal->format(wide, {}).error().code, errc::invalid_argument);
+    EXPECT_EQ(journal->recover(wide, data, false).error().code, errc::invalid_argument);
+}
+
+}  // namespace
+}  // namespace ashlar::test
