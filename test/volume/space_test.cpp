@@ -140,5 +140,46 @@ TEST_F(Space, RunsEndWhereGroupsEnd) {
     EXPECT_EQ(reserve({.blocks = {3969}, .least = {3969}}).error().code, errc::no_contiguous_space);
 }
 
+/// The way to a volume's blocks, beside which something else happens once a block is found that another thread loads.
+template <class Volume, class Meanwhile>
+struct interrupted_source {
+    Volume&   volume;
+    Meanwhile meanwhile;
+
+    result<> load(block_index home, std::span<std::byte> bytes) noexcept { return volume.load(home, bytes); }
+    [[nodiscard]] std::uint64_t seed(const block_identity& identity) const noexcept { return volume.seed(identity); }
+    bool                        must_give_up(block_index, const block_identity&) noexcept {
+                               meanwhile();
+                               return false;
+    }
+};
+
+TEST_F(Space, ATrimIsNotedInWhatTheGroupsRecordSaysWhenEveryBlockIsThere) {
+    ASHLAR_ASSERT_OK(store.trim(block_count{50}));
+    ASHLAR_ASSERT_OK(store.checkpoint());
+    auto&      volume = store.volume();
+    const auto run    = reserve({.blocks = {10}, .goal = block_index{2000}});
+    ASSERT_TRUE(run);
+    const auto trimmed = volume.regions.trimmed(place_of(run.value().first, {shape.block_bytes}).group);
+    volume.cache.forget(trimmed.home);
+    const auto slot = volume.cache.begin_loading(trimmed.home, trimmed.identity);
+    ASSERT_TRUE(slot);
+
+    int        met    = 0;
+    const auto others = [&]() noexcept {  // what the other threads do while this one waits for the load
+        ++met;
+        ASHLAR_EXPECT_OK(volume.load(trimmed.home, volume.cache.bytes(slot.value())));
+        volume.cache.loaded(slot.value(), true);
+        ASHLAR_EXPECT_OK(store.write(store.root(), 0, pattern(3000, 1)));
+    };
+    interrupted_source<std::remove_reference_t<decltype(volume)>, decltype(others)> source{volume, others};
+    const metadata_access<decltype(source)> at{volume.cache, source, volume.regions, volume.geometry};
+    ASHLAR_ASSERT_OK(volume.space.note_trimmed(at, run.value()));
+    release(run.value());
+    EXPECT_EQ(met, 1);
+    ASHLAR_EXPECT_OK(store.sync());
+    EXPECT_EQ(findings_of(store), "");
+}
+
 }  // namespace
 }  // namespace ashlar::test

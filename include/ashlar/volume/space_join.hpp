@@ -59,12 +59,14 @@ void space::drain_retired(sequence confirmed, sequence tail, Each each) noexcept
 template <class Source>
 result<> space::note_trimmed(const metadata_access<Source>& at, extent run) noexcept {
     return for_each_group_part(run, at.geometry.block, [&](std::uint64_t group, group_run part) noexcept -> result<> {
-        BOOST_OUTCOME_TRY(auto known, summary(at, group));
         const auto place = group_record_of(group, at.geometry.block);
         BOOST_OUTCOME_TRY(const auto header, at.get(at.regions.group_table(place.block)));
         BOOST_OUTCOME_TRY(const auto totals, at.get(at.regions.group_table(block_count{0})));
-        BOOST_OUTCOME_TRY(const auto bitmap, known.trimmed_written ? at.get(at.regions.trimmed(group))
-                                                                   : at.create(at.regions.trimmed(group)));
+        BOOST_OUTCOME_TRY(const auto before, summary(at, group));
+        BOOST_OUTCOME_TRY(const auto bitmap, before.trimmed_written ? at.get(at.regions.trimmed(group))
+                                                                    : at.create(at.regions.trimmed(group)));
+        // Each of these may have waited while others changed the record: what it says now stays so until the end.
+        BOOST_OUTCOME_TRY(auto known, summary(at, group));
         const auto touched = bytes_of_run(part);
         write_run(at.cache.bytes(bitmap.slot()).subspan(touched.offset, touched.length), part, true);
         at.cache.change(bitmap.slot(), touched.offset, touched.length);
