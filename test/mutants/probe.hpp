@@ -213,11 +213,10 @@ std::optional<state> read_all(Store& opened) {
 
 template <class Store>
 void check_whole(Store& opened, const std::string& when) {
-    std::string              what;
-    const auto               report = opened.verify([&](const verify_finding& found) {
+    std::string what;
+    const auto  report = opened.verify([&](const verify_finding& found) {
         if (what.size() < 200)
-            what += std::string{name_of(found.problem)} + " at block " +
-                    std::to_string(found.block.value) + "; ";
+            what += std::string{name_of(found.problem)} + " at block " + std::to_string(found.block.value) + "; ";
     });
     check(report, "verify " + when);
     check(report.value().findings == 0, when + ": " + what);

@@ -17,9 +17,9 @@ enum class load_mode : std::uint8_t {
 
 /// Mutex, two conditions, and how the operation that runs now wants its lookups.
 ///
-/// Invariant: `mode` belongs to the thread that holds the lock; giving the lock up and taking it again keeps it, and who
-/// enters meanwhile begins with `in_place`.
-/// With a threading that is not concurrent everything here is empty and `wait` must not be reached.
+/// Invariant: `mode` belongs to the thread that holds the lock; giving the lock up and taking it again keeps it, and
+/// who enters meanwhile begins with `in_place`. With a threading that is not concurrent everything here is empty and
+/// `wait` must not be reached.
 template <Threading T>
 class engine_lock {
   public:
