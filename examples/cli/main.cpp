@@ -73,11 +73,18 @@ CLI::Option* add_block_size(CLI::App* command, std::uint32_t& into, const std::s
         ->type_name("SIZE");
 }
 
+/// An empty word comes from a variable that a script did not set.
+const CLI::Validator not_empty{
+    [](const std::string& text) { return text.empty() ? std::string{"the path is empty; name one"} : std::string{}; },
+    {},
+    "path that is not empty"};
+
 CLI::App* add_command(CLI::App& app, command_line& line, const std::string& name, const std::string& help,
                       command_function run) {
     auto* const command = app.add_subcommand(name, help);
     command->add_option("volume", line.with.volume, "the volume: a file or a block device")
         ->required()
+        ->check(not_empty)
         ->type_name("VOLUME");
     command->add_flag("--json", line.with.out.json, "answer with one JSON document on stdout");
     command->add_flag("-q,--quiet", line.with.out.quiet, "no progress and no remarks");
@@ -108,12 +115,16 @@ void add_tree_commands(CLI::App& app, command_line& line) {
 
     command = add_command(app, line, "import", "copy a folder into the volume; files of the same name are replaced",
                           [&](const cli::context& with) { return run_import(with, line.import); });
-    command->add_option("folder", line.import.folder, "the folder to copy")->required()->type_name("DIR");
+    command->add_option("folder", line.import.folder, "the folder to copy")
+        ->required()
+        ->check(not_empty)
+        ->type_name("DIR");
 
     command = add_command(app, line, "export", "write the imported tree into a folder",
                           [&](const cli::context& with) { return run_export(with, line.export_to); });
     command->add_option("folder", line.export_to.folder, "the folder to write to; made where it does not exist")
         ->required()
+        ->check(not_empty)
         ->type_name("DIR");
     command->add_flag("--force", line.export_to.force, "replace files that exist");
     command->add_flag("--keep-going", line.export_to.keep_going, "leave damaged files out and go on");

@@ -220,7 +220,8 @@ class WrongCommandLines(ProgramTest):
                       ("age", self.volume, "--seed", "x", "--until", "0.5"), ("age", self.volume, "--until", "0.5"),
                       ("defrag-start", self.volume, "--intensity", "brutal"), ("defrag-start", self.volume, "--rate", "fast"),
                       ("defrag-analyze", self.volume, "--extents-min", "1"), ("dump", self.volume), ("dump", self.volume, "-1"),
-                      ("dump", self.volume, "99999999"), ("info", self.volume, "--unknown")):
+                      ("dump", self.volume, "99999999"), ("info", self.volume, "--unknown"), ("info", ""),
+                      ("import", self.volume, ""), ("export", self.volume, "")):
             self.expect(2, *words)
         self.assertEqual(self.volume.read_bytes(), before)
 
