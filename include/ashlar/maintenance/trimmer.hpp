@@ -59,12 +59,11 @@ class trimmer {
         BOOST_OUTCOME_TRY(const auto known, space::summary(volume_.metadata(), group));
         if (known.free <= known.trimmed) return false;
         BOOST_OUTCOME_TRY(const auto view, volume_.space.window(volume_.metadata(), group));
+        block_pin pin;
+        if (known.trimmed_written) { BOOST_OUTCOME_TRY(pin, volume_.metadata().get(volume_.regions.trimmed(group))); }
         const auto untrimmed = volume_.space.scratch();
         clear_bitmap(untrimmed, view.blocks);
-        if (known.trimmed_written) {
-            BOOST_OUTCOME_TRY(const auto pin, volume_.metadata().get(volume_.regions.trimmed(group)));
-            load_bitmap(untrimmed, volume_.cache.bytes(pin.slot()), view.blocks);
-        }
+        if (known.trimmed_written) load_bitmap(untrimmed, volume_.cache.bytes(pin.slot()), view.blocks);
         for (std::size_t w = 0; w < words_for(view.blocks); ++w) untrimmed[w] |= view.busy[w];
         const auto least = static_cast<std::uint32_t>(volume_.device.geometry().trim_granularity.value);
         for_each_clear_run(std::span<const bitmap_word>{untrimmed}, 0, view.blocks, 1, [&](group_run run) noexcept {
