@@ -122,8 +122,8 @@ class space {
         ASHLAR_ASSERT(false);
     }
 
-    /// Memory for one group's words. Whoever borrows it may not change space meanwhile, and fills it before waiting for a
-    /// block: beside a wait a join keeps the durable bitmap here.
+    /// Memory for one group's words. Whoever borrows it may not change space meanwhile, and fills it before waiting for
+    /// a block: beside a wait a join keeps the durable bitmap here.
     [[nodiscard]] std::span<bitmap_word> scratch() noexcept {
         scratch_group_ = no_group;
         return scratch_;
