@@ -104,6 +104,149 @@ TEST(RingJournal, AfterAFailedWriteItSaysReadOnlyToEverything) {
     EXPECT_EQ(journal->anchor(device, journal->next(), {}).error().code, errc::read_only);
 }
 
+/// A batch whose parts stand at places of the caller's choice: `items` in the list, then entries of these lengths.
+struct layout {
+    std::uint32_t              items = 0;
+    std::vector<std::uint32_t> lengths;
+
+    [[nodiscard]] batch_shape shape() const {
+        batch_shape made{0, static_cast<std::uint32_t>(lengths.size()), items};
+        for (const auto length : lengths) made.entry_bytes += length;
+        return made;
+    }
+};
+
+template <BlockDevice D>
+result<sequence> write_layout(D& device, ring_journal& journal, const layout& parts) {
+    const auto bytes = pattern(4096, 9);
+    BOOST_OUTCOME_TRY(journal.begin(device, parts.shape()));
+    for (std::uint32_t i = 0; i < parts.items; ++i) { BOOST_OUTCOME_TRY(journal.data(device, {i}, i)); }
+    for (const auto length : parts.lengths) {
+        BOOST_OUTCOME_TRY(journal.entry(device, {7}, 0, std::span{bytes}.first(length)));
+    }
+    return journal.seal(device);
+}
+
+/// Says that all data is there.
+struct data_is_whole {
+    result<bool> matches(block_index, std::uint64_t) noexcept { return true; }
+    result<>     repeat(block_index) noexcept { return success(); }
+};
+
+/// Batch 1 is home, so that the next carries a completion marker; each write of that one fails in turn.
+std::uint64_t fail_each_write(memory_device& memory, const journal_shape& shape, const layout& parts) {
+    for (std::uint64_t nth = 1; nth < 100; ++nth) {
+        failing_memory   device{memory};
+        attached_journal journal{shape};
+        EXPECT_TRUE(journal->format(device, {}));
+        EXPECT_TRUE(commit(device, journal.journal, small_batch(1)));
+        EXPECT_TRUE(journal->anchor(device, {2}, {}));
+        device.fail(transfer_kind::write, nth);
+        const auto sealed = write_layout(device, journal.journal, parts);
+        if (sealed) return nth - 1;
+        EXPECT_EQ(sealed.error().code, errc::device_failed);
+        EXPECT_EQ(journal->begin(device, parts.shape()).error().code, errc::read_only);
+        attached_journal again{shape};
+        data_is_whole    data;
+        EXPECT_TRUE(again->recover(memory, data, true));
+        EXPECT_EQ(again->last().value, 1U) << "write " << nth;
+    }
+    return 0;
+}
+
+/// Each read of a recovery and a replay fails for good in turn; none may look like the end of history.
+std::uint64_t fail_each_read(memory_device& memory, const journal_shape& shape, const layout& parts) {
+    for (std::uint64_t nth = 1; nth < 100; ++nth) {
+        failing_memory   device{memory};
+        attached_journal journal{shape};
+        data_is_whole    data;
+        entry_log        log;
+        device.fail(transfer_kind::read, nth, fault_lasts::for_good);
+        const auto report = journal->recover(device, data, true);
+        const auto shown  = report ? journal->replay(device, log) : result<>{report.error()};
+        if (shown) {
+            EXPECT_EQ(journal->last().value, 2U);
+            EXPECT_EQ(log.entries.size(), parts.lengths.size());
+            return nth - 1;
+        }
+        EXPECT_EQ(shown.error().code, errc::device_failed) << "read " << nth;
+    }
+    return 0;
+}
+
+TEST(RingJournal, NoTransferOfABatchMayFailUnnoticedWhereverTheMemoryEnds) {
+    const journal_shape shape{.ring_blocks = 40};
+    auto                memory = make_device(shape);
+    ASSERT_EQ(ring_journal::staging_bytes(shape.size()), 10U * 512) << "so long is what stands before the memory's end";
+    std::vector<layout> layouts{{330, {}}, {314, {5}}, {316, {5}}};
+    for (std::uint32_t length = 848; length <= 900; length += 3) layouts.push_back({0, {4096, length, 40}});
+    for (std::uint32_t length = 848; length <= 900; length += 3) layouts.push_back({0, {4096, length}});
+    for (const auto& parts : layouts) {
+        EXPECT_GE(fail_each_write(memory, shape, parts), 1U);
+        EXPECT_GE(fail_each_read(memory, shape, parts), 3U);
+    }
+}
+
+TEST(RingJournal, AnOlderAcknowledgementConfirmsNothingYet) {
+    const journal_shape shape;
+    auto                device = make_device(shape);
+    attached_journal    journal{shape};
+    ASSERT_TRUE(journal->format(device, {}));
+    ASSERT_TRUE(commit(device, journal.journal, small_batch(1)));
+    ASSERT_TRUE(write_batch(device, journal.journal, small_batch(2)));
+    journal->acknowledge({1});
+    EXPECT_EQ(journal->acknowledged().value, 1U);
+    EXPECT_EQ(journal->confirmed().value, 0U) << "the header that says so is not durable";
+    EXPECT_EQ(journal->begin(device, small_batch(3).shape()).error().code, errc::read_only);
+    journal->acknowledge({2});
+    EXPECT_EQ(journal->confirmed().value, 1U);
+    journal->acknowledge({1});
+    EXPECT_EQ(journal->acknowledged().value, 2U) << "it never goes back";
+    EXPECT_TRUE(commit(device, journal.journal, small_batch(3)));
+}
+
+TEST(RingJournal, AfterMoreBatchesThanAreRememberedOnlyTheNewestOnesDataIsComparedAndRepeated) {
+    const journal_shape shape{.ring_blocks = 200};
+    auto                device = make_device(shape);
+    {
+        attached_journal journal{shape};
+        ASSERT_TRUE(journal->format(device, {}));
+        for (std::uint64_t i = 0; i < 2 * batch_boundaries::count_max; ++i) {
+            auto batch = small_batch(i);
+            batch.data.emplace_back(shape.data_first().value + i % shape.data_blocks, pattern(512, i));
+            ASSERT_TRUE(commit(device, journal.journal, batch));
+        }
+    }
+    attached_journal again{shape};
+    data_on          data{device};
+    const auto       report = again->recover(device, data, false);
+    ASSERT_TRUE(report);
+    EXPECT_EQ(report.value().last.value, 2 * batch_boundaries::count_max);
+    EXPECT_EQ(data.asked, 1U);
+    EXPECT_EQ(data.repeated, 1U);
+}
+
+TEST(RingJournal, ABatchIsCutAtItsFirstBlockThatIsMissingAndNoOtherIsAskedFor) {
+    const journal_shape shape{.ring_blocks = 64};
+    auto                device = make_device(shape);
+    {
+        attached_journal journal{shape};
+        ASSERT_TRUE(journal->format(device, {}));
+        auto batch = small_batch(1);
+        for (std::uint64_t i = 0; i < 3; ++i)
+            batch.data.emplace_back(shape.data_first().value + i, pattern(512, 40 + i));
+        ASSERT_TRUE(write_batch(device, journal.journal, batch));
+    }
+    ASSERT_TRUE(device.write({shape.data_first(), {1}}, pattern(512, 99)));
+    attached_journal again{shape};
+    data_on          data{device};
+    const auto       report = again->recover(device, data, false);
+    ASSERT_TRUE(report);
+    EXPECT_EQ(report.value().last.value, 0U);
+    EXPECT_EQ(report.value().batches_cut, 1U);
+    EXPECT_EQ(data.asked, 1U);
+}
+
 TEST(RingJournal, WithoutMemoryOrOnOtherBlocksItIsRefused) {
     const journal_shape shape, other{.block_bytes = 1024};
     auto                memory = make_device(shape), wide = make_device(other);

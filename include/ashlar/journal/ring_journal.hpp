@@ -30,10 +30,7 @@ class ring_journal {
     result<> attach(journal_place place, block_size size, std::span<std::byte> memory) noexcept {
         if (!is_block_size(size.bytes) || place.frame_bytes != entry_bytes_max(size)) return errc::invalid_argument;
         if (memory.size() < staging_bytes(size)) return errc::workspace_too_small;
-        *this   = ring_journal{};
-        place_  = place;
-        ring_   = {place.ring, size, place.volume};
-        memory_ = memory;
+        restart(place, size, memory);
         return success();
     }
 
@@ -45,7 +42,7 @@ class ring_journal {
         if (memory_.empty() || device.geometry().size != ring_.size || place_.ring.count < least)
             return errc::invalid_argument;
         if (!ring_fits(place_.ring, place_, device.geometry())) return error{errc::out_of_range, place_.ring.first};
-        BOOST_OUTCOME_TRY(attach(place_, ring_.size, memory_));
+        restart(place_, ring_.size, memory_);
         BOOST_OUTCOME_TRY(clear_ring(device));
         totals_      = totals;
         epoch_       = 1;
@@ -222,6 +219,13 @@ class ring_journal {
     result<> must(result<> done) noexcept {
         if (!done) state_ = state::reading;
         return done;
+    }
+
+    void restart(journal_place place, block_size size, std::span<std::byte> memory) noexcept {
+        *this   = ring_journal{};
+        place_  = place;
+        ring_   = {place.ring, size, place.volume};
+        memory_ = memory;
     }
 
     void adopt(const anchor_content& anchor) noexcept {

@@ -60,6 +60,7 @@ class ring_writer {
     }
 
     /// Ends the batch; the rest of its last block is zero. What is left in memory is the caller's to write.
+    /// Precondition: something is in it, as it is after any `put`.
     [[nodiscard]] ring_writes finish(const ring_layout& ring) noexcept {
         const auto whole = static_cast<std::size_t>(bytes_of(blocks_for(filled_, ring.size), ring.size));
         std::memset(memory_.data() + filled_, 0, whole - filled_);
@@ -69,7 +70,8 @@ class ring_writer {
         const auto  lead  = count < ahead ? count : ahead;
         const auto  cut   = static_cast<std::size_t>(bytes_of({lead}, ring.size));
         ring_writes left;
-        if (lead != 0) left.runs[left.count++] = {{ring.at(position_), {lead}}, bytes.first(cut)};
+        ASHLAR_ASSERT(lead != 0);
+        left.runs[left.count++] = {{ring.at(position_), {lead}}, bytes.first(cut)};
         if (lead != count) left.runs[left.count++] = {{ring.at(0), {count - lead}}, bytes.subspan(cut)};
         filled_ = hashed_ = 0;
         return left;
