@@ -1,12 +1,13 @@
 #pragma once
 /// Tree nodes in memory, for tests: counts pins, changed bytes and touched nodes, and sees writes outside of a marked
-/// range.
+/// range. On request a call fails, or a node reads otherwise than before.
 
 #include <ashlar/format/tree_node.hpp>
 #include <ashlar/object/node_pages.hpp>
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <map>
 #include <set>
 #include <utility>
@@ -102,6 +103,7 @@ class memory_pages {
         return edit{*this, *found, at.value};
     }
     result<created> create_node(std::uint64_t owner, std::uint64_t id) noexcept {
+        if (++calls == fails_at) return error{errc::no_space};
         const std::uint64_t block = next_block++;
         node&               made  = nodes[block];
         made.bytes.assign(size_.bytes, std::byte{0});
@@ -109,7 +111,8 @@ class memory_pages {
         return created{{block}, edit{*this, made, block}};
     }
     result<> discard_node(block_index at, std::uint64_t owner, std::uint64_t id) noexcept {
-        BOOST_OUTCOME_TRY(node* const found, get(at, owner, id));
+        if (++calls == fails_at) return error{errc::too_large, at};
+        BOOST_OUTCOME_TRY(node* const found, find(at, owner, id));
         EXPECT_EQ(found->pins, 0);
         touched.insert(at.value);
         nodes.erase(at.value);
@@ -123,16 +126,36 @@ class memory_pages {
     int                           pins          = 0;
     int                           pins_most     = 0;
     bool                          guards_edits  = true;
+    std::uint64_t                 calls         = 0;  ///< Views, edits, nodes made and given up.
+    std::uint64_t                 fails_at      = 0;  ///< The number of the call that fails.
+    /// May change what a call shows, by the call's number; later calls show the truth again, unless the node was
+    /// edited.
+    std::function<bool(std::uint64_t, std::span<std::byte>)> lie;
 
   private:
     result<node*> get(block_index at, std::uint64_t owner, std::uint64_t id) noexcept {
+        if (++calls == fails_at) return error{errc::device_failed, at};
+        BOOST_OUTCOME_TRY(node* const found, find(at, owner, id));
+        if (!lie) return found;
+        const auto told = nodes.find(lied_about_);
+        if (told != nodes.end() && told->second.pins == 0 && told->second.bytes == told_) told->second.bytes = truth_;
+        if (found->pins != 0) return found;
+        const auto before = found->bytes;
+        if (lie(calls, found->bytes)) lied_about_ = at.value, truth_ = before, told_ = found->bytes;
+        return found;
+    }
+
+    result<node*> find(block_index at, std::uint64_t owner, std::uint64_t id) noexcept {
         const auto found = nodes.find(at.value);
         if (found == nodes.end()) return error{errc::out_of_range, at};
         if (found->second.owner != owner || found->second.id != id) return error{errc::checksum_differs, at};
         return &found->second;
     }
 
-    block_size size_;
+    block_size             size_;
+    std::uint64_t          lied_about_ = 0;
+    std::vector<std::byte> truth_;
+    std::vector<std::byte> told_;
 };
 static_assert(NodePages<memory_pages>);
 

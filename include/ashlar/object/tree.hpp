@@ -269,7 +269,7 @@ class node_tree {
         BOOST_OUTCOME_TRY(const auto above_count, check_node(above.bytes(), owner(), parent));
         BOOST_OUTCOME_TRY(auto left, edit_of(child));
         BOOST_OUTCOME_TRY(const auto count, check_node(left.bytes(), owner(), child));
-        if (count < 2 || above_count >= capacity_) return error{errc::damaged, child.block};
+        if (count < 2 || index >= above_count || above_count >= capacity_) return error{errc::damaged, child.block};
         const auto*         entries = left.bytes().data() + node_header_bytes;
         const bool          appends = child.upper == no_bound && logical >= key_at(entries, count - 1U);
         const std::uint32_t keep    = appends ? count - 1U : count / 2U;
@@ -319,6 +319,7 @@ class node_tree {
         {
             BOOST_OUTCOME_TRY(auto above, edit_of(parent));
             BOOST_OUTCOME_TRY(const auto count, check_node(above.bytes(), owner(), parent));
+            if (index + 1U >= count) return error{errc::damaged, parent.block};
             if (right_count > 0) {
                 BOOST_OUTCOME_TRY(auto to, edit_of(left));
                 BOOST_OUTCOME_TRY(const auto from, view_of(right));
