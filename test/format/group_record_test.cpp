@@ -103,6 +103,11 @@ TEST(GroupRecord, ThatContradictsItselfIsRefused) {
     EXPECT_TRUE(refused([](group_summary& s) { s.runs[0] = 1000; }));
     EXPECT_TRUE(refused([](group_summary& s) { s.runs = {}; }));
     EXPECT_TRUE(refused([](group_summary& s) {
+        s.runs    = {1};
+        s.largest = s.head = s.tail = 1;
+    })) << "fewer blocks in runs than are free";
+    EXPECT_TRUE(refused([](group_summary& s) { s.head = s.largest + 1; }));
+    EXPECT_TRUE(refused([](group_summary& s) {
         s                = {};
         s.bitmap_written = false;
     }));
@@ -110,6 +115,16 @@ TEST(GroupRecord, ThatContradictsItselfIsRefused) {
     record.flags = 4;
     EXPECT_FALSE(decode_group(record, 1000).has_value());
     EXPECT_FALSE(decode_group(encode_group(good), 999).has_value());
+    EXPECT_FALSE(decode_group(encode_group(empty_group(group_blocks_max)), group_blocks_max + 1).has_value());
+}
+
+TEST(GroupRecord, AVolumeThatEndsWithAGroupHasNoEmptyOneBehindIt) {
+    for (const auto size : all_sizes) {
+        const std::uint64_t per_group = blocks_per_group(size);
+        EXPECT_EQ(groups_for({3 * per_group}, size), 3U);
+        EXPECT_EQ(groups_for({3 * per_group + 1}, size), 4U);
+        EXPECT_EQ(blocks_of_group(2, {3 * per_group}, size), per_group);
+    }
 }
 
 TEST(VolumeTotals, ComeBackAsTheyWereAndImpossibleOnesAreRefused) {
@@ -122,8 +137,16 @@ TEST(VolumeTotals, ComeBackAsTheyWereAndImpossibleOnesAreRefused) {
     ASSERT_TRUE(decoded.has_value());
     EXPECT_EQ(*decoded, totals);
     EXPECT_FALSE(decode_totals(encode_totals(totals), {4}).has_value());
-    totals.trimmed = 6;
-    EXPECT_FALSE(decode_totals(encode_totals(totals), {100}).has_value());
+    const auto refused = [&](auto change) {
+        auto bad = totals;
+        change(bad);
+        return !decode_totals(encode_totals(bad), {100}).has_value();
+    };
+    EXPECT_TRUE(refused([](volume_totals& t) { t.trimmed = 6; })) << "more trimmed than free";
+    EXPECT_TRUE(refused([](volume_totals& t) { t.objects = 5; })) << "more objects than records";
+    EXPECT_TRUE(refused([](volume_totals& t) { t.objects_with_data = 4; })) << "more than there are objects";
+    EXPECT_TRUE(refused([](volume_totals& t) { t.allocated_extents = 101; })) << "more extents than blocks";
+    EXPECT_FALSE(refused([](volume_totals& t) { t.allocated_extents = 100; }));
 }
 
 TEST(GroupBitmap, WordsAndBytesAgreeAndBitsPastTheEndAreSetInMemoryOnly) {

@@ -83,6 +83,29 @@ TEST(ObjectRecord, ThatIsNotInUseIsAnEmptyObject) {
     EXPECT_FALSE(static_cast<bool>(decoded.id));
 }
 
+TEST(ObjectRecord, EncodedWhenItIsNotInUseIsAnEmptyObjectAgain) {
+    auto object        = small_object();
+    object.in_use      = false;
+    const auto decoded = decode_object(encoded(object), 2).value();
+    EXPECT_FALSE(decoded.in_use);
+    EXPECT_EQ(decoded.map.extents, 0U);
+}
+
+TEST(ObjectRecord, WidthsAreWholeWordsThatHoldTheirExtents) {
+    EXPECT_EQ(inline_extents_for(0), 0U);
+    EXPECT_EQ(inline_extents_for(object_header_bytes - 1), 0U);
+    EXPECT_EQ(inline_extents_for(object_header_bytes + entry_bytes - 1), 0U);
+    EXPECT_EQ(inline_extents_for(object_header_bytes + entry_bytes), 1U);
+    EXPECT_EQ(inline_extents_for(record_bytes_max), inline_extents_limit);
+    EXPECT_EQ(inline_extents_for(2 * record_bytes_max), inline_extents_limit);
+    EXPECT_TRUE(is_record_width(object_record_bytes, 2));
+    EXPECT_TRUE(is_record_width(record_bytes_max, inline_extents_limit));
+    EXPECT_FALSE(is_record_width(record_bytes_max + 8, 2)) << "too wide";
+    EXPECT_FALSE(is_record_width(object_record_bytes + 4, 2)) << "half a word";
+    EXPECT_FALSE(is_record_width(object_record_bytes, 0)) << "room for no extent";
+    EXPECT_FALSE(is_record_width(object_record_bytes, 3)) << "more extents than fit";
+}
+
 TEST(ObjectRecord, ThatContradictsItselfIsRefused) {
     const auto with = [](auto change) {
         auto object = small_object();
@@ -96,6 +119,11 @@ TEST(ObjectRecord, ThatContradictsItselfIsRefused) {
     EXPECT_EQ(with([](object_state& o) { o.next_dying = {1}; }), errc::damaged);
     EXPECT_EQ(with([](object_state& o) { o.map.height = tree_height_max + 1; }), errc::damaged);
     EXPECT_EQ(with([](object_state& o) { o.map.height = 1; }), errc::damaged) << "a tree without a root";
+    const auto tree = [](object_state& o) { o.map.height = 1, o.map.root_node = 12; };
+    EXPECT_EQ(with(tree), errc::none);
+    EXPECT_EQ(with([&](object_state& o) { tree(o), o.map.extents = 0; }), errc::damaged) << "a tree of nothing";
+    EXPECT_EQ(with([](object_state& o) { o.map.next_node = 0; }), errc::damaged);
+    EXPECT_EQ(with([](object_state& o) { o.next_dying = {1}, o.shrinking = true; }), errc::none);
     EXPECT_EQ(with([](object_state& o) {
                   store_entry(o.map.entries.data(), {6, 100, 2, 0});
               }),
@@ -151,6 +179,47 @@ TEST(TreeNode, AWholeCheckSeesWhatLookupsPassBy) {
     EXPECT_EQ(check_node(block, 5, place).value(), 3U);
     store_little<std::uint16_t>(block.data() + offsetof(node_header, count), 20);
     EXPECT_FALSE(check_node(block, 5, place).has_value()) << "more entries than fit";
+}
+
+TEST(TreeNode, AnInnerNodeIsCheckedBeforeAnyOfItsChildrenIs) {
+    std::vector<std::byte> block(512, std::byte{0});
+    const auto             write = [&](std::uint16_t count, std::initializer_list<std::uint64_t> keys) {
+        node_header header;
+        header.owner = 5U, header.node = 6U, header.key = 10U;
+        header.level = std::uint16_t{1};
+        header.count = count;
+        store_struct(block, header);
+        std::size_t at = node_header_bytes;
+        for (const auto key : keys) {
+            inner_entry_record child;
+            child.key   = key;
+            child.block = key + 100;
+            child.node  = key + 200;
+            store_struct(std::span{block}.subspan(at), child);
+            at += entry_bytes;
+        }
+    };
+    const node_place place{{1}, 6, 10, 40, 1};
+    write(3, {10, 20, 30});
+    ASSERT_TRUE(check_node_whole(block, 5, place));
+    const auto last = child_for(block, 3, 39, place);
+    ASSERT_TRUE(last);
+    EXPECT_EQ(last.value().key, 30U);
+    EXPECT_EQ(last.value().upper, 40U);
+    EXPECT_EQ(last.value().block.value, 130U);
+    EXPECT_EQ(child_index(block, 3, 5), 0U) << "what is before the first belongs to none and is looked for in it";
+    EXPECT_EQ(child_for(block, 3, 9, place).value().key, 10U);
+
+    write(0, {10, 20, 30});
+    EXPECT_EQ(check_node(block, 5, place).error(), (error{errc::damaged, place.block})) << "an inner node of nothing";
+    write(3, {11, 20, 30});
+    EXPECT_EQ(check_node(block, 5, place).error(), (error{errc::damaged, place.block})) << "its first key is another";
+    write(3, {10, 20, 20});
+    EXPECT_TRUE(check_node(block, 5, place));
+    EXPECT_EQ(check_node_whole(block, 5, place).error(), (error{errc::damaged, place.block})) << "a child of nothing";
+    write(3, {10, 20, 45});
+    EXPECT_EQ(check_node_whole(block, 5, place).error(), (error{errc::damaged, place.block})) << "beyond the bound";
+    EXPECT_EQ(child_at(block, 3, 2, place).error(), (error{errc::damaged, place.block}));
 }
 
 }  // namespace

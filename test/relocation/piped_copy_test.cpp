@@ -33,6 +33,7 @@ class queued_host : public fake_host {
             host_->read_at_once_max = std::max(host_->read_at_once_max, read);
         }
         [[nodiscard]] result<std::size_t> complete(std::span<transfer*> finished, std::size_t) noexcept {
+            if (++host_->waits >= host_->refused_from) return error{errc::device_failed, {}, 9};
             std::size_t count = 0;
             while (count < finished.size() && !waiting_.empty()) {
                 const auto at     = waiting_.begin() + static_cast<std::ptrdiff_t>(random_.below(waiting_.size()));
@@ -64,8 +65,9 @@ class queued_host : public fake_host {
     }
 
     std::size_t   at_once_max = 0, read_at_once_max = 0;
-    std::uint64_t overlaps = 0, proofs = 0;
-    bool          has_queue = true;
+    std::uint64_t overlaps = 0, proofs = 0, waits = 0;
+    std::uint64_t refused_from = ~std::uint64_t{0};  ///< From this wait on the queue refuses all.
+    bool          has_queue    = true;
     extent        elsewhere{};  ///< Blocks whose bytes only `read_blocks` knows.
     int           failing_writes = 0;
     int           spoilt_reads   = 0;  ///< Reads that bring other bytes, without an error.
@@ -224,6 +226,92 @@ TEST(PipedCopy, OverlapsWhereMoreMayBeInFlightThanTheMemoryHolds) {
     EXPECT_EQ(host.broken(), "");
     EXPECT_EQ(m.throttle.in_flight, 0U);
     EXPECT_GT(host.overlaps, 0U);
+}
+
+/// A move that overlaps, until so many bytes are copied; then the limit changes.
+void copies_under_a_new_limit(std::uint64_t limit) {
+    auto        host = scattered();
+    piped_mover m{strict_throttle{.limit = 600 * 1024}};
+    auto        answer = m.move.begin(host, {{1}, {0}, {8192}, {8192}});
+    ASSERT_EQ(answer.verdict, move_verdict::more);
+    answer = m.move.advance(host, m.throttle, no_clock{}, {1100});
+    EXPECT_GT(m.throttle.grants, 1U) << "it learned that two chunks may be in flight";
+    m.throttle.limit = limit;
+    m.throttle.most  = 0;
+    while (answer.verdict == move_verdict::more) {
+        answer = m.move.advance(host, m.throttle, no_clock{}, {600});
+        EXPECT_EQ(m.throttle.in_flight, 0U);
+    }
+    EXPECT_EQ(answer.verdict, move_verdict::flipped) << limit;
+    EXPECT_EQ(m.throttle.most, limit) << "all of what is allowed is used";
+    EXPECT_TRUE(m.move.commit(host).has_value());
+    EXPECT_EQ(host.blocks_written, 2400U);
+    EXPECT_EQ(host.broken(), "");
+}
+
+TEST(PipedCopy, NoticesThatLessMayBeInFlightThanBefore) {
+    copies_under_a_new_limit(128 * 1024);  // one of the two chunks
+    copies_under_a_new_limit(150 * 1024);  // one, and a part of the other
+    copies_under_a_new_limit(64 * 1024);   // not even one
+}
+
+TEST(PipedCopy, NoticesThatMoreMayBeInFlightThanBefore) {
+    auto        host = scattered();
+    piped_mover m{strict_throttle{.limit = 600 * 1024}};
+    auto        answer = m.move.begin(host, {{1}, {0}, {8192}, {8192}});
+    for (const std::uint64_t limit : {200U * 1024, 4096U * 1024}) {
+        EXPECT_EQ(answer.verdict, move_verdict::more);
+        answer           = m.move.advance(host, m.throttle, no_clock{}, {1030});
+        m.throttle.limit = limit;
+    }
+    while (answer.verdict == move_verdict::more) answer = m.move.advance(host, m.throttle, no_clock{}, {600});
+    EXPECT_EQ(answer.verdict, move_verdict::flipped);
+    EXPECT_TRUE(m.move.commit(host).has_value());
+    EXPECT_EQ(host.broken(), "");
+}
+
+TEST(PipedCopy, CopiesOneByOneWithTheLeastMemoryThatItCanBeLent) {
+    auto        host = scattered();
+    piped_mover m;
+    m.move = relocation{{}, {std::span{m.chunk}.first(fake_host::block_bytes), m.pieces, m.transfers}};
+    EXPECT_EQ(m.run(host, 1).verdict, move_verdict::flipped);
+    EXPECT_EQ(host.waits, 0U);
+    EXPECT_EQ(host.broken(), "");
+}
+
+TEST(PipedCopy, ATransferThatFailsIsCopiedAgainWhicheverItIs) {
+    for (int nth = 1; nth <= 12; ++nth) {
+        auto        host = scattered();
+        piped_mover m{strict_throttle{.limit = 520 * 1024}};
+        auto        answer = m.move.begin(host, {{1}, {0}, {8192}, {8192}});
+        for (int step = 1; answer.verdict == move_verdict::more; ++step) {
+            host.failing_writes = step == nth ? 1 : 0;
+            answer              = m.move.advance(host, m.throttle, no_clock{}, {250});
+            EXPECT_EQ(m.throttle.in_flight, 0U);
+        }
+        EXPECT_EQ(answer.verdict, move_verdict::flipped);
+        EXPECT_TRUE(m.move.commit(host).has_value());
+        EXPECT_EQ(host.broken(), "") << nth;
+    }
+}
+
+TEST(PipedCopy, GoesOnOneByOneWhenTheQueueBreaksAndHoldsNothing) {
+    std::uint64_t waits = 0;
+    {
+        auto        host = scattered();
+        piped_mover m;
+        EXPECT_EQ(m.run(host, 1).verdict, move_verdict::flipped);
+        waits = host.waits;
+    }
+    ASSERT_GT(waits, 10U);
+    for (std::uint64_t nth = 1; nth <= waits; ++nth) {
+        auto host         = scattered();
+        host.refused_from = nth;
+        piped_mover m;
+        EXPECT_EQ(m.run(host, 1).verdict, move_verdict::flipped) << nth;
+        EXPECT_EQ(host.pieces(1), 1U);
+        EXPECT_EQ(host.broken(), "") << nth;
+    }
 }
 
 TEST(PipedCopy, WaitsWhenTheRateIsSpentAndWritesWhatItHasRead) {

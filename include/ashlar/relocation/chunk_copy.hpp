@@ -12,13 +12,13 @@ namespace ashlar::inline v0 {
 /// Where a copy stands in the pieces of its source.
 struct copy_position {
     std::size_t piece = 0;
-    block_count skip{};    ///< Blocks of the piece that are behind it.
+    block_count skip{};    ///< Blocks of the piece that are behind it: never all of them.
     block_count target{};  ///< Blocks of the target that are behind it.
 };
 
 /// Passes over what needs no copy; answers how many written blocks follow without a gap in the target.
 [[nodiscard]] inline block_count next_written(std::span<const mapped_extent> pieces, copy_position& at) noexcept {
-    while (at.piece < pieces.size() && (pieces[at.piece].unwritten || at.skip >= pieces[at.piece].physical.count)) {
+    while (at.piece < pieces.size() && pieces[at.piece].unwritten) {
         at.target += pieces[at.piece].physical.count - at.skip;
         at.skip = {};
         ++at.piece;
