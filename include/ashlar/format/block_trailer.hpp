@@ -24,6 +24,10 @@ inline constexpr std::uint32_t trimmed    = tag_of("TRIM");
 inline constexpr std::uint32_t checksums  = tag_of("CSUM");
 inline constexpr std::uint32_t objects    = tag_of("OBJT");
 inline constexpr std::uint32_t node       = tag_of("NODE");
+
+/// All of them, and two that are kept for tables to come.
+inline constexpr std::uint32_t all[] = {superblock, pointers,  directory, anchor, journal,        groups,        bitmap,
+                                        trimmed,    checksums, objects,   node,   tag_of("INDR"), tag_of("MCHK")};
 }  // namespace tag
 
 /// Where a metadata block belongs, so that a misdirected or stale block fails its checksum. It stays while blocks move.

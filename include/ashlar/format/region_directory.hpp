@@ -9,7 +9,7 @@ namespace ashlar::inline v0 {
 ///
 ///   offset  size  field
 ///        0     4  type        four ASCII letters; zero: the slot is unused
-///        4     4  flags       none defined: an unknown flag refuses by the incompatible mask
+///        4     4  flags       1: pinned, the region never moves; any other refuses to be opened
 ///        8     4  id          counts from 0 within a type
 ///       12     4  generation  of the slot: changes when the region moves
 ///       16     8  start
@@ -25,6 +25,32 @@ struct region_slot {
     [[nodiscard]] extent place() const noexcept { return {block_index{start}, block_count{blocks}}; }
 };
 static_assert(sizeof(region_slot) == 32 && alignof(region_slot) == 1);
+
+namespace region_flag {
+inline constexpr std::uint32_t pinned = 1;
+inline constexpr std::uint32_t known  = pinned;
+}  // namespace region_flag
+
+/// What a region is called; it stays while the region moves.
+struct region_id {
+    std::uint32_t         type                                           = 0;  ///< Four letters: tag_of("MINE").
+    std::uint32_t         number                                         = 0;  ///< Counts from 0 within a type.
+    friend constexpr bool operator==(const region_id&, const region_id&) = default;
+};
+
+[[nodiscard]] inline region_id name_of(const region_slot& slot) noexcept { return {slot.type, slot.id}; }
+
+/// Whether users may have regions of that type: four printable letters that the format does not use itself.
+[[nodiscard]] constexpr bool is_user_region(std::uint32_t type) noexcept {
+    for (const std::uint32_t own : tag::all) {
+        if (type == own) return false;
+    }
+    for (unsigned shift = 0; shift < 32; shift += 8) {
+        const std::uint32_t letter = type >> shift & 0xFFU;
+        if (letter <= 0x20 || letter >= 0x7F) return false;
+    }
+    return true;
+}
 
 inline constexpr std::uint32_t region_slots      = 127;
 inline constexpr std::uint32_t directory_version = 1;

@@ -186,8 +186,7 @@ template <class Volume>
 result<> add_table_part(Volume& volume, std::uint32_t tx) noexcept {
     auto&      state = volume.transactions[tx];
     const auto parts = volume.regions.object_parts();
-    if (parts.size() == region_table::object_parts_max || volume.regions.slots() == region_slots)
-        return errc::too_large;
+    if (parts.size() == region_table::object_parts_max) return errc::too_large;
     BOOST_OUTCOME_TRY(lock_table(volume, tx));
     std::uint64_t blocks = 0;
     for (const auto& part : parts) blocks += part.count.value;
@@ -201,11 +200,12 @@ result<> add_table_part(Volume& volume, std::uint32_t tx) noexcept {
         if (run.has_error() && blocks > 4) continue;
         if (run.has_error()) return run.error();
         state.taken.push({.blocks = run.value()});
-        state.new_region.type   = tag::objects;
-        state.new_region.id     = static_cast<std::uint32_t>(parts.size());
-        state.new_region.start  = run.value().first.value;
-        state.new_region.blocks = run.value().count.value;
-        return success();
+        region_slot part;
+        part.type   = tag::objects;
+        part.id     = static_cast<std::uint32_t>(parts.size());
+        part.start  = run.value().first.value;
+        part.blocks = run.value().count.value;
+        return change_region(volume, tx, {.after = part});
     }
 }
 

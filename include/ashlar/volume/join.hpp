@@ -2,6 +2,7 @@
 /// How transactions join a batch.
 
 #include <ashlar/volume/commit.hpp>
+#include <ashlar/volume/directory.hpp>
 
 namespace ashlar::inline v0 {
 
@@ -28,22 +29,6 @@ result<> prepare_join(Volume& volume, transaction_state& tx) noexcept {
         await_quiet(volume);
     }
     return volume.space.prepare(volume.metadata(), tx, Volume::checksum_type::enabled);
-}
-
-/// Enters one more region into the directory.
-template <class Volume>
-void join_region(Volume& volume, const region_slot& added) noexcept {
-    const auto slot    = static_cast<std::uint32_t>(frame_slot::directory);
-    const auto content = volume.cache.bytes(slot);
-    const auto offset  = region_slot_offset(volume.regions.slots());
-    store_struct(content.subspan(offset), added);
-    volume.cache.change(slot, offset, sizeof added);
-    directory_head head = load_struct<directory_head>(content);
-    head.slots          = volume.regions.slots() + 1;
-    store_struct(content, head);
-    volume.cache.change(slot, 0, sizeof head);
-    volume.regions.count_slot();
-    static_cast<void>(volume.regions.add(added, {}));
 }
 
 /// Data that lies in the journal and is given back now: it does not go home any more, and like metadata it stays out of
@@ -76,7 +61,7 @@ result<> join(Volume& volume, transaction_state& tx) noexcept {
         cache.at(slot).unborn = false;
         cache.change(slot, 0, volume.geometry.block.bytes - trailer_bytes);  // the first entry of a block is all of it
     }
-    if (tx.new_region.type != 0) join_region(volume, tx.new_region);
+    if (tx.region.any()) change_directory(volume, tx.region);
     volume.space.apply(volume.metadata(), tx, batch);
     apply_checksums(volume, tx);
     for (const auto& run : tx.taken.all()) {

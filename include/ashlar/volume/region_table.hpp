@@ -47,14 +47,15 @@ class region_table {
         region_table table;
         for (std::uint32_t i = 0; i < head.slots; ++i) {
             const auto slot = load_struct<region_slot>(content.subspan(region_slot_offset(i)));
-            if (slot.flags != 0) return error{errc::unsupported, where};
+            if ((slot.flags & ~region_flag::known) != 0) return error{errc::unsupported, where};
             const extent place = slot.place();
             const extent inside{frame_home(frame::count, geometry.block),
                                 geometry.blocks - block_count{frame_home(frame::count, geometry.block).value}};
             if (slot.type == 0 || place.empty() || !lies_in(place, inside)) return error{errc::damaged, where};
             for (std::uint32_t j = 0; j < i; ++j) {
                 const auto other = load_struct<region_slot>(content.subspan(region_slot_offset(j)));
-                if (overlap(place, other.place())) return error{errc::damaged, where};
+                if (overlap(place, other.place()) || name_of(other) == name_of(slot))
+                    return error{errc::damaged, where};
             }
             BOOST_OUTCOME_TRY(table.add(slot, where));
         }
@@ -78,7 +79,13 @@ class region_table {
     }
 
     [[nodiscard]] std::uint32_t slots() const noexcept { return slots_; }
-    void                        count_slot() noexcept { ++slots_; }
+    /// Changes with the directory: what was looked up before may be elsewhere.
+    [[nodiscard]] std::uint32_t version() const noexcept { return version_; }
+    /// The directory was changed, and has so many slots in use now.
+    void changed(std::uint32_t slots) noexcept {
+        slots_ = slots;
+        ++version_;
+    }
 
     [[nodiscard]] extent                  journal() const noexcept { return journal_; }
     [[nodiscard]] extent                  groups() const noexcept { return groups_; }
@@ -144,8 +151,9 @@ class region_table {
     extent                               trimmed_{};
     extent                               checksums_{};
     std::array<extent, object_parts_max> objects_{};
-    std::size_t                          parts_ = 0;
-    std::uint32_t                        slots_ = 0;
+    std::size_t                          parts_   = 0;
+    std::uint32_t                        slots_   = 0;
+    std::uint32_t                        version_ = 0;
 };
 
 }  // namespace ashlar::inline v0

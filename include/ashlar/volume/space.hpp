@@ -72,6 +72,9 @@ class space {
     [[nodiscard]] std::size_t retired_room() const noexcept { return retired_.room(); }
 
     [[nodiscard]] bool can_reserve() const noexcept { return !reserved_.full(); }
+    /// Counts what was reserved, ever: who searched for a run without holding the lock all the time sees whether
+    /// somebody else may have it.
+    [[nodiscard]] std::uint64_t reservations() const noexcept { return reservations_; }
 
     /// Notes in the open batch that the device knows the run to be free. Precondition: it is reserved by the caller.
     template <class Source>
@@ -199,6 +202,7 @@ class space {
     void note_reserved(extent run) noexcept {
         reserved_.push(run);
         reserved_blocks_ += run.count.value;
+        ++reservations_;
     }
     void unreserve(extent run) noexcept {
         for (std::size_t i = reserved_.size(); i-- > 0;) {
@@ -338,6 +342,7 @@ class space {
     volume_totals               totals_{};
     std::optional<block_index>  contradiction_{};
     std::uint64_t               reserved_blocks_ = 0;
+    std::uint64_t               reservations_    = 0;
     std::uint64_t               retired_blocks_  = 0;
     std::uint64_t               metadata_blocks_ = 0;
     std::uint64_t               reserve_blocks_  = 0;  // both reserves

@@ -29,6 +29,15 @@ struct totals_change {
     bool          sets_dying_head    = false;
 };
 
+/// One change of the region directory: a region comes where `before` is empty, goes where `after` is, else it moves or
+/// changes its flags.
+struct region_change {
+    region_slot before{};
+    region_slot after{};
+
+    [[nodiscard]] bool any() const noexcept { return before.type != 0 || after.type != 0; }
+};
+
 /// A list with a bound that never grows.
 template <class T>
 class bounded_list {
@@ -98,7 +107,7 @@ class transaction_state {
         pieces.clear();
         locked.clear();
         totals      = {};
-        new_region  = {};
+        region      = {};
         generation  = 0;
         locks_table = false;
         may_stage   = false;
@@ -116,7 +125,7 @@ class transaction_state {
     bounded_list<mapped_extent> pieces;     ///< Of the mapping that it is making.
     bounded_list<object_id>     locked;     ///< Objects that no other transaction may change.
     totals_change               totals{};
-    region_slot                 new_region{};         ///< One more region, or none.
+    region_change               region{};             ///< At most one transaction has one.
     std::uint64_t               generation  = 0;      ///< The newest that it gave to a mapping.
     bool                        locks_table = false;  ///< It creates or erases objects.
     bool                        may_stage   = false;  ///< One small write and nothing else: it may wait in memory.

@@ -8,6 +8,7 @@
 #include <ashlar/format/object_record.hpp>
 #include <ashlar/volume/buffer_pool.hpp>
 #include <ashlar/volume/engine_lock.hpp>
+#include <ashlar/volume/region_motion.hpp>
 #include <ashlar/volume/space_of.hpp>
 #include <ashlar/volume/staged_writes.hpp>
 #include <ashlar/volume/volume_metrics.hpp>
@@ -105,6 +106,7 @@ struct volume_state {
     bounded_list<extent>         unsynced{};  ///< Data written since the last sync, to be listed by the open batch.
     staged_writes                staged{};
     buffer_pool                  edges{};
+    region_writes                region_traffic{};
 
     volume_metrics<ThreadingPolicy> metrics{};
 

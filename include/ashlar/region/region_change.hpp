@@ -1,0 +1,109 @@
+#pragma once
+/// How users' regions come and go while the volume is in use.
+
+#include <ashlar/region/region_space.hpp>
+
+namespace ashlar::inline v0 {
+
+/// What a new region shall be.
+struct region_request {
+    std::uint32_t type = 0;  ///< Four letters of the user's: tag_of("LOGS"). The format's own are refused.
+    block_count   blocks{};
+    block_index   from{};  ///< The first run that is long enough from here on.
+};
+
+/// The region that moves or goes now, for a scope: one at a time.
+template <class Volume>
+class [[nodiscard]] motion_scope {
+  public:
+    /// Error: busy where another region moves.
+    static result<> begin(Volume& volume, region_motion& motion) noexcept {
+        if (volume.region_traffic.motion != nullptr) return errc::busy;
+        volume.region_traffic.motion = &motion;
+        return success();
+    }
+    static void end(Volume& volume) noexcept {
+        volume.region_traffic.motion = nullptr;
+        volume.lock.wake();
+    }
+
+    explicit motion_scope(Volume& volume) noexcept : volume_{volume} {}
+    ~motion_scope() { end(volume_); }
+    motion_scope(const motion_scope&)            = delete;
+    motion_scope& operator=(const motion_scope&) = delete;
+
+  private:
+    Volume& volume_;
+};
+
+/// Keeps new writes of the moving region away, and waits for those on their way.
+template <class Volume>
+void hold_region_writes(Volume& volume) noexcept {
+    volume.region_traffic.motion->held = true;
+    volume.region_traffic.change_phase();
+    while (volume.region_traffic.older()) volume.lock.wait();
+}
+
+/// The lowest number that no region of the type has.
+template <class Volume>
+[[nodiscard]] region_id free_name(Volume& volume, std::uint32_t type) noexcept {
+    region_id name{type, 0};
+    while (index_of_region(volume, name) != volume.regions.slots()) ++name.number;
+    return name;
+}
+
+/// Adds a region in one transaction. What its blocks hold is not said: a region is used like a device.
+/// Errors: invalid_argument for a type that is the format's, or no blocks; too_large where the directory is full or the
+/// journal could not hold the change; no_space, reserve_only, no_contiguous_space; those of reading metadata.
+/// Cost: the bitmaps up to the run; a journaled change for each group that it touches. Durable at the next sync.
+template <class Volume>
+result<region_id> add_region(Volume& volume, const region_request& wanted) noexcept {
+    if (!is_user_region(wanted.type) || wanted.blocks.value == 0) return errc::invalid_argument;
+    region_id name{};
+    BOOST_OUTCOME_TRY(run_transaction(volume, [&](std::uint32_t tx) noexcept -> result<> {
+        name = free_name(volume, wanted.type);
+        region_slot slot;
+        slot.type = name.type;
+        slot.id   = name.number;
+        BOOST_OUTCOME_TRY(change_region(volume, tx, {.before = {}, .after = slot}));
+        BOOST_OUTCOME_TRY(const auto run, reserve_long_run(volume, wanted.blocks, space_use::data, wanted.from));
+        auto& state = volume.transactions[tx];
+        state.taken.push({.blocks = run});
+        state.region.after.start  = run.first.value;
+        state.region.after.blocks = run.count.value;
+        return success();
+    }));
+    return name;
+}
+
+/// Removes a region; its blocks are free once that is confirmed and nobody reads them. Whoever has it open finds it
+/// gone. Errors: not_found; pinned; busy while a region moves; invalid_argument for a region of the engine's.
+template <class Volume>
+result<> remove_region(Volume& volume, region_id name) noexcept {
+    if (!is_user_region(name.type)) return errc::invalid_argument;
+    region_motion motion{name};
+    BOOST_OUTCOME_TRY(motion_scope<Volume>::begin(volume, motion));
+    const motion_scope<Volume> scope{volume};
+    hold_region_writes(volume);
+    return run_transaction(volume, [&](std::uint32_t tx) noexcept -> result<> {
+        BOOST_OUTCOME_TRY(const auto slot, find_region(volume, name));
+        if ((slot.flags & region_flag::pinned) != 0) return error{errc::pinned, slot.place().first};
+        BOOST_OUTCOME_TRY(change_region(volume, tx, {.before = slot, .after = {}}));
+        volume.transactions[tx].given.push({.blocks = slot.place()});
+        return success();
+    });
+}
+
+/// A pinned region neither moves nor goes. Errors: not_found; invalid_argument for a region of the engine's.
+template <class Volume>
+result<> pin_region(Volume& volume, region_id name, bool pinned) noexcept {
+    if (!is_user_region(name.type)) return errc::invalid_argument;
+    return run_transaction(volume, [&](std::uint32_t tx) noexcept -> result<> {
+        BOOST_OUTCOME_TRY(const auto slot, find_region(volume, name));
+        auto after  = slot;
+        after.flags = pinned ? slot.flags | region_flag::pinned : slot.flags & ~region_flag::pinned;
+        return change_region(volume, tx, {.before = slot, .after = after});
+    });
+}
+
+}  // namespace ashlar::inline v0

@@ -1,0 +1,236 @@
+#pragma once
+/// Users' regions as something that can be moved.
+
+#include <ashlar/device/blocking_queue.hpp>
+#include <ashlar/region/region_transfer.hpp>
+
+#include <algorithm>
+
+namespace ashlar::inline v0 {
+
+/// What a move of regions needs besides the relocation's own memory.
+struct region_move_memory {
+    std::span<std::byte>   window{};   ///< One block or more, for what is copied again.
+    std::span<bitmap_word> written{};  ///< A bit for each window of the region; windows have 64 blocks or more.
+};
+
+/// A model of RelocationHost whose owners are the users' regions, each a single extent. Users go on writing to the
+/// region meanwhile (R5): each write notes its window, `flip` copies noted windows again, three times at most, keeps
+/// writers away for the rest, syncs the copy and only then changes the directory.
+/// One move at a time. Every call takes the engine's lock, and gives it up while the device works.
+template <class Volume>
+class region_source {
+  public:
+    using queue_type = queue_of<typename Volume::device_type>;
+
+    /// Targets lie within `into`. With a queue, chunks of a move overlap; it is empty, and nobody else's meanwhile.
+    region_source(Volume& volume, const region_move_memory& memory, extent into, queue_type* queue = nullptr) noexcept
+        : volume_{volume}, memory_{memory}, into_{into}, queue_{queue} {}
+    ~region_source() { ASHLAR_ASSERT(!moving_); }
+    region_source(const region_source&)            = delete;
+    region_source& operator=(const region_source&) = delete;
+
+    void aim_into(extent blocks) noexcept { into_ = blocks; }
+
+    /// Regions as the relocation core calls its owners.
+    [[nodiscard]] static object_id owner_of(region_id name) noexcept {
+        return {std::uint64_t{name.type} << 32U | name.number};
+    }
+    [[nodiscard]] static region_id region_of(object_id owner) noexcept {
+        return {static_cast<std::uint32_t>(owner.value >> 32U), static_cast<std::uint32_t>(owner.value)};
+    }
+
+    [[nodiscard]] block_size    block() const noexcept { return volume_.geometry.block; }
+    [[nodiscard]] std::uint64_t owner_count() noexcept {
+        const entered guard{volume_};
+        std::uint64_t count = 0;
+        for (std::uint32_t i = 0; i < volume_.regions.slots(); ++i) count += is_user_region(slot_at(volume_, i).type);
+        return count;
+    }
+
+    /// Regions in the order of their places; `logical` of the cursor is the place of the last one.
+    result<std::optional<defrag_candidate>> next_candidate(relocation_cursor& cursor,
+                                                           candidate_request  wanted) noexcept {
+        const entered guard{volume_};
+        region_slot   next;
+        for (std::uint32_t i = 0; i < volume_.regions.slots(); ++i) {
+            const auto slot = slot_at(volume_, i);
+            if (!is_user_region(slot.type) || slot.start < cursor.logical.value) continue;
+            if (!wanted.scope.empty() && !overlap(slot.place(), wanted.scope)) continue;
+            if (next.type == 0 || slot.start < next.start) next = slot;
+        }
+        if (next.type == 0) return std::optional<defrag_candidate>{};
+        cursor = {.owner = owner_of(name_of(next)), .logical = {next.start + 1}, .seen = cursor.seen + 1};
+        defrag_candidate found;
+        found.owner      = cursor.owner;
+        found.blocks     = next.place().count;
+        found.has_pinned = (next.flags & region_flag::pinned) != 0;
+        return std::optional{found};
+    }
+
+    result<mapping_view> mapping(object_id owner, logical_block first, block_count blocks,
+                                 std::span<mapped_extent> pieces) noexcept {
+        const entered guard{volume_};
+        BOOST_OUTCOME_TRY(const auto slot, find_region(volume_, region_of(owner)));
+        const extent asked{block_index{first.value}, blocks};
+        const extent all{block_index{0}, slot.place().count};
+        if (!overlap(asked, all)) return mapping_view{.generation = slot.generation};
+        const block_count count = std::min(block_count{all.count.value - first.value}, blocks);
+        pieces[0]               = {.logical  = first,
+                                   .physical = {slot.place().first + block_count{first.value}, count},
+                                   .pinned   = (slot.flags & region_flag::pinned) != 0};
+        return mapping_view{.generation = slot.generation, .pieces = 1};
+    }
+
+    /// From here on writes to the region are noted. Errors: busy where another region moves; those of reserve_long_run.
+    result<extent> reserve_target(target_request target) noexcept {
+        const entered guard{volume_};
+        BOOST_OUTCOME_TRY(const auto name, region_at(target.goal));
+        BOOST_OUTCOME_TRY(const auto run, with_loads(volume_, [&]() noexcept {
+                              return reserve_long_run(volume_, target.blocks, space_use::relocation, into_.first,
+                                                      into_.end());
+                          }));
+        motion_ = region_motion{name, target.blocks, memory_.written};
+        if (const auto begun = motion_scope<Volume>::begin(volume_, motion_); begun.has_error()) {
+            volume_.space.release(run, volume_.geometry.block);
+            return begun.error();
+        }
+        moving_ = true;
+        return run;
+    }
+    void release_target(extent blocks) noexcept {
+        const entered guard{volume_};
+        volume_.space.release(blocks, volume_.geometry.block);
+        end_motion();
+    }
+
+    result<> hold(extent blocks) noexcept {
+        const entered guard{volume_};
+        return volume_.space.hold(blocks);
+    }
+    void unhold(extent blocks) noexcept {
+        const entered guard{volume_};
+        volume_.space.unhold(blocks);
+    }
+
+    [[nodiscard]] queue_type* queue() noexcept requires QueuedDevice<typename Volume::device_type> { return queue_; }
+    [[nodiscard]] bool        on_device(extent) noexcept { return true; }
+    result<>                  prove(extent, std::span<const std::byte>) noexcept { return success(); }
+
+    /// A region's bytes are its user's; nothing here could prove them.
+    result<> read_blocks(extent blocks, std::span<std::byte> bytes) noexcept {
+        return volume_.device.read(blocks, bytes);
+    }
+    result<> write_blocks(extent blocks, std::span<const std::byte> bytes) noexcept {
+        {
+            const entered guard{volume_};
+            BOOST_OUTCOME_TRY(volume_.writable());
+        }
+        return volume_.device.write(blocks, bytes);
+    }
+
+    /// Writers go on once it returned. What they make durable then makes the flip durable first (sync_regions).
+    result<bool> flip(object_id owner, logical_block, block_count, std::uint64_t generation, extent target) noexcept {
+        const entered guard{volume_};
+        const auto    flipped = flip_here(region_of(owner), generation, target);
+        if (flipped.has_error() || !flipped.value()) {
+            motion_.held = false;
+            volume_.lock.wake();
+            return flipped;
+        }
+        end_motion();
+        volume_.metrics.ranges_moved.add(1);
+        volume_.metrics.blocks_moved.add(target.count.value);
+        return true;
+    }
+
+    result<> sync() noexcept {
+        const entered guard{volume_};
+        return flush(volume_);
+    }
+
+    [[nodiscard]] std::uint64_t scope_count() noexcept { return volume_.geometry.groups; }
+    result<relocation_scope>    scope(std::uint64_t group) noexcept {
+           if (group >= volume_.geometry.groups) return errc::out_of_range;
+        const entered guard{volume_};
+           BOOST_OUTCOME_TRY(const auto known,
+                             with_loads(volume_, [&]() noexcept { return space::summary(volume_.metadata(), group); }));
+           return relocation_scope{
+            {first_of_group(group, volume_.geometry.block), block_count{volume_.geometry.group_blocks(group)}},
+            block_count{known.free},
+            block_count{known.largest},
+            known.free_runs()};
+    }
+
+  private:
+    static constexpr int passes_max = 3;  ///< Over what was written meanwhile, before writers have to wait.
+
+    void end_motion() noexcept {
+        moving_ = false;
+        motion_scope<Volume>::end(volume_);
+    }
+
+    /// The region that begins there: a move of a whole extent names its source by its place.
+    result<region_id> region_at(block_index first) noexcept {
+        for (std::uint32_t i = 0; i < volume_.regions.slots(); ++i) {
+            const auto slot = slot_at(volume_, i);
+            if (is_user_region(slot.type) && slot.place().first == first) return name_of(slot);
+        }
+        return errc::not_found;
+    }
+
+    /// Copies every window that was written and not copied since. Errors: the device's.
+    result<> copy_written(extent from, extent to) noexcept {
+        const auto room = whole_blocks(memory_.window.size(), volume_.geometry.block);
+        for (auto left = motion_.take_written(); !left.empty(); left = motion_.take_written()) {
+            while (!left.empty()) {
+                const auto part = part_of(left, {}, room);
+                const auto skip = block_count{part.first.value};
+                const auto bytes =
+                    memory_.window.first(static_cast<std::size_t>(bytes_of(part.count, volume_.geometry.block)));
+                BOOST_OUTCOME_TRY(volume_.lock.outside([&]() noexcept -> result<> {
+                    BOOST_OUTCOME_TRY(volume_.device.read({from.first + skip, part.count}, bytes));
+                    return volume_.device.write({to.first + skip, part.count}, bytes);
+                }));
+                left = part_of(left, part.count, left.count);
+            }
+        }
+        return success();
+    }
+
+    result<bool> flip_here(region_id name, std::uint64_t generation, extent target) noexcept {
+        BOOST_OUTCOME_TRY(const auto slot, find_region(volume_, name));
+        if (slot.generation != generation || (slot.flags & region_flag::pinned) != 0) return false;
+        for (int pass = 0; pass < passes_max; ++pass) { BOOST_OUTCOME_TRY(copy_written(slot.place(), target)); }
+        hold_region_writes(volume_);
+        BOOST_OUTCOME_TRY(copy_written(slot.place(), target));
+        BOOST_OUTCOME_TRY(volume_.writable());
+        // Before the batch, not with it: a batch that was cut off after its journal would point at an unwritten copy.
+        auto synced = volume_.lock.outside([&]() noexcept { return volume_.device.sync(); });
+        if (synced.has_error()) return volume_.end_writing(synced.error());
+        bool flipped = false;
+        BOOST_OUTCOME_TRY(run_transaction(volume_, [&](std::uint32_t tx) noexcept -> result<> {
+            BOOST_OUTCOME_TRY(const auto now, find_region(volume_, name));
+            flipped = now.generation == slot.generation && (now.flags & region_flag::pinned) == 0;
+            if (!flipped) return success();
+            auto after       = now;
+            after.start      = target.first.value;
+            after.generation = slot.generation + 1;
+            BOOST_OUTCOME_TRY(change_region(volume_, tx, {.before = now, .after = after}));
+            auto& state = volume_.transactions[tx];
+            state.taken.push({.blocks = target, .borrowed = true});
+            state.given.push({.blocks = now.place()});
+            return success();
+        }));
+        return flipped;
+    }
+
+    Volume&            volume_;
+    region_move_memory memory_;
+    extent             into_;
+    queue_type*        queue_;
+    region_motion      motion_{region_id{}};
+    bool               moving_ = false;
+};
+
+}  // namespace ashlar::inline v0

@@ -1,0 +1,52 @@
+#pragma once
+/// Runs of free blocks that may be longer than a group, for regions.
+
+#include <ashlar/allocator/free_space_scan.hpp>
+#include <ashlar/object/object_operation.hpp>
+
+namespace ashlar::inline v0 {
+
+/// The free space of an open volume, without what is reserved or waits to be free.
+template <class Volume>
+class volume_free_space {
+  public:
+    explicit volume_free_space(Volume& volume) noexcept : volume_{volume} {}
+
+    /// Errors: those of reading group records and bitmaps.
+    [[nodiscard]] result<std::optional<extent>> next_free(block_index from) noexcept {
+        return volume_.space.next_free(volume_.metadata(), from);
+    }
+
+  private:
+    Volume& volume_;
+};
+
+/// Whether so many blocks may be taken for that use. Errors: no_space; reserve_only.
+template <class Volume>
+[[nodiscard]] result<> may_take(const Volume& volume, block_count blocks, space_use use) noexcept {
+    if (volume.space.available(use) >= blocks) return success();
+    return volume.space.available(space_use::metadata) < blocks ? errc::no_space : errc::reserve_only;
+}
+
+/// Reserves the first free run of exactly so many blocks that lies between `from` and `end`.
+/// Errors: no_space; reserve_only; no_contiguous_space; too_large where too many runs are reserved; those of reading
+/// metadata. Cost: the bitmaps of the groups up to the run.
+template <class Volume>
+result<extent> reserve_long_run(Volume& volume, block_count blocks, space_use use, block_index from = {},
+                                block_index end = {~std::uint64_t{0}}) noexcept {
+    constexpr int tries = 4;
+    BOOST_OUTCOME_TRY(may_take(volume, blocks, use));
+    for (int i = 0; i < tries; ++i) {
+        const auto                before = volume.space.reservations();
+        volume_free_space<Volume> source{volume};
+        BOOST_OUTCOME_TRY(const auto found, first_fit(source, blocks, from, end));
+        if (!found) return errc::no_contiguous_space;
+        if (!volume.space.can_reserve()) return errc::too_large;
+        if (volume.space.reservations() != before) continue;  // a wait for a block let somebody else be faster
+        volume.space.reserve_run(*found, volume.geometry.block);
+        return *found;
+    }
+    return errc::busy;
+}
+
+}  // namespace ashlar::inline v0

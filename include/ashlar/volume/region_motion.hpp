@@ -1,0 +1,73 @@
+#pragma once
+/// What is known of writes to users' regions while they are on their way.
+
+#include <ashlar/allocator/bitmap_words.hpp>
+#include <ashlar/config.hpp>
+#include <ashlar/format/region_directory.hpp>
+
+namespace ashlar::inline v0 {
+
+/// A region that moves or goes: its writes are noted, or kept away.
+///
+/// A window is a run of its blocks, 64 where the memory has a bit for each, else more. Its bit says that it was written
+/// since it was last copied (R5).
+class region_motion {
+  public:
+    explicit region_motion(region_id name) noexcept : region{name} {}
+    /// `memory` holds a bit a window: the more, the less is copied again after a write.
+    region_motion(region_id name, block_count blocks, std::span<bitmap_word> memory) noexcept
+        : region{name}, blocks_{blocks}, words_{memory} {
+        const std::uint64_t bits = std::uint64_t{memory.size()} * word_bits;
+        while (((blocks.value + (std::uint64_t{1} << shift_) - 1) >> shift_) > bits) ++shift_;
+        for (auto& word : words_) word = 0;
+    }
+
+    void note(extent written) noexcept {
+        if (words_.empty() || written.empty()) return;
+        const std::uint64_t first = written.first.value >> shift_;
+        const std::uint64_t last  = (written.end().value - 1) >> shift_;
+        set_bits(words_, {static_cast<std::uint32_t>(first), static_cast<std::uint32_t>(last - first + 1)});
+    }
+
+    /// Takes the first window that was written since it was copied, as blocks of the region; empty: none is left.
+    [[nodiscard]] extent take_written() noexcept {
+        const auto count = static_cast<std::uint32_t>((blocks_.value + (std::uint64_t{1} << shift_) - 1) >> shift_);
+        const auto first = next_set(words_, 0, count);
+        if (first == count) return {};
+        clear_bits(words_, {first, 1});
+        const extent window{{std::uint64_t{first} << shift_}, {std::uint64_t{1} << shift_}};
+        return part_of(window, {}, {blocks_.value - window.first.value});
+    }
+
+    region_id region{};
+    bool      held = false;  ///< Writers wait.
+
+  private:
+    block_count            blocks_{};
+    std::span<bitmap_word> words_{};
+    unsigned               shift_ = 6;
+};
+
+/// Counts writes in flight, in two phases: whoever changes the phase can tell when all that began before are done.
+class region_writes {
+  public:
+    [[nodiscard]] std::uint32_t enter() noexcept {
+        const std::uint32_t ticket = phase_ & 1U;
+        ++count_[ticket];
+        return ticket;
+    }
+    void leave(std::uint32_t ticket) noexcept {
+        ASHLAR_ASSERT(count_[ticket] > 0);
+        --count_[ticket];
+    }
+    void               change_phase() noexcept { ++phase_; }
+    [[nodiscard]] bool older() const noexcept { return count_[(phase_ + 1U) & 1U] != 0; }
+
+    region_motion* motion = nullptr;  ///< At most one region moves or goes.
+
+  private:
+    std::uint32_t count_[2]{};
+    std::uint32_t phase_ = 0;
+};
+
+}  // namespace ashlar::inline v0
