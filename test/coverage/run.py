@@ -4,9 +4,9 @@
 usage: run.py [--work FOLDER] [--jobs N] [--only REGEX] [--report] [--raise] [--uncovered FOLDER]
 
 Builds the test programs without optimisation and with gcc's counters, runs each with a tenth of its crash states and seeds, and
-adds up what gcov says. A branch of a template counts once, and is reached where one of its instantiations reached it: gcovr
-would count each instantiation for itself. Branches that only an exception takes do not count, and neither do those on lines
-without words and assertions, which are compiled out. Fails where a row of the table is below its floor in floors.json; --raise lifts the floors to what was reached, up
+adds up what gcov says, as gcovr does: a branch of a template counts once, and is reached where one of its instantiations reached it.
+Branches that only an exception takes do not count, nor those on lines without words, nor those of comparisons that the compiler
+writes, nor assertions, which are compiled out. Fails where a row of the table is below its floor in floors.json; --raise lifts the floors to what was reached, up
 to the goals. Writes summary.json into the work folder. --report takes the counters that lie there, and builds and runs nothing.
 """
 import argparse
@@ -94,21 +94,18 @@ def measure(work, jobs):
                 text = texts[name][number - 1] if number <= len(texts[name]) else ""
                 if "__builtin_trap" in text or "__builtin_unreachable" in text:
                     continue
-                line = files.setdefault(name, {}).setdefault(number, {"ran": False, "branches": {}})
+                line = files.setdefault(name, {}).setdefault(number, {"ran": False, "branches": []})
                 line["ran"] = line["ran"] or count > 0
-                if not any(letter.isalpha() for letter in text):
+                if not any(letter.isalpha() for letter in text) or "= default;" in text:
                     continue
-                # Instantiations of one shape are laid over each other; `if constexpr` makes shapes of its own.
-                shape = line["branches"].setdefault(len(branches), [False] * len(branches))
+                # Instantiations are laid over each other by the number of the branch, as gcovr does.
+                known = line["branches"]
+                known += [False] * (len(branches) - len(known))
                 for i, taken in enumerate(branches):
-                    shape[i] = shape[i] or taken > 0
+                    known[i] = known[i] or taken > 0
     if not files:
         sys.exit("there are no counters: did the tests run?")
     return files
-
-
-def taken_of(line):
-    return [taken for shape in line["branches"].values() for taken in shape]
 
 
 def rows_of(files):
@@ -117,7 +114,7 @@ def rows_of(files):
     for path, lines in files.items():
         names = ["all", path.split("/")[0] + "/" if "/" in path else "(facades)"]
         names += [f"= {name}" for name, belongs in IMPORTANT.items() if belongs(path)]
-        taken = [one for line in lines.values() for one in taken_of(line)]
+        taken = [one for line in lines.values() for one in line["branches"]]
         for name in names:
             row = rows.setdefault(name, {"lines": [0, 0], "branches": [0, 0]})
             row["lines"][0] += sum(line["ran"] for line in lines.values())
@@ -163,7 +160,7 @@ def print_uncovered(files, which):
         if not path.startswith(which):
             continue
         missed = [str(number) for number, line in sorted(lines.items()) if not line["ran"]]
-        halves = [str(number) for number, line in sorted(lines.items()) if line["ran"] and not all(taken_of(line))]
+        halves = [str(number) for number, line in sorted(lines.items()) if line["ran"] and not all(line["branches"])]
         if missed or halves:
             print(f"{path}: lines {' '.join(missed) or 'none'}; branches in {' '.join(halves) or 'none'}")
 
