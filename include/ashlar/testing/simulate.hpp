@@ -4,6 +4,8 @@
 #include <ashlar/testing/shrink.hpp>
 #include <ashlar/testing/simulation.hpp>
 
+#include <memory>
+
 namespace ashlar::inline v0 {
 
 /// What became of a run.

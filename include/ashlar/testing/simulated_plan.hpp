@@ -171,7 +171,8 @@ inline std::string simulated_step::text() const {
     return is_barrier() ? what : "thread " + std::to_string(thread) + ": " + what;
 }
 
-inline constexpr std::size_t simulated_slots = 5;  ///< Objects that one thread may have.
+inline constexpr std::size_t   simulated_slots         = 5;   ///< Objects that one thread may have.
+inline constexpr std::uint64_t simulated_object_blocks = 40;  ///< No object becomes longer.
 
 /// Makes the steps of a seed up.
 class simulated_workload {
