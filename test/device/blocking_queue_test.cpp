@@ -85,6 +85,20 @@ TEST_F(BlockingQueue, HandsBackNoMoreThanThereIsRoomFor) {
     EXPECT_EQ(finished[0], &slots[2]);
 }
 
+TEST_F(BlockingQueue, WhatIsNoKindOfTransferIsRefusedAndAQueueMayReplaceAnother) {
+    auto      queue = open_queue_of(memory).value();
+    transfer  none{.blocks = {{1}, {1}}, .memory = bytes.data(), .kind = static_cast<transfer_kind>(99)};
+    transfer* finished[1];
+    queue.submit(none);
+    auto& same = queue;
+    queue      = std::move(same);
+    ASSERT_EQ(queue.in_flight(), 1U) << "itself";
+    auto other = open_queue_of(memory).value();
+    other      = std::move(queue);
+    ASSERT_EQ(other.complete(finished, 1).value(), 1U);
+    EXPECT_EQ(none.failure.code, errc::invalid_argument);
+}
+
 TEST_F(BlockingQueue, ADepthOfZeroIsRefused) {
     EXPECT_EQ(open_queue_of(memory, {.depth = 0}).error().code, errc::invalid_argument);
 }

@@ -44,8 +44,9 @@ struct file_name {
 /// then all is well again.
 struct spoiled_calls : uring_calls {
     static inline unsigned                   enters, setups, requests, syncs;
-    static inline int                        setup_refuses;  // a negative errno for every ring
-    static inline unsigned                   setup_knows;    // flags; others are refused as an old kernel does
+    static inline int                        setup_refuses;    // a negative errno for every ring
+    static inline unsigned                   setup_knows;      // flags; others are refused as an old kernel does
+    static inline unsigned                   features_hidden;  // of the kernel's rings
     static inline int                        probe_refuses;
     static inline std::uint8_t               probe_hides;  // an operation that the kernel is said to lack
     static inline bool                       files_are_refused;
@@ -59,6 +60,7 @@ struct spoiled_calls : uring_calls {
         enters = setups = requests = syncs = 0;
         setup_refuses = probe_refuses = 0;
         setup_knows                   = ~0U;
+        features_hidden               = 0;
         probe_hides                   = 0;
         files_are_refused             = false;
         enter_refuses.clear();
@@ -78,7 +80,9 @@ struct spoiled_calls : uring_calls {
     static int setup(unsigned entries, io_uring_params& shape) noexcept {
         ++setups;
         if (setup_refuses != 0) return setup_refuses;
-        return (shape.flags & ~setup_knows) != 0 ? -EINVAL : uring_calls::setup(entries, shape);
+        const int ring = (shape.flags & ~setup_knows) != 0 ? -EINVAL : uring_calls::setup(entries, shape);
+        shape.features &= ~features_hidden;
+        return ring;
     }
     static int enter(int ring, unsigned begin, unsigned wait, unsigned flags) noexcept {
         ++enters;

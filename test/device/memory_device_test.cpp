@@ -66,6 +66,14 @@ TEST(MemoryDevice, RefusesImpossibleShapes) {
     EXPECT_EQ(memory_device::create({512}, {0}).error().code, errc::invalid_argument);
     EXPECT_EQ(memory_device::create({4096}, {~0ULL >> 3}).error().code, errc::invalid_argument);
     EXPECT_EQ(memory_device::lend(bytes, {1024}).error().code, errc::invalid_argument);
+    EXPECT_EQ(memory_device::lend(bytes, {300}).error().code, errc::invalid_argument);
+}
+
+TEST(MemoryDevice, NoBlockAtAllIsATransferThatMovesNothing) {
+    auto device = memory_device::create({512}, {2}).value();
+    EXPECT_TRUE(device.write({{2}, {0}}, {}));
+    EXPECT_TRUE(device.read({{2}, {0}}, {}));
+    EXPECT_EQ(device.write({{3}, {0}}, {}).error().code, errc::out_of_range);
 }
 
 TEST(MemoryDevice, AMoveCarriesTheBytes) {
@@ -74,6 +82,9 @@ TEST(MemoryDevice, AMoveCarriesTheBytes) {
     auto second = std::move(first);
     EXPECT_EQ(second.bytes()[0], std::byte{5});
     EXPECT_EQ(second.geometry().blocks.value, 2U);
+    auto& same = second;
+    second     = std::move(same);
+    EXPECT_EQ(second.bytes()[0], std::byte{5}) << "itself";
 }
 
 TEST(DeviceRef, ForwardsToTheDeviceThatStaysWhereItIs) {
