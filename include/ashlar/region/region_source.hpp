@@ -10,14 +10,16 @@ namespace ashlar::inline v0 {
 
 /// What a move of regions needs besides the relocation's own memory.
 struct region_move_memory {
-    std::span<std::byte>   window{};   ///< One block or more, for what is copied again.
-    std::span<bitmap_word> written{};  ///< A bit for each window of the region; windows have 64 blocks or more.
+    std::span<std::byte>   window{};          ///< One block or more, for what is copied again.
+    std::span<bitmap_word> written{};         ///< A bit for each window of the region; windows have 64 blocks or more.
+    region_motion*         motion = nullptr;  ///< Where the volume finds the move while it is under way.
 };
 
 /// A model of RelocationHost whose owners are the users' regions, each a single extent. Users go on writing to the
 /// region meanwhile (R5): each write notes its window, `flip` copies noted windows again, three times at most, keeps
 /// writers away for the rest, syncs the copy and only then changes the directory.
-/// One move at a time. Every call takes the engine's lock, and gives it up while the device works.
+/// One move at a time. Made per call: what lasts as long as a move is in the memory. Every call takes the engine's
+/// lock, and gives it up while the device works.
 template <class Volume>
 class region_source {
   public:
@@ -26,10 +28,6 @@ class region_source {
     /// Targets lie within `into`. With a queue, chunks of a move overlap; it is empty, and nobody else's meanwhile.
     region_source(Volume& volume, const region_move_memory& memory, extent into, queue_type* queue = nullptr) noexcept
         : volume_{volume}, memory_{memory}, into_{into}, queue_{queue} {}
-    ~region_source() { ASHLAR_ASSERT(!moving_); }
-    region_source(const region_source&)            = delete;
-    region_source& operator=(const region_source&) = delete;
-
     void aim_into(extent blocks) noexcept { into_ = blocks; }
 
     /// Regions as the relocation core calls its owners.
@@ -90,18 +88,17 @@ class region_source {
                               return reserve_long_run(volume_, target.blocks, space_use::relocation, into_.first,
                                                       into_.end());
                           }));
-        motion_ = region_motion{name, target.blocks, memory_.written};
-        if (const auto begun = motion_scope<Volume>::begin(volume_, motion_); begun.has_error()) {
+        if (const auto begun = motion_scope<Volume>::begin(volume_, *memory_.motion); begun.has_error()) {
             volume_.space.release(run, volume_.geometry.block);
             return begun.error();
         }
-        moving_ = true;
+        *memory_.motion = region_motion{name, target.blocks, memory_.written};
         return run;
     }
     void release_target(extent blocks) noexcept {
         const entered guard{volume_};
         volume_.space.release(blocks, volume_.geometry.block);
-        end_motion();
+        motion_scope<Volume>::end(volume_);
     }
 
     result<> hold(extent blocks) noexcept {
@@ -134,11 +131,11 @@ class region_source {
         const entered guard{volume_};
         const auto    flipped = flip_here(region_of(owner), generation, target);
         if (flipped.has_error() || !flipped.value()) {
-            motion_.held = false;
+            memory_.motion->held = false;
             volume_.lock.wake();
             return flipped;
         }
-        end_motion();
+        motion_scope<Volume>::end(volume_);
         volume_.metrics.ranges_moved.add(1);
         volume_.metrics.blocks_moved.add(target.count.value);
         return true;
@@ -165,11 +162,6 @@ class region_source {
   private:
     static constexpr int passes_max = 3;  ///< Over what was written meanwhile, before writers have to wait.
 
-    void end_motion() noexcept {
-        moving_ = false;
-        motion_scope<Volume>::end(volume_);
-    }
-
     /// The region that begins there: a move of a whole extent names its source by its place.
     result<region_id> region_at(block_index first) noexcept {
         for (std::uint32_t i = 0; i < volume_.regions.slots(); ++i) {
@@ -182,7 +174,7 @@ class region_source {
     /// Copies every window that was written and not copied since. Errors: the device's.
     result<> copy_written(extent from, extent to) noexcept {
         const auto room = whole_blocks(memory_.window.size(), volume_.geometry.block);
-        for (auto left = motion_.take_written(); !left.empty(); left = motion_.take_written()) {
+        for (auto left = memory_.motion->take_written(); !left.empty(); left = memory_.motion->take_written()) {
             while (!left.empty()) {
                 const auto part = part_of(left, {}, room);
                 const auto skip = block_count{part.first.value};
@@ -229,8 +221,6 @@ class region_source {
     region_move_memory memory_;
     extent             into_;
     queue_type*        queue_;
-    region_motion      motion_{region_id{}};
-    bool               moving_ = false;
 };
 
 }  // namespace ashlar::inline v0

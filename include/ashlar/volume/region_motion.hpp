@@ -13,6 +13,7 @@ namespace ashlar::inline v0 {
 /// since it was last copied (R5).
 class region_motion {
   public:
+    region_motion() noexcept = default;
     explicit region_motion(region_id name) noexcept : region{name} {}
     /// `memory` holds a bit a window: the more, the less is copied again after a write.
     region_motion(region_id name, block_count blocks, std::span<bitmap_word> memory) noexcept

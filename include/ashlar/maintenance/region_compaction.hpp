@@ -1,0 +1,117 @@
+#pragma once
+/// What compacting users' regions is told, and what it says.
+
+#include <ashlar/region/region_source.hpp>
+#include <ashlar/vocabulary/ratio.hpp>
+
+#include <optional>
+
+namespace ashlar::inline v0 {
+
+/// How free space lies: what a region could still be added into.
+struct free_space_shape {
+    block_count   free{};
+    block_count   largest{};  ///< Groups joined.
+    std::uint64_t runs = 0;
+
+    /// 1 - largest / free, in thousandths; 0 where nothing is free.
+    [[nodiscard]] std::uint32_t permille() const noexcept {
+        return free.value == 0 ? 0 : 1000U - permille_of(largest.value, free.value);
+    }
+    friend bool operator==(const free_space_shape&, const free_space_shape&) = default;
+};
+
+struct region_compaction_options {
+    std::uint32_t            threshold_permille = 50;  ///< Below it there is nothing to gain.
+    std::optional<region_id> only{};                   ///< One region alone.
+    std::uint32_t            races_max     = 3;
+    std::uint32_t            failures_max  = 2;
+    bool                     verify_target = false;       ///< Read back what was copied and compare.
+    std::size_t              chunk_bytes   = 256 * 1024;  ///< Of a copy; two blocks or more.
+    std::size_t              window_bits   = 4096;        ///< Windows of a region whose writes are told apart.
+    std::size_t              transfers_max = 16;          ///< In flight, on devices with queues.
+};
+
+enum class compaction_phase : std::uint8_t { idle, analyzing, relocating };
+
+/// One move of a plan.
+struct region_move {
+    region_id   region{};
+    extent      from{};
+    block_index to{};
+    bool        needed = false;  ///< False: no free run below it holds it, or it is pinned.
+    bool        pinned = false;
+};
+
+struct region_compaction_plan {
+    std::size_t      regions = 0;  ///< Lines of the plan.
+    std::size_t      moves   = 0;  ///< Lines that say needed.
+    block_count      blocks{};     ///< Read once and written once.
+    free_space_shape before{};
+    free_space_shape after{};
+    std::size_t      memory_bytes = 0;
+};
+
+/// Of the last pass.
+struct region_compaction_result {
+    bool             finished      = false;  ///< Not cancelled, and no device failed.
+    std::uint64_t    regions_moved = 0;
+    block_count      blocks_moved{};
+    free_space_shape before{};
+    free_space_shape after{};
+    duration         took{};  ///< 0 without a clock.
+
+    [[nodiscard]] block_count gained() const noexcept {
+        return after.largest > before.largest ? after.largest - before.largest : block_count{};
+    }
+};
+
+/// The free space of a volume as it would be after some moves: their targets are taken, their sources free.
+template <FreeSpace S>
+class planned_free_space {
+  public:
+    planned_free_space(S& now, std::span<const region_move> moves) noexcept : now_{now}, moves_{moves} {}
+
+    /// Errors: those of the space as it is.
+    [[nodiscard]] result<std::optional<extent>> next_free(block_index from) noexcept {
+        for (;;) {
+            BOOST_OUTCOME_TRY(auto next, now_.next_free(from));
+            for (const auto& move : moves_) {  // a source that begins, or goes on, before it
+                if (!move.needed || move.from.end() <= from) continue;
+                const auto first = move.from.first > from ? move.from.first : from;
+                if (!next || first < next->first) next = extent{first, move.from.end() - first};
+            }
+            if (!next) return next;
+            block_index taken_end = next->first;
+            for (const auto& move : moves_) {
+                const extent target{move.to, move.from.count};
+                if (!move.needed || !overlap(target, *next)) continue;
+                if (target.contains(next->first))
+                    taken_end = target.end();
+                else
+                    next->count = target.first - next->first;
+            }
+            if (taken_end == next->first) return next;
+            from = taken_end;
+        }
+    }
+
+  private:
+    S&                           now_;
+    std::span<const region_move> moves_;
+};
+
+/// Measures free space. Errors: the source's. Cost: every run of it.
+template <FreeSpace S>
+[[nodiscard]] result<free_space_shape> measure_free_space(S& source) noexcept {
+    free_space_shape shape;
+    BOOST_OUTCOME_TRY(for_each_free_run(source, {}, [&](extent run) noexcept {
+        shape.free += run.count;
+        if (run.count > shape.largest) shape.largest = run.count;
+        ++shape.runs;
+        return true;
+    }));
+    return shape;
+}
+
+}  // namespace ashlar::inline v0

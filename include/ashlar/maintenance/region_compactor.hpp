@@ -1,0 +1,341 @@
+#pragma once
+/// Moves users' regions together while they are read and written.
+
+#include <ashlar/maintenance/region_compaction.hpp>
+#include <ashlar/maintenance/step_budget.hpp>
+#include <ashlar/relocation/relocation.hpp>
+#include <ashlar/vocabulary/progress.hpp>
+
+namespace ashlar::inline v0 {
+
+/// Moves each region into the first free run below it that holds it, lowest region first, again until no region moves.
+/// Where a volume's regions leave no such run, the pass says `no_contiguous_space`.
+///
+/// Invariants:
+///  - Each move lowers the sum of the regions' first blocks, so moving ends.
+///  - At most one target is reserved, and none while paused, cancelled or idle.
+///  - A region is at its old place or at its new one, whole, after a crash at any moment.
+/// Objects and the store's own tables are not moved. Safe from: one thread at a time; others use the store meanwhile.
+template <class Volume, IoThrottle Throttle = no_throttle, Clock C = no_clock>
+    requires(!Throttle::needs_clock || C::ticks)
+class region_compactor {
+  public:
+    using queue_type = typename region_source<Volume>::queue_type;
+
+    [[nodiscard]] static constexpr std::size_t memory_bytes(const region_compaction_options& options,
+                                                            block_size                       block) noexcept {
+        arena counted;
+        static_cast<void>(carve(counted, options, block));
+        return counted.used();
+    }
+
+    /// `memory` is lent for the compactor's life. Errors: workspace_too_small.
+    [[nodiscard]] static result<region_compactor> create(const region_compaction_options& options, block_size block,
+                                                         std::span<std::byte> memory, Throttle throttle = {},
+                                                         C clock = {}) noexcept {
+        arena      place{memory};
+        const auto parts = carve(place, options, block);
+        if (memory.empty() || place.spent()) return errc::workspace_too_small;
+        return region_compactor{options, memory.size(), parts, std::move(throttle), std::move(clock)};
+    }
+
+    /// Begins a pass at the next step. A step without a pass begins one by itself.
+    void start() noexcept { phase_ = phase_ == compaction_phase::idle ? compaction_phase::analyzing : phase_; }
+    /// A move under way is undone at the next step.
+    void pause() noexcept { paused_ = true; }
+    void resume() noexcept { paused_ = false; }
+    /// As `pause`; the next step says so, and the one after it begins anew.
+    void cancel() noexcept { cancelled_ = true; }
+
+    /// Works on, within the budget. Returns why it stopped; several reasons may hold at once. `done` and `total` count
+    /// regions. A region that cannot be read or written is left where it is, and named in `failure`.
+    [[nodiscard]] progress step(Volume& volume, step_budget budget, queue_type* queue = nullptr) noexcept {
+        progress              said;
+        region_source<Volume> source{volume, parts_.move, {}, queue};
+        turn                  now{block_count{budget.blocks_max}, budget.candidates_max};
+        if (cancelled_) {
+            cancelled_ = false;
+            abandon(source);
+            conclude(volume, said, false);
+            said.reasons = stop_reason::cancelled;
+            return said;
+        }
+        if (paused_) {
+            abandon(source);
+            said.reasons = stop_reason::paused;
+        }
+        while (said.reasons.none()) advance(volume, source, now, said);
+        said.phase = static_cast<std::uint32_t>(phase_);
+        said.moved = result_.blocks_moved;
+        said.done  = passed_;
+        said.total = source.owner_count();
+        return said;
+    }
+
+    /// What a pass would do; moves nothing. `moves` takes a line for each user's region, in the order of their places.
+    /// Errors: too_many_extents where `moves` is too short; those of reading metadata.
+    /// Cost: every bitmap that was ever written, once for each region.
+    [[nodiscard]] result<region_compaction_plan> plan(Volume& volume, std::span<region_move> moves) noexcept;
+
+    /// Undoes a move under way. Precondition for destroying a compactor of a volume that lives on.
+    void stop(Volume& volume) noexcept {
+        region_source<Volume> source{volume, parts_.move, {}};
+        abandon(source);
+    }
+
+    [[nodiscard]] const region_compaction_result& last_result() const noexcept { return last_; }
+    [[nodiscard]] bool                            active() const noexcept { return move_.active(); }
+    [[nodiscard]] Throttle&                       throttle() noexcept { return throttle_; }
+
+  private:
+    struct turn {
+        block_count   blocks{};  ///< What is left of a step.
+        std::uint64_t looks = 0;
+    };
+    struct memory_parts {
+        relocation_memory  copy{};
+        region_move_memory move{};
+    };
+    [[nodiscard]] static constexpr memory_parts carve(arena& from, const region_compaction_options& options,
+                                                      block_size block) noexcept {
+        const std::size_t least = 2 * std::size_t{block.bytes};
+        memory_parts      parts;
+        parts.copy.chunk = from.take_bytes(options.chunk_bytes > least ? options.chunk_bytes : least,
+                                           block.bytes < 4096 ? block.bytes : 4096);
+        parts.copy.pieces = from.take<mapped_extent>(4);
+        if (options.transfers_max >= transfers_min) parts.copy.transfers = from.take<transfer>(options.transfers_max);
+        parts.move.window  = parts.copy.chunk;  // no chunk is under way while windows are copied again
+        parts.move.written = from.take<bitmap_word>((options.window_bits + word_bits - 1) / word_bits);
+        const auto motion  = from.take<region_motion>(1);
+        parts.move.motion  = motion.data();
+        return parts;
+    }
+
+    region_compactor(const region_compaction_options& options, std::size_t bytes, const memory_parts& parts,
+                     Throttle&& throttle, C&& clock) noexcept
+        : options_{options},
+          memory_bytes_{bytes},
+          parts_{parts},
+          throttle_{std::move(throttle)},
+          clock_{std::move(clock)},
+          move_{{options.races_max, options.failures_max, options.verify_target}, parts.copy} {}
+
+    void advance(Volume& volume, region_source<Volume>& source, turn& now, progress& said) noexcept;
+    void analyze(Volume& volume, progress& said) noexcept;
+    void begin_next(Volume& volume, region_source<Volume>& source, progress& said) noexcept;
+    void settle(Volume& volume, region_source<Volume>& source, const move_answer& answer, progress& said) noexcept;
+    void end_walk(Volume& volume, progress& said) noexcept;
+    void conclude(Volume& volume, progress& said, bool finished) noexcept;
+    /// The region that was being moved is the next one again.
+    void abandon(region_source<Volume>& source) noexcept {
+        if (move_.active()) cursor_.logical = {was_at_.value};
+        move_.undo(source);
+    }
+
+    [[nodiscard]] static result<free_space_shape> measure(Volume& volume) noexcept {
+        const entered             guard{volume};
+        volume_free_space<Volume> free{volume};
+        return measure_free_space(free);
+    }
+    [[nodiscard]] static block_index data_begin(const Volume& volume) noexcept {
+        return frame_home(frame::count, volume.geometry.block);
+    }
+
+    region_compaction_options      options_;
+    std::size_t                    memory_bytes_;
+    memory_parts                   parts_;
+    [[no_unique_address]] Throttle throttle_;
+    [[no_unique_address]] C        clock_;
+    relocation                     move_;
+    relocation_cursor              cursor_{};
+    defrag_candidate               moving_{};
+    block_index                    was_at_{};
+    compaction_phase               phase_     = compaction_phase::idle;
+    bool                           paused_    = false;
+    bool                           cancelled_ = false;
+    bool                           moved_     = false;  ///< Something moved since this walk began.
+    std::uint64_t                  passed_    = 0;
+    stop_reasons                   notes_{};  ///< Why regions of this walk stay.
+    error                          failure_{};
+    time_point                     began_{};
+    region_compaction_result       result_{}, last_{};
+};
+
+template <class Volume, IoThrottle Throttle, Clock C>
+    requires(!Throttle::needs_clock || C::ticks)
+void region_compactor<Volume, Throttle, C>::advance(Volume& volume, region_source<Volume>& source, turn& now,
+                                                    progress& said) noexcept {
+    switch (phase_) {
+        case compaction_phase::idle: phase_ = compaction_phase::analyzing; break;
+        case compaction_phase::analyzing: analyze(volume, said); break;
+        case compaction_phase::relocating:
+            if (move_.active() ? now.blocks.value == 0 : now.looks == 0) {
+                said.reasons |= stop_reason::budget_spent;
+            } else if (!move_.active()) {
+                --now.looks;
+                begin_next(volume, source, said);
+            } else {
+                const auto answer = move_.advance(source, throttle_, clock_, now.blocks);
+                now.blocks -= answer.copied < now.blocks ? answer.copied : now.blocks;
+                result_.blocks_moved += answer.copied;
+                settle(volume, source, answer, said);
+            }
+            break;
+    }
+}
+
+template <class Volume, IoThrottle Throttle, Clock C>
+    requires(!Throttle::needs_clock || C::ticks)
+void region_compactor<Volume, Throttle, C>::analyze(Volume& volume, progress& said) noexcept {
+    result_         = {};
+    notes_          = {};
+    failure_        = {};
+    began_          = clock_.now();
+    const auto seen = measure(volume);
+    if (seen.has_error()) {
+        said.failure = seen.error();
+        said.reasons |= stop_reason::device_error;
+        phase_ = compaction_phase::idle;
+        return;
+    }
+    result_.before = seen.value();
+    if (result_.before.permille() < options_.threshold_permille) {
+        conclude(volume, said, true);
+        said.reasons |= stop_reason::finished | stop_reason::nothing_to_gain;
+        return;
+    }
+    cursor_ = {};
+    passed_ = 0;
+    moved_  = false;
+    phase_  = compaction_phase::relocating;
+}
+
+template <class Volume, IoThrottle Throttle, Clock C>
+    requires(!Throttle::needs_clock || C::ticks)
+void region_compactor<Volume, Throttle, C>::begin_next(Volume& volume, region_source<Volume>& source,
+                                                       progress& said) noexcept {
+    const auto next = source.next_candidate(cursor_, {});
+    if (next.has_error()) {
+        failure_ = next.error();
+        return conclude(volume, said, false);
+    }
+    if (!next.value()) return end_walk(volume, said);
+    ++passed_;
+    moving_ = *next.value();
+    was_at_ = block_index{cursor_.logical.value - 1};
+    if (options_.only && region_source<Volume>::region_of(moving_.owner) != *options_.only) return;
+    source.aim_into({data_begin(volume), was_at_ - data_begin(volume)});
+    const auto answer = move_.begin(source, {.owner  = moving_.owner,
+                                             .first  = {},
+                                             .blocks = moving_.blocks,
+                                             .window = moving_.blocks,
+                                             .where  = placement::tight});
+    if (answer.verdict != move_verdict::more) settle(volume, source, answer, said);
+}
+
+template <class Volume, IoThrottle Throttle, Clock C>
+    requires(!Throttle::needs_clock || C::ticks)
+void region_compactor<Volume, Throttle, C>::settle(Volume& volume, region_source<Volume>& source,
+                                                   const move_answer& answer, progress& said) noexcept {
+    switch (answer.verdict) {
+        case move_verdict::more: break;
+        case move_verdict::throttled:
+            said.reasons |= stop_reason::throttled;
+            said.not_before = answer.not_before;
+            break;
+        case move_verdict::flipped: {
+            auto done = move_.commit(source);
+            if (done.has_value()) {  // the old place is free once that is confirmed, for the next region
+                const entered guard{volume};
+                done = confirm_when_idle(volume);
+            }
+            if (done.has_error()) {
+                failure_ = done.error();
+                conclude(volume, said, false);
+                break;
+            }
+            ++result_.regions_moved;
+            moved_ = true;
+            break;
+        }
+        case move_verdict::nothing_to_gain: break;
+        case move_verdict::no_contiguous_space: notes_ |= stop_reason::no_contiguous_space; break;
+        case move_verdict::pinned: notes_ |= stop_reason::pinned; break;
+        case move_verdict::raced: notes_ |= stop_reason::raced; break;
+        case move_verdict::failed:
+            notes_ |= stop_reason::device_error;
+            failure_ = answer.failure;
+            break;
+    }
+}
+
+/// A walk that moved something may have made room for regions above: another one follows.
+template <class Volume, IoThrottle Throttle, Clock C>
+    requires(!Throttle::needs_clock || C::ticks)
+void region_compactor<Volume, Throttle, C>::end_walk(Volume& volume, progress& said) noexcept {
+    if (moved_) {
+        cursor_ = {};
+        passed_ = 0;
+        moved_  = false;
+        notes_  = {};
+        return;
+    }
+    if (result_.regions_moved == 0) notes_ |= stop_reason::nothing_to_gain;
+    conclude(volume, said, !notes_.has(stop_reason::device_error));
+    said.reasons |= notes_ | stop_reason::finished;
+}
+
+template <class Volume, IoThrottle Throttle, Clock C>
+    requires(!Throttle::needs_clock || C::ticks)
+void region_compactor<Volume, Throttle, C>::conclude(Volume& volume, progress& said, bool finished) noexcept {
+    if (const auto seen = measure(volume); seen.has_value()) result_.after = seen.value();
+    result_.finished = finished;
+    result_.took     = clock_.now() - began_;
+    last_            = result_;
+    phase_           = compaction_phase::idle;
+    said.failure     = failure_;
+    if (failure_.code != errc::none) said.reasons |= stop_reason::device_error;
+}
+
+template <class Volume, IoThrottle Throttle, Clock C>
+    requires(!Throttle::needs_clock || C::ticks)
+result<region_compaction_plan> region_compactor<Volume, Throttle, C>::plan(Volume& volume, std::span<region_move> moves)
+noexcept {
+    region_source<Volume>     source{volume, parts_.move, {}};
+    volume_free_space<Volume> now{volume};
+    region_compaction_plan    made{.memory_bytes = memory_bytes_};
+    std::size_t               count = 0;
+    relocation_cursor         cursor;
+    BOOST_OUTCOME_TRY(made.before, measure(volume));
+    for (;;) {
+        BOOST_OUTCOME_TRY(const auto next, source.next_candidate(cursor, {}));
+        if (!next) break;
+        if (count == moves.size()) return errc::too_many_extents;
+        const block_index from{cursor.logical.value - 1};
+        const auto        name = region_source<Volume>::region_of(next->owner);
+        region_move       line{name, {from, next->blocks}, from, false, next->has_pinned};
+        if (!line.pinned && (!options_.only || *options_.only == name)) {
+            const entered                                 guard{volume};
+            planned_free_space<volume_free_space<Volume>> then{now, moves.first(count)};
+            BOOST_OUTCOME_TRY(const auto to, first_fit(then, next->blocks, data_begin(volume), from));
+            line.needed = to.has_value();
+            if (to) line.to = to->first;
+        }
+        made.moves += line.needed ? 1U : 0U;
+        if (line.needed) made.blocks += line.from.count;
+        moves[count++] = line;
+    }
+    made.regions = count;
+    const entered                                 guard{volume};
+    planned_free_space<volume_free_space<Volume>> then{now, moves.first(count)};
+    BOOST_OUTCOME_TRY(made.after, measure_free_space(then));
+    if (made.before.permille() < options_.threshold_permille) {  // a pass would stop before its first move
+        for (auto& line : moves.first(count)) line.needed = false;
+        made.after  = made.before;
+        made.moves  = 0;
+        made.blocks = {};
+    }
+    return made;
+}
+
+}  // namespace ashlar::inline v0
