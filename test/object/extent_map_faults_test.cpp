@@ -138,8 +138,8 @@ void expect_no_pin(const subject& it) {
 
 TEST(ExtentTree, EachCallToThePagesMayFailAndItsErrorIsTheAnswer) {
     std::uint64_t runs = 0;
-    for (const std::uint64_t space : {400U, 2000U}) {
-        each_step(space, space, 200, [&](const subject& before, const operation& next) {
+    for (const std::uint64_t space : {60U, 400U, 1000U}) {
+        each_step(space, space, 250, [&](const subject& before, const operation& next) {
             for (std::uint64_t nth = 1;; ++nth, ++runs) {
                 auto it           = before;
                 it.pages.calls    = 0;
@@ -211,7 +211,7 @@ bool is_damage(errc code) {
 TEST(ExtentTree, ANodeThatReadsOtherwiseTheNextTimeGivesAnErrorOrAnAnswerAndNeverACrash) {
     std::mt19937_64 random{8};
     std::uint64_t   runs = 0, noticed = 0;
-    for (const std::uint64_t space : {300U, 1500U}) {
+    for (const std::uint64_t space : {70U, 300U, 800U}) {
         each_step(space + 1, space, 80, [&](const subject& before, const operation& next) {
             for (std::uint64_t kind = 0; kind < 11; ++kind) {
                 for (std::uint64_t nth = 1;; ++nth) {

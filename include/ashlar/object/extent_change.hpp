@@ -209,7 +209,8 @@ class extent_change {
         }
         std::optional<std::uint64_t> poor{};
         if (!joinable(piece, after)) return poor;
-        if (near.before && joinable(*near.before, piece)) {
+        ASHLAR_ASSERT(near.before);  // the leaf has entries, and none begins behind the piece
+        if (joinable(*near.before, piece)) {
             auto joined = *near.before;
             joined.count += piece.count;
             if (near.count < 2 || !joinable(joined, after)) return poor;
