@@ -137,6 +137,151 @@ TEST_F(MetadataCache, CopiesAreBounded) {
     }
 }
 
+/// Blocks whose reader would rather begin again: where a block is missing, or while another thread loads it.
+struct impatient_blocks : sealed_blocks {
+    bool defers_ = false, gives_up_ = false;
+    int  waits_ = 0;
+
+    [[nodiscard]] bool defers(block_index, const block_identity&) const noexcept { return defers_; }
+    [[nodiscard]] bool must_give_up(block_index, const block_identity&) noexcept {
+        if (gives_up_) return true;
+        ++waits_;
+        gives_up_ = waits_ == 2;
+        return false;
+    }
+};
+
+TEST_F(MetadataCache, AnOperationIsToldToBeginAgainWhereItWouldHaveToWait) {
+    impatient_blocks source;
+    source.defers_ = true;
+    EXPECT_EQ(cache.get(source, block_index{3}, identity(3)).error(), (error{errc::again, {3}}));
+    EXPECT_EQ(source.reads, 0);
+    source.defers_ = false;
+    ASSERT_TRUE(cache.get(source, block_index{3}, identity(3)));
+
+    const auto loading = cache.begin_loading({4}, identity(4));
+    ASSERT_TRUE(loading);
+    EXPECT_EQ(cache.loading(), 1U);
+    EXPECT_EQ(cache.get(source, block_index{4}, identity(4)).error(), (error{errc::again, {4}}));
+    EXPECT_EQ(source.waits_, 2);
+    cache.loaded(loading.value(), false);
+    EXPECT_EQ(cache.find({4}), no_slot) << "what is not whole is forgotten";
+    EXPECT_EQ(cache.loading(), 0U);
+}
+
+TEST_F(MetadataCache, ABlockThatWasFreedWhileItWasLoadedIsForgotten) {
+    const auto loading = cache.begin_loading({8}, identity(8));
+    ASSERT_TRUE(loading);
+    cache.forget({8});
+    EXPECT_EQ(cache.find({8}), loading.value()) << "its bytes are still being read";
+    EXPECT_EQ(cache.fresh({8}, identity(8)).error(), (error{errc::again, {8}}));
+    cache.loaded(loading.value(), true);
+    EXPECT_EQ(cache.find({8}), no_slot);
+    ASSERT_TRUE(get(9));
+    cache.forget({9});
+    EXPECT_EQ(cache.find({9}), no_slot);
+    cache.forget({9});  // nothing is there
+    const auto kept = cache.begin_loading({10}, identity(10));
+    ASSERT_TRUE(kept);
+    cache.loaded(kept.value(), true);
+    EXPECT_NE(cache.find({10}), no_slot);
+}
+
+TEST_F(MetadataCache, ABlockIsKnownByOneIdentityAndOnlyOnceItIsBorn) {
+    ASSERT_TRUE(get(5));
+    EXPECT_EQ(cache.get(blocks, block_index{5}, identity(6)).error(), (error{errc::checksum_differs, {5}}));
+    const auto made = cache.fresh({40}, identity(40));
+    ASSERT_TRUE(made);
+    cache.at(made.value().slot()).unborn = true;
+    EXPECT_EQ(cache.get(blocks, block_index{40}, identity(40)).error(), (error{errc::checksum_differs, {40}}));
+    cache.at(made.value().slot()).unborn = false;
+    EXPECT_TRUE(cache.get(blocks, block_index{40}, identity(40)));
+}
+
+TEST_F(MetadataCache, AnUnbornBlockIsNotEvicted) {
+    std::uint32_t slot = no_slot;
+    {
+        auto made = cache.fresh({40}, identity(40));
+        ASSERT_TRUE(made);
+        slot                  = made.value().slot();
+        cache.at(slot).unborn = true;
+    }
+    EXPECT_FALSE(cache.at(slot).evictable());
+    for (std::uint64_t i = 0; i < 39; ++i) ASSERT_TRUE(get(i));
+    EXPECT_EQ(cache.find({40}), slot);
+    cache.at(slot).unborn = false;
+    EXPECT_TRUE(cache.at(slot).evictable());
+}
+
+TEST_F(MetadataCache, ANewBlockTakesThePlaceOfAnOldOneThatNobodyNeeds) {
+    ASSERT_TRUE(get(5));
+    {
+        const auto made = cache.fresh({5}, identity(5));
+        ASSERT_TRUE(made);
+        EXPECT_EQ(cache.bytes(made.value().slot())[0], std::byte{0});
+        EXPECT_EQ(cache.fresh({5}, identity(5)).error(), (error{errc::damaged, {5}})) << "somebody holds it";
+    }
+    cache.install_frame(frame_slot::directory, {60}, identity(60));
+    // A frame is found by its slot alone, so its place is not in the index of the blocks.
+    EXPECT_EQ(cache.find({60}), no_slot);
+}
+
+TEST_F(MetadataCache, DataThatRidesTakesASlotUntilItGoesHome) {
+    const std::vector<std::byte> data(size.bytes, std::byte{0xD7});
+    EXPECT_TRUE(cache.riding_bytes({7}).empty());
+    ASSERT_TRUE(get(7));
+    const auto slot = cache.ride({7}, data);
+    ASSERT_TRUE(slot) << "the older block of that place is forgotten";
+    EXPECT_EQ(cache.riding(), 1U);
+    ASSERT_EQ(cache.riding_bytes({7}).size(), size.bytes);
+    EXPECT_EQ(cache.riding_bytes({7})[9], std::byte{0xD7});
+    ASSERT_TRUE(get(9));
+    EXPECT_TRUE(cache.riding_bytes({9}).empty()) << "metadata";
+    EXPECT_TRUE(cache.riding_bytes({50}).empty()) << "the device has it";
+    EXPECT_EQ(cache.ride({7}, data).error(), (error{errc::too_large, {7}})) << "it is changed and not at home";
+    cache.close_batch();
+    cache.drop(slot.value());
+    EXPECT_EQ(cache.riding(), 0U);
+}
+
+TEST_F(MetadataCache, WhereEverySlotIsHeldNothingTakesOne) {
+    std::vector<block_pin> pins;
+    for (std::uint64_t i = 0; i < 16; ++i) {
+        auto pin = get(i);
+        ASSERT_TRUE(pin);
+        pins.push_back(std::move(pin).value());
+    }
+    const std::vector<std::byte> data(size.bytes);
+    EXPECT_EQ(cache.begin_loading({20}, identity(20)).error(), (error{errc::too_large, {20}}));
+    EXPECT_EQ(cache.ride({20}, data).error(), (error{errc::too_large, {20}}));
+    EXPECT_EQ(cache.ride({3}, data).error(), (error{errc::too_large, {3}})) << "somebody looks at what was there";
+    EXPECT_EQ(cache.get_raw(blocks, {20}).error(), (error{errc::too_large, {20}}));
+    EXPECT_EQ(cache.fresh({20}, identity(20)).error(), (error{errc::too_large, {20}}));
+    EXPECT_EQ(cache.get_raw(blocks, {3}).value(), cache.find({3}));
+    // A pin that is moved onto itself stays one pin.
+    auto& same   = pins.front();
+    pins.front() = std::move(same);
+    EXPECT_EQ(cache.at(pins.front().slot()).pins, 1U);
+    pins.clear();
+    EXPECT_TRUE(cache.has_room_for(16));
+    EXPECT_FALSE(cache.has_room_for(17));
+}
+
+TEST(MetadataCacheWithoutCopies, MakesNone) {
+    metadata_cache cache;
+    arena          counted;
+    cache.take(counted, size, 16, 0);
+    std::vector<std::byte> memory(counted.used());
+    arena                  from{memory};
+    cache.take(from, size, 16, 0);
+    cache.clear();
+    sealed_blocks blocks;
+    const auto    pin = cache.get(blocks, block_index{1}, identity(1));
+    ASSERT_TRUE(pin);
+    EXPECT_EQ(cache.shadows_free(), 0U);
+    EXPECT_EQ(cache.shadow(pin.value().slot(), 0).error(), (error{errc::too_large, {1}}));
+}
+
 TEST(Arena, CountsAtLeastWhatItThenTakesWhereverTheMemoryLies) {
     const auto lay_out = [](arena& from) {
         static_cast<void>(from.take_bytes(3, 1));
@@ -146,6 +291,7 @@ TEST(Arena, CountsAtLeastWhatItThenTakesWhereverTheMemoryLies) {
     };
     arena counted;
     static_cast<void>(lay_out(counted));
+    EXPECT_FALSE(counted.spent()) << "it only counts";
     std::vector<std::byte> memory(counted.used() + 64);
     for (std::size_t shift = 0; shift < 64; ++shift) {
         arena      from{std::span{memory}.subspan(shift, counted.used())};

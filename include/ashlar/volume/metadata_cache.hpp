@@ -150,13 +150,13 @@ class metadata_cache {
     /// The open batch is in the journal, or nothing of it is left.
     void close_batch() noexcept {
         for (const auto slot : open_slots()) {
-            if (!slots_[slot].open) continue;
             slots_[slot].open = false;
             changes(slot).clear();
         }
         open_count_ = 0;
     }
 
+    /// The slot of a block, or `no_slot`. Frames are not looked for: their slots are known.
     [[nodiscard]] std::uint32_t find(block_index home) const noexcept {
         std::uint32_t slot = heads_[bucket(home)];
         while (slot != no_slot && slots_[slot].home != home) slot = slots_[slot].next;
@@ -217,7 +217,7 @@ class metadata_cache {
     /// goes home with the metadata. Error: too_large when no slot can be evicted, or the place is just being loaded.
     result<std::uint32_t> ride(block_index home, std::span<const std::byte> data) noexcept {
         if (const auto old = find(home); old != no_slot) {
-            if (is_frame(old) || !slots_[old].evictable()) return error{errc::too_large, home};
+            if (!slots_[old].evictable()) return error{errc::too_large, home};
             drop(old);
         }
         BOOST_OUTCOME_TRY(const auto slot, claim(home, {}));
@@ -276,8 +276,7 @@ class metadata_cache {
     result<block_pin> fresh(block_index home, const block_identity& identity) noexcept {
         if (const auto old = find(home); old != no_slot) {
             if (slots_[old].loading) return error{errc::again, home};
-            if (is_frame(old) || !slots_[old].evictable())
-                return error{errc::damaged, home};  // it has an owner already
+            if (!slots_[old].evictable()) return error{errc::damaged, home};  // it has an owner already
             drop(old);
         }
         BOOST_OUTCOME_TRY(const auto slot, claim(home, identity));
