@@ -105,15 +105,19 @@ template <class Store>
     return {};
 }
 
+/// Adds one finding of `verify` to a text that stays short.
+inline void add_finding(std::string& text, const verify_finding& finding) {
+    constexpr std::size_t enough = 400;
+    if (text.size() > enough) return;
+    text += std::string{name_of(finding.problem)} + " at block " + std::to_string(finding.block.value) + " of object " +
+            std::to_string(finding.object.value) + " (" + message(finding.why.code) + "); ";
+}
+
 /// What `verify` finds, as text; empty for a whole volume.
 template <class Store>
 [[nodiscard]] std::string findings_of(Store& opened) {
     std::string found;
-    const auto  report = opened.verify([&](const verify_finding& finding) {
-        if (found.size() > 400) return;
-        found += std::string{name_of(finding.problem)} + " at block " + std::to_string(finding.block.value) +
-                 " of object " + std::to_string(finding.object.value) + " (" + message(finding.why.code) + "); ";
-    });
+    const auto  report = opened.verify([&](const verify_finding& finding) { add_finding(found, finding); });
     if (!report) return "verify: " + said(report);
     if (report.value().findings != 0 && found.empty()) return "findings without a word";
     return found;
