@@ -4,6 +4,8 @@
 
 #include <ashlar/allocator/bitmap_allocator.hpp>
 #include <ashlar/checksum/no_checksum.hpp>
+#include <ashlar/checksum/xxh64_checksum.hpp>
+#include <ashlar/hosted/multi_threaded.hpp>
 #include <ashlar/testing/faulty_device.hpp>
 
 namespace ashlar::test {
@@ -28,7 +30,14 @@ struct no_data {
 struct bare : test_blueprint<no_checksum, inline_map> {
     using allocator = bitmap_allocator;
 };
-using stores = testing::Types<test_store, store<bare>>;
+struct lean : test_blueprint<xxh64_checksum> {
+    using allocator = bitmap_allocator;
+};
+struct threaded : test_blueprint<> {
+    using threading = multi_threaded;
+};
+using stores = testing::Types<test_store, store<bare>, store<lean>, store<threaded>,
+                              store<test_blueprint<no_checksum, extent_tree>>>;
 
 template <class Store>
 class RecoveryOn : public testing::Test {
@@ -286,7 +295,7 @@ TYPED_TEST(Recovery, ABatchWhoseDataIsNotThereIsCut) {
 template <class Store>
 class RecoveryOfMuch : public RecoveryOn<Store> {
   protected:
-    static constexpr std::uint64_t changed_ = 250;  // blocks; the cache holds 96
+    static constexpr std::uint64_t changed_ = 130;  // blocks; the cache holds 96, or less
     static constexpr std::uint64_t nodes_   = 3;
 
     RecoveryOfMuch() {
@@ -302,6 +311,25 @@ class RecoveryOfMuch : public RecoveryOn<Store> {
             entries.push_back({this->free_ + block_count{i}, static_cast<std::uint32_t>(i % 400), pattern(16, i)});
         this->log(entries);
         this->keep();
+    }
+    /// Some of everything; what fails is not in `state`.
+    template <class Device>
+    void use(Store& live, model_state& state, Device& device, const std::string& why) {
+        auto&      root = state[this->root_.value];
+        const auto tell = [&](const auto& done) {
+            if (!done && done.error().code != errc::too_many_extents) {
+                EXPECT_GT(device.failures(), 0U) << said(done) << why;
+            }
+            return done.has_value();
+        };
+        for (std::uint64_t i = 0; i < 3; ++i) {
+            const auto bytes = pattern(300 + 500 * i, i);
+            if (tell(live.write(this->root_, i * 400, bytes))) model_write(root, i * 400, bytes);
+            tell(live.trim({200}));
+            tell(live.sync());
+        }
+        tell(live.maintain());
+        tell(live.checkpoint());
     }
     void expect_all_home(const std::string& why) {
         for (std::uint64_t i = 0; i < this->changed_; ++i) {
@@ -321,6 +349,8 @@ TYPED_TEST(RecoveryOfMuch, BlocksGoHomeEarlyWhereTheCacheIsFull) {
 }
 
 TYPED_TEST(RecoveryOfMuch, EachTransferMayFailAndOpeningAgainEndsIt) {
+    auto few         = small_limits();  // so few that most of what is looked at is read again
+    few.cache_blocks = 24;
     for (const auto kind : {transfer_kind::read, transfer_kind::write, transfer_kind::sync}) {
         for (const bool read_only : {false, true}) {
             if (read_only && kind != transfer_kind::read) continue;
@@ -330,22 +360,28 @@ TYPED_TEST(RecoveryOfMuch, EachTransferMayFailAndOpeningAgainEndsIt) {
                     this->restore();
                     faulty_device<memory_device> device{this->memory_};
                     device.fail(kind, nth, lasts);
-                    auto       opened = read_only ? TypeParam::open_read_only(any_device{device}, with<TypeParam>())
-                                                  : TypeParam::open(any_device{device}, with<TypeParam>());
-                    const bool met    = device.failures() != 0;
+                    auto       state  = this->state_;
+                    auto       opened = read_only ? TypeParam::open_read_only(any_device{device}, with<TypeParam>(few))
+                                                  : TypeParam::open(any_device{device}, with<TypeParam>(few));
+                    const bool early  = device.failures() != 0;
                     const auto why    = " with call " + std::to_string(nth);
-                    device.heal();
                     if (opened) {
-                        EXPECT_EQ(difference(opened.value(), this->state_), "") << why;
-                        EXPECT_EQ(findings_of(opened.value()), "") << why;
+                        if (!read_only && !early) this->use(opened.value(), state, device, why);
+                        device.heal();
+                        EXPECT_EQ(difference(opened.value(), state), "") << why;
                         static_cast<void>(opened.value().abandon());
                     } else {
                         ++refused;
-                        EXPECT_TRUE(met) << why;
+                        EXPECT_TRUE(early) << why;
                         EXPECT_EQ(opened.error().code, errc::device_failed) << why;
                     }
-                    this->expect_whole();
-                    this->expect_all_home(why);
+                    const bool met = device.failures() != 0;
+                    device.heal();
+                    auto live = opened_on<TypeParam>(this->memory_);
+                    EXPECT_EQ(findings_of(live), "") << why;
+                    if (early || !met) { EXPECT_EQ(difference(live, state), "") << why; }
+                    static_cast<void>(live.abandon());
+                    if (early || read_only) this->expect_all_home(why);  // else the free blocks were used
                     if (!met || this->HasFailure()) break;
                 }
                 EXPECT_TRUE(refused > 0 || (kind == transfer_kind::read && lasts == fault_lasts::once))
@@ -353,6 +389,56 @@ TYPED_TEST(RecoveryOfMuch, EachTransferMayFailAndOpeningAgainEndsIt) {
             }
         }
     }
+}
+
+TYPED_TEST(Recovery, ACopyOfAFrameThatCannotBeMendedIsLeftAndSaid) {
+    for (const auto mirror : {frame::superblock_mirror, frame::pointers_mirror, frame::directory_mirror})
+        std::memset(this->bytes_at(this->frame(mirror), frame_content_bytes).data(), 0, frame_content_bytes);
+    this->keep();
+    std::uint64_t left = 0, refused = 0;
+    for (const auto kind : {transfer_kind::write, transfer_kind::sync}) {
+        for (std::uint64_t nth = 1;; ++nth) {
+            this->restore();
+            faulty_device<memory_device> device{this->memory_};
+            device.fail(kind, nth);
+            auto opened = TypeParam::open(any_device{device}, with<TypeParam>());
+            if (device.failures() == 0) break;
+            if (opened) {
+                const auto& seen = opened.value().recovered();
+                EXPECT_NE(seen.bad_frames, seen.mended_frames) << "write " << nth;
+                EXPECT_NE(findings_of(opened.value()), "") << "verify says so";
+                EXPECT_EQ(difference(opened.value(), this->state_), "");
+                static_cast<void>(opened.value().abandon());
+                ++left;
+            } else {
+                EXPECT_EQ(code_of(opened), errc::device_failed);
+                ++refused;
+            }
+            this->expect_whole();
+        }
+    }
+    EXPECT_EQ(left, 3U) << "each of the copies";
+    EXPECT_GE(refused, 3U) << "a failed sync says nothing about what it left";
+}
+
+TYPED_TEST(RecoveryOfMuch, WhatDidNotArriveAtHomeIsNoticedBeforeTheJournalForgetsIt) {
+    std::uint64_t noticed = 0;
+    for (std::uint64_t nth = 1;; ++nth) {
+        this->restore();
+        faulty_device<memory_device> device{this->memory_};
+        const auto                   before = device.calls(transfer_kind::write);
+        device.lose_write(nth);
+        const auto opened = TypeParam::open(any_device{device}, with<TypeParam>());
+        const auto writes = device.calls(transfer_kind::write) - before;
+        if (!opened) {
+            EXPECT_EQ(code_of(opened), errc::checksum_differs) << "write " << nth;
+            ++noticed;
+            this->expect_whole();
+            this->expect_all_home(" after write " + std::to_string(nth));
+        }
+        if (writes < nth || this->HasFailure()) break;
+    }
+    EXPECT_GT(noticed, 0U);
 }
 
 // What is read again is checked again.
