@@ -172,26 +172,28 @@ class repairer {
         const std::uint32_t per   = sums_per_block(volume_.geometry.block);
         const auto          first = static_cast<std::uint32_t>(table_block) * per;
         const auto          end   = static_cast<std::uint32_t>(owners_.size() * word_bits);
-        if (first >= end) return false;
-        return next_set(owners_, first, end - first < per ? end : first + per) !=
-               (end - first < per ? end : first + per);
+        ASHLAR_ASSERT(first < end);
+        const std::uint32_t last = end - first < per ? end : first + per;
+        return next_set(owners_, first, last) != last;
     }
 
-    /// Room in cache and ring for so many blocks, written in full.
+    /// Room in cache and ring for a few blocks, written in full. What is looked at next wants half of the cache.
     result<> make_room(std::size_t blocks) noexcept {
-        const auto fits = [&]() noexcept {
-            const std::size_t half = volume_.cache.slots() / 2;  // what is looked at next wants room too
-            return volume_.cache.has_room_for(blocks > half ? blocks : half) && ring_has_room(volume_, blocks);
-        };
-        if (fits()) return success();
+        if (volume_.cache.has_room_for(volume_.cache.slots() / 2) && ring_has_room(volume_, blocks)) return success();
         BOOST_OUTCOME_TRY(checkpoint_alone(volume_));
-        if (!fits()) return errc::too_large;
+        if (!ring_has_room(volume_, blocks)) return errc::too_large;
         return success();
     }
 
-    /// Owners decide, or stand beside what the bitmap says.
+    /// Owners decide, or stand beside what the bitmap says. The totals follow the groups' records by differences from
+    /// then on, so they first say what the records do: else an error of a record would get into totals that were right.
     result<> restate(std::uint64_t group, std::span<bitmap_word> owners) noexcept {
         BOOST_OUTCOME_TRY(make_room(4));
+        if (!restated_ && all_known_) {
+            BOOST_OUTCOME_TRY(const auto totals, as_records_say(volume_.space.totals()));
+            BOOST_OUTCOME_TRY(volume_.space.restate_totals(volume_.metadata(), totals));
+        }
+        restated_ = true;
         if (!group_.gives) {
             BOOST_OUTCOME_TRY(const auto known, space::summary(volume_.metadata(), group));
             const auto words = volume_.space.scratch();
@@ -246,18 +248,22 @@ class repairer {
         return success();
     }
 
-    /// What was counted stands in the totals, changed by what the groups were mended by.
-    result<> count_again(volume_totals counted) noexcept {
-        volume_totals sums{};
+    /// Totals with what the groups' records say of free space.
+    result<volume_totals> as_records_say(volume_totals totals) noexcept {
+        totals.free = totals.trimmed = 0;
+        totals.runs                  = {};
         for (std::uint64_t group = 0; group < volume_.geometry.groups; ++group) {
             BOOST_OUTCOME_TRY(const auto known, space::summary(volume_.metadata(), group));
-            sums.free += known.free;
-            sums.trimmed += known.trimmed;
-            for (std::size_t k = 0; k < run_classes; ++k) sums.runs[k] += known.runs[k];
+            totals.free += known.free;
+            totals.trimmed += known.trimmed;
+            for (std::size_t k = 0; k < run_classes; ++k) totals.runs[k] += known.runs[k];
         }
-        counted.free       = sums.free;
-        counted.trimmed    = sums.trimmed;
-        counted.runs       = sums.runs;
+        return totals;
+    }
+
+    /// What was counted stands in the totals, changed by what the groups were mended by.
+    result<> count_again(const volume_totals& said) noexcept {
+        BOOST_OUTCOME_TRY(auto counted, as_records_say(said));
         counted.dying_head = volume_.space.totals().dying_head;
         BOOST_OUTCOME_TRY(make_room(1));
         volume_.generation = counted.generation_counter;
@@ -272,11 +278,12 @@ class repairer {
         }
     }
 
-    /// The twin of each bad copy is what the cache holds, and everything is home. Error: device_failed.
+    /// The twin of each bad copy is what the cache holds, and everything is home. Error: device_failed; behind a sync
+    /// that failed writing has ended (R15).
     result<> copy_frames() noexcept {
         volume_.recovered.bad_frames = bad_frames_;
         volume_.recovered.mended_frames &= ~bad_frames_;
-        BOOST_OUTCOME_TRY(mend_frames(volume_));
+        if (const auto synced = mend_frames(volume_); synced.has_error()) return volume_.end_writing(synced.error());
         if ((bad_frames_ & ~volume_.recovered.mended_frames) != 0) return errc::device_failed;
         return success();
     }
@@ -296,6 +303,7 @@ class repairer {
     bool                         all_known_      = true;
     bool                         list_is_bad_    = false;
     bool                         totals_are_bad_ = false;
+    bool                         restated_       = false;  ///< A group was written again.
 };
 
 }  // namespace ashlar::inline v0
