@@ -45,9 +45,9 @@ bool defragmenter<Host, Policy, Throttle, C>::advance(Host& host, turn& now) noe
         case defrag_phase::measuring_space: return measure_space(host, now);
         case defrag_phase::merging:
         case defrag_phase::relocating: return run_moves(host, now);
-        case defrag_phase::concluding: return conclude_cycle(host, now);
+        case defrag_phase::concluding: break;
     }
-    return false;
+    return conclude_cycle(host, now);
 }
 
 /// Whether it is too early: between two batches, two cycles, or after a pass that moved nothing.

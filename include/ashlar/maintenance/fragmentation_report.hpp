@@ -2,6 +2,7 @@
 /// How objects and free space lie.
 
 #include <ashlar/object/object_operation.hpp>
+#include <ashlar/vocabulary/ratio.hpp>
 
 namespace ashlar::inline v0 {
 
@@ -45,15 +46,6 @@ struct free_run_counter {
     }
 };
 
-[[nodiscard]] inline std::uint32_t permille(std::uint64_t part, std::uint64_t whole) noexcept {
-    if (whole == 0) return 0;
-    while (whole > (~std::uint64_t{0} >> 10U)) {
-        whole >>= 1U;
-        part >>= 1U;
-    }
-    return static_cast<std::uint32_t>(part * 1000 / whole);
-}
-
 }  // namespace detail
 
 /// Reads every group's bitmap. Errors: those of reading. Cost: the group records and the bitmaps that were ever
@@ -88,8 +80,8 @@ result<fragmentation_report> report_fragmentation(Volume& volume) noexcept {
     const auto available   = volume.space.available(space_use::data);
     report.largest_request = largest_in_group < available ? largest_in_group : available;
     report.free_permille =
-        report.free.value == 0 ? 0 : 1000 - detail::permille(report.largest_free.value, report.free.value);
-    report.object_permille = detail::permille(report.objects_fragmented, report.objects_with_data);
+        report.free.value == 0 ? 0 : 1000 - permille_of(report.largest_free.value, report.free.value);
+    report.object_permille = permille_of(report.objects_fragmented, report.objects_with_data);
     report.score_permille  = 1000 - (report.free_permille + report.object_permille) / 2;
     return report;
 }
