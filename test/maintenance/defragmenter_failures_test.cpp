@@ -140,8 +140,22 @@ failing_host scattered() {
     return host;
 }
 
+/// Objects that grew in turns; no free run holds a range.
+failing_host crowded() {
+    failing_host  host{160, 80};
+    std::uint64_t at = 0;
+    for (std::uint64_t i = 0; i < 20; ++i) {
+        for (std::uint64_t o = 1; o <= 2; ++o) {
+            host.add(o, i * 2, at, 2);
+            at += 3 + (i % 4 == 0 ? 2U : 0U);
+        }
+    }
+    return host;
+}
+
 struct way {
-    const char*    name = "";
+    const char* name = "";
+    failing_host (*build)();
     defrag_options options;
     void (*start)(untimed&);
 };
@@ -152,13 +166,17 @@ std::vector<way> ways() {
     cycled.cycle_blocks_max = {20};
     slow.priority           = defrag_intensity::low;
     proved.verify_target    = true;
-    return {{"a pass", plain(), pass},
-            {"cycles", cycled, pass},
-            {"one move a batch", slow, pass},
-            {"proved", proved, pass},
-            {"groups", plain(), [](untimed& worker) { worker.start_groups(); }},
-            {"a group", plain(), [](untimed& worker) { worker.start_cycle(0); }},
-            {"merging", plain(), [](untimed& worker) { worker.start_merging(); }}};
+    const auto groups       = [](untimed& worker) { worker.start_groups(); };
+    return {{"a pass", scattered, plain(), pass},
+            {"cycles", scattered, cycled, pass},
+            {"one move a batch", scattered, slow, pass},
+            {"proved", scattered, proved, pass},
+            {"groups", scattered, plain(), groups},
+            {"cycles of groups", scattered, cycled, groups},
+            {"a group", scattered, plain(), [](untimed& worker) { worker.start_cycle(0); }},
+            {"merging", scattered, plain(), [](untimed& worker) { worker.start_merging(); }},
+            {"a crowded volume", crowded, plain(), pass},
+            {"a crowded volume, one by one", crowded, slow, pass}};
 }
 
 TEST(DefragmenterFailures, AnyCallOfTheEngineMayFailAndTheNextPassDoesTheRest) {
@@ -170,7 +188,8 @@ TEST(DefragmenterFailures, AnyCallOfTheEngineMayFailAndTheNextPassDoesTheRest) {
                 const bool fatal = code == errc::device_failed || code == errc::read_only;
                 for (const bool for_good : {false, true}) {
                     for (std::uint64_t nth = 1; !testing::Test::HasFailure(); nth += nth < 6 ? 1 : nth / 3) {
-                        auto         host = scattered();
+                        auto         host   = one.build();
+                        const auto   before = host.energy();
                         rig<untimed> r{one.options};
                         one.start(r.worker);
                         host.fail(which, nth, {code, block_index{7}}, for_good);
@@ -188,8 +207,12 @@ TEST(DefragmenterFailures, AnyCallOfTheEngineMayFailAndTheNextPassDoesTheRest) {
                         }
                         r.worker.forget_set_aside();
                         r.worker.start_pass();
-                        EXPECT_EQ(r.finish(host).code, errc::none);
-                        for (std::uint64_t o = 1; o <= 3; ++o) EXPECT_EQ(host.pieces(o), 1U) << one.name << nth;
+                        EXPECT_EQ(r.finish(host).code, errc::none)
+                            << one.name << ", call " << nth << " of " << static_cast<int>(which) << " with "
+                            << message(code);
+                        EXPECT_LT(host.energy(), before) << one.name;
+                        for (std::uint64_t o = 1; o <= 3 && one.build == scattered; ++o)
+                            EXPECT_EQ(host.pieces(o), 1U) << one.name << nth;
                         EXPECT_EQ(host.broken(), "");
                         if (met == 0) break;
                         ++runs;
@@ -244,6 +267,55 @@ TEST(DefragmenterFailures, AfterAFailureOfTheEngineThePassRestsForACycle) {
     EXPECT_EQ(host.pieces(1), 1U);
 }
 
+TEST(DefragmenterRests, AfterAPassThatMovedSomethingItSaysOnlyThatItIsTooEarly) {
+    auto       host = scattered();
+    rig<timed> r{plain()};
+    EXPECT_EQ(r.finish(host).code, errc::none);
+    EXPECT_EQ(r.worker.step(host, {}).reasons, stop_reasons{stop_reason::throttled});
+}
+
+TEST(DefragmenterGroups, ACycleOfOneGroupThatIsSpentEndsThePass) {
+    auto options                 = plain();
+    options.cycle_blocks_max     = {12};
+    options.compact_free_extents = false;
+    for (const bool all : {false, true}) {
+        auto         host = scattered();
+        rig<untimed> r{options};
+        all ? r.worker.start_groups() : r.worker.start_cycle(0);
+        const auto races = [&, left = 1]() mutable {
+            if (left-- > 0) host.overwrite(1, 3);  // the second copy is dearer than the cycle
+        };
+        host.on_flip = races;
+        EXPECT_EQ(r.finish(host).code, errc::none);
+        EXPECT_EQ(r.worker.lifetime().undone, 1U);
+        EXPECT_GT(r.worker.lifetime().cycles_exhausted, 0U);
+        if (!all) { EXPECT_EQ(r.worker.lifetime().cycles, 1U); }
+        EXPECT_EQ(host.broken(), "");
+    }
+}
+
+TEST(DefragmenterParts, APartThatThePolicyDoesNotWantIsNotMoved) {
+    using choosy = defragmenter<fake_host, best_gain>;
+    fake_host host{90};
+    host.add(1, 0, 0, 18);
+    for (std::uint64_t i = 0; i < 9; ++i) host.add(1, 18 + i * 2, 20 + 3 * i, 2);
+    host.add(1, 36, 48, 18);
+    host.add(2, 0, 66, 16);  // behind it the 8 blocks of the longest run: four pieces
+    auto options                 = plain();
+    options.window               = {64};
+    options.compact_free_extents = false;
+    for (const std::uint64_t least : {5U, 3U}) {
+        std::vector<std::byte> memory(choosy::memory_bytes(options, {512}));
+        auto                   worker = choosy::create(options, {512}, memory, {.reads_saved_min = least}).value();
+        progress               said;
+        do said = worker.step(host, {});
+        while (!said.reasons.has(stop_reason::finished));
+        EXPECT_EQ(host.flips != 0, least == 3) << least;
+        EXPECT_EQ(said.reasons.has(stop_reason::nothing_to_gain), least == 5);
+        EXPECT_EQ(host.broken(), "");
+    }
+}
+
 // ---- plans
 // -----------------------------------------------------------------------------------------------------------
 
@@ -270,6 +342,18 @@ TEST(DefragPlanFailures, AnyCallOfTheEngineMayFailAndNothingStaysReserved) {
             }
             EXPECT_GT(nth, 2U);
         }
+    }
+}
+
+TEST(DefragPlanFailures, OnACrowdedVolumeToo) {
+    for (std::uint64_t nth = 1;; ++nth) {
+        auto         host = crowded();
+        rig<untimed> r{plain()};
+        host.fail(verb::mapping, nth, {errc::device_failed, block_index{3}}, false);
+        const auto plan = r.worker.plan(host);
+        EXPECT_EQ(plan.has_error(), host.failures != 0);
+        EXPECT_EQ(host.broken(), "");
+        if (host.failures == 0) break;
     }
 }
 
@@ -336,6 +420,17 @@ TEST(DefragPlanOptions, ThePartThatFitsTheLongestRunIsPlanned) {
     EXPECT_EQ(plan.moves, 1U);
     EXPECT_EQ(plan.blocks.value, 8U);
     EXPECT_EQ(plan.extents_saved, 3U);
+}
+
+TEST(DefragPlanOptions, PiecesWithHolesBetweenThemGainNothing) {
+    failing_host host{90};
+    for (std::uint64_t i = 0; i < 4; ++i) host.add(1, i * 10, 5 + i * 10, 1);
+    auto options                 = plain();
+    options.compact_free_extents = false;
+    const auto plan              = rig<untimed>{options}.worker.plan(host).value();
+    EXPECT_EQ(plan.moves, 0U);
+    EXPECT_EQ(plan.pinned, 0U);
+    EXPECT_EQ(plan.without_room, 0U);
 }
 
 TEST(DefragPlanOptions, AWholeExtentThatFindsNoRoomIsCounted) {
@@ -479,6 +574,9 @@ TEST(CandidateWindow, WhatIsPutBackIsHandedOutBeforeTheWalkGoesOn) {
     window.owner_improved({1}, 9);
     EXPECT_EQ(window.best().owner_extents, 0U);
     window.pop();
+    candidate_window without;
+    without.put_back(best, 9);
+    EXPECT_TRUE(without.empty()) << "there is no memory to keep it";
     looks = 0;
     EXPECT_FALSE(window.collect(host, policy, plain(), aside, looks).value());
 }

@@ -160,11 +160,10 @@ void defragmenter<Host, Policy, Throttle, C>::count_flip(Host& host) noexcept {
         lifetime_.extents_merged += moving_.free_runs_merged;
         return;
     }
-    const auto before = moving_.owner_extents;
-    const auto after  = before - std::min(before, stretch.gain);
+    const auto after = moving_.owner_extents - std::min(moving_.owner_extents, stretch.gain);
     lifetime_.extents_saved += stretch.gain;
     window_.owner_improved(moving_.owner, stretch.gain);
-    if (before < options_.extents_min || after >= options_.extents_min) return;
+    if (after >= options_.extents_min) return;  // it was no less before, else it would not have been moved
     ++cycle_.objects_defragmented;
     ++lifetime_.objects_defragmented;
     if (fragmented_ > 0) --fragmented_;

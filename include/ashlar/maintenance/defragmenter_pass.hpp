@@ -108,7 +108,6 @@ template <RelocationHost Host, DefragPolicy Policy, IoThrottle Throttle, Clock C
     requires(!Throttle::needs_clock || C::ticks)
 bool defragmenter<Host, Policy, Throttle, C>::choose_group(Host& host, turn& now) noexcept {
     if (task_.one_group) {
-        if (!scope_.empty()) return end_pass(now);
         group_ = task_.group;
     } else {
         const auto ready = order_.advance(host, now.looks);
