@@ -58,9 +58,10 @@ class trimmer {
         const block_size size = volume_.geometry.block;
         BOOST_OUTCOME_TRY(const auto known, space::summary(volume_.metadata(), group));
         if (known.free <= known.trimmed) return false;
-        BOOST_OUTCOME_TRY(const auto view, volume_.space.window(volume_.metadata(), group));
         block_pin pin;
         if (known.trimmed_written) { BOOST_OUTCOME_TRY(pin, volume_.metadata().get(volume_.regions.trimmed(group))); }
+        // The window comes last: beside a wait for a block it might become that of another group.
+        BOOST_OUTCOME_TRY(const auto view, volume_.space.window(volume_.metadata(), group));
         const auto untrimmed = volume_.space.scratch();
         clear_bitmap(untrimmed, view.blocks);
         if (known.trimmed_written) load_bitmap(untrimmed, volume_.cache.bytes(pin.slot()), view.blocks);
