@@ -2,6 +2,7 @@
 #include <ashlar/device/device_ref.hpp>
 #include <ashlar/device/memory_device.hpp>
 #include <ashlar/testing/crash_states.hpp>
+#include <ashlar/testing/faulty_device.hpp>
 #include <ashlar/testing/order_checker.hpp>
 #include <ashlar/testing/power_cut_device.hpp>
 
@@ -28,9 +29,10 @@ struct disloyal_device {
     result<>        sync() noexcept { return swallows_syncs ? result<>{success()} : inner.sync(); }
 };
 
-using cut_memory = power_cut_device<memory_device>;
-using checker    = order_checker<cut_memory>;
-using disloyal   = disloyal_device<checker>;
+using faulty_memory = faulty_device<memory_device>;
+using cut_memory    = power_cut_device<faulty_memory>;
+using checker       = order_checker<cut_memory>;
+using disloyal      = disloyal_device<checker>;
 static_assert(BlockDevice<checker>);
 
 struct checked_blueprint : blueprint {
@@ -44,7 +46,8 @@ constexpr std::uint32_t block_bytes = 4096;
 
 struct OrderChecker : testing::Test {
     memory_device memory = memory_device::create({block_bytes}, {1024}).value();
-    cut_memory    cut{memory, trim_leaves::garbage};
+    faulty_memory faulty{memory};
+    cut_memory    cut{faulty, trim_leaves::garbage};
     checker       watched{cut};
     disloyal      device{watched};
 
@@ -173,11 +176,12 @@ TEST_F(OrderChecker, RecoveryKeepsTheOrderAfterACutAtManyPlaces) {
 /// Cuts in the work and in up to two recoveries after it, on blocks smaller and larger than a frame.
 TEST(OrderCheckerOnOtherBlocks, RepeatedCutsLeaveNothingToReport) {
     for (const std::uint32_t bytes : {512U, 16384U}) {
-        auto       memory = memory_device::create({bytes}, {bytes == 512 ? 6000U : 1000U}).value();
-        cut_memory cut{memory};
-        checker    watched{cut};
-        disloyal   device{watched};
-        device_ref ref{device};
+        auto          memory = memory_device::create({bytes}, {bytes == 512 ? 6000U : 1000U}).value();
+        faulty_memory faulty{memory};
+        cut_memory    cut{faulty};
+        checker       watched{cut};
+        disloyal      device{watched};
+        device_ref    ref{device};
         ASSERT_TRUE(checked_store::format(ref, {.volume = volume_id{std::byte{7}}}));
         cut.keep_base();
         checked_store::options options;
@@ -392,6 +396,117 @@ TEST_F(OrderChecker, LosesSightOfAVolumeThatIsFormattedAgainAndFindsTheNewOne) {
     ASSERT_TRUE(log.close());
     EXPECT_TRUE(watched.is_watching());
     expect_no_violation();
+}
+
+/// Each read fails in turn, the store's and the checker's own; alone, or with all that follow.
+TEST_F(OrderChecker, AReadThatFailsMakesItBlindAndNeverUnjust) {
+    checked_store::options options;
+    options.limits.cache_blocks = 24;
+    std::uint64_t blind = 0, watching = 0;
+    for (const auto lasts : {fault_lasts::once, fault_lasts::for_good}) {
+        for (std::uint64_t nth = 1;; ++nth) {
+            cut.reset();
+            watched.restarted();
+            const auto before = faulty.failures();
+            faulty.fail(transfer_kind::read, nth, lasts);
+            auto log = checked_store::open(device_ref{device}, options);
+            if (log) {
+                const auto done = work(log.value(), 3, 25);
+                if (done) {
+                    static_cast<void>(log.value().close());
+                } else {
+                    static_cast<void>(log.value().abandon());
+                }
+            }
+            const bool reached = faulty.failures() > before;
+            faulty.heal();
+            for (const auto& one : watched.violations()) FAIL() << nth << ": " << one;
+            if (!reached) break;
+            watched.is_watching() ? ++watching : ++blind;
+        }
+    }
+    EXPECT_GT(blind, 20U) << "what it reads itself";
+    EXPECT_GT(watching, 20U) << "what the store reads";
+}
+
+TEST_F(OrderChecker, OpensNothingButAWholeVolumeWithAJournal) {
+    const auto opens = [](memory_device& on) {
+        journal_history seen;
+        return seen.open(on);
+    };
+    const auto copy = [&](std::uint32_t size, std::uint64_t blocks) {
+        auto made = memory_device::create({size}, {blocks}).value();
+        std::copy_n(memory.bytes().begin(), made.bytes().size(), made.bytes().begin());
+        return made;
+    };
+    auto whole = copy(block_bytes, 1024);
+    EXPECT_TRUE(opens(whole));
+    auto tiny = copy(block_bytes, 4);
+    EXPECT_FALSE(opens(tiny)) << "no room for the frames";
+    auto shorter = copy(block_bytes, 1000);
+    EXPECT_FALSE(opens(shorter)) << "it does not hold the volume";
+    auto other_blocks = copy(512, 8192);
+    EXPECT_FALSE(opens(other_blocks)) << "the volume has larger ones";
+    auto zeros = memory_device::create({block_bytes}, {1024}).value();
+    EXPECT_FALSE(opens(zeros));
+
+    const auto             volume = volume_id{std::byte{7}};
+    const block_size       size{block_bytes};
+    std::vector<std::byte> frame_bytes(block_bytes);
+    const auto             with_anchors = [&](auto change) {
+        auto image = copy(block_bytes, 1024);
+        EXPECT_TRUE(image.read({frame_home(frame::anchor, size), {1}}, frame_bytes));
+        auto content = decode_anchor(frame_bytes, volume).value();
+        change(content);
+        encode_anchor(frame_bytes, content, volume);
+        for (const auto home : {frame_home(frame::anchor, size), frame_home(frame::anchor_mirror, size)})
+            EXPECT_TRUE(image.write({home, {1}}, frame_bytes));
+        return opens(image);
+    };
+    EXPECT_TRUE(with_anchors([](auto&) {}));
+    EXPECT_FALSE(with_anchors([](anchor_content& a) { a.ring_first = 1020; })) << "the ring ends outside";
+    for (const auto home : {frame_home(frame::anchor, size), frame_home(frame::anchor_mirror, size)}) {
+        EXPECT_TRUE(whole.write({home, {1}}, std::vector<std::byte>(block_bytes)));
+        EXPECT_EQ(opens(whole), home == frame_home(frame::anchor, size)) << "one copy is enough, none is not";
+    }
+}
+
+TEST_F(OrderChecker, NoticesFramesThatAreNotWhatTheyShouldBe) {
+    const block_size size{block_bytes};
+    ASSERT_TRUE(device.write({frame_home(frame::anchor, size), {1}}, filled(block_bytes, 1)));
+    expect_violation("an anchor was written that is none");
+    ASSERT_TRUE(device.write({frame_home(frame::directory, size), {1}}, filled(block_bytes, 2)));
+    ASSERT_TRUE(device.write({frame_home(frame::superblock_mirror, size), {2}}, filled(2 * block_bytes, 3)));
+    const auto all = watched.violations();
+    ASSERT_EQ(all.size(), 3U);
+    EXPECT_NE(all[1].find("bytes that no durable batch carries"), std::string::npos) << all[1];
+    EXPECT_NE(all[2].find("was not written as a whole"), std::string::npos) << all[2];
+}
+
+TEST_F(OrderChecker, WritesDownTheFirstHundredViolations) {
+    const auto frame_bytes = filled(block_bytes, 1);
+    for (int i = 0; i < 150; ++i)
+        ASSERT_TRUE(device.write({frame_home(frame::anchor, {block_bytes}), {1}}, frame_bytes));
+    EXPECT_EQ(watched.violations().size(), 100U);
+}
+
+TEST_F(OrderChecker, LeavesToTheDeviceWhatLiesOutsideOrIsEmpty) {
+    const auto block = filled(block_bytes, 1);
+    EXPECT_EQ(device.write({{1024}, {1}}, block).error().code, errc::out_of_range);
+    EXPECT_EQ(device.trim({{1024}, {1}}).error().code, errc::out_of_range);
+    EXPECT_TRUE(device.write({{0}, {0}}, {}));
+    EXPECT_TRUE(device.trim({{0}, {0}}));
+    cut.cut_after(0);
+    EXPECT_FALSE(device.sync());
+    expect_no_violation();
+
+    auto          nothing = memory_device::create({block_bytes}, {64}).value();
+    order_checker blind{nothing};
+    EXPECT_TRUE(blind.trim({{40}, {1}})) << "there is no volume to judge by";
+    EXPECT_TRUE(blind.write({{40}, {1}}, block));
+    EXPECT_TRUE(blind.sync());
+    EXPECT_FALSE(blind.is_watching());
+    EXPECT_TRUE(blind.violations().empty());
 }
 
 }  // namespace

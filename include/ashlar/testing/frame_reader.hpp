@@ -28,18 +28,20 @@ class frame_reader {
         size_ = device.geometry().size;
         if (device.geometry().blocks < block_count{frame_home(frame::count, size_).value}) return false;
         auto bytes = read_frame(device, frame::superblock);
-        if (!is_superblock(bytes)) bytes = read_frame(device, frame::superblock_mirror);
-        if (!is_superblock(bytes)) return false;
+        if (bytes.empty() || !is_superblock(bytes)) bytes = read_frame(device, frame::superblock_mirror);
+        if (bytes.empty() || !is_superblock(bytes)) return false;
         const auto content = load_struct<superblock>(bytes);
         std::memcpy(volume_.data(), content.volume, sizeof content.volume);
         blocks_ = {content.blocks};
         return content.block_bytes == size_.bytes && blocks_ <= device.geometry().blocks;
     }
 
+    /// Nothing where a read failed: the copy that cannot be seen may be the one that counts.
     template <BlockDevice D>
-    [[nodiscard]] anchor_copies read_anchor_copies(D& device) const {
-        return {decode_anchor(read_frame(device, frame::anchor), volume_),
-                decode_anchor(read_frame(device, frame::anchor_mirror), volume_)};
+    [[nodiscard]] std::optional<anchor_copies> read_anchor_copies(D& device) const {
+        const auto first = read_frame(device, frame::anchor), second = read_frame(device, frame::anchor_mirror);
+        if (first.empty() || second.empty()) return std::nullopt;
+        return anchor_copies{decode_anchor(first, volume_), decode_anchor(second, volume_)};
     }
 
     template <BlockDevice D>
@@ -50,7 +52,8 @@ class frame_reader {
 
     /// Takes in a directory. False where it is not whole.
     bool learn_regions(std::span<const std::byte> content) {
-        if (!is_sealed(content, tag::directory, identity_seed(volume_, directory_identity))) return false;
+        if (content.empty() || !is_sealed(content, tag::directory, identity_seed(volume_, directory_identity)))
+            return false;
         regions_.clear();
         const auto head = load_struct<directory_head>(content);
         for (std::uint32_t i = 0; i < head.slots && i < region_slots; ++i) {
@@ -69,12 +72,12 @@ class frame_reader {
     }
 
   private:
+    /// Empty where it cannot be read.
     template <BlockDevice D>
     [[nodiscard]] std::vector<std::byte> read_frame(D& device, std::uint64_t number) const {
         std::vector<std::byte> bytes(frame_bytes_of(size_));
-        if (!device.read({frame_home(number, size_), frame_blocks_of(size_)}, bytes))
-            bytes.assign(bytes.size(), std::byte{0});
-        bytes.resize(frame_bytes_min);
+        const bool             read{device.read({frame_home(number, size_), frame_blocks_of(size_)}, bytes)};
+        bytes.resize(read ? frame_bytes_min : 0);
         return bytes;
     }
 

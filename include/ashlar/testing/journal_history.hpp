@@ -53,7 +53,9 @@ class journal_history {
         const auto geometry = device.geometry();
         size_               = geometry.size;
         if (!frames_.read_superblock(device)) return false;
-        const auto anchors = frames_.read_anchor_copies(device);
+        const auto seen = frames_.read_anchor_copies(device);
+        if (!seen) return false;
+        const auto& anchors = *seen;
         if (!anchors[0] && !anchors[1]) return false;
         const auto& newest =
             !anchors[1] || (anchors[0] && anchors[0]->generation >= anchors[1]->generation) ? *anchors[0] : *anchors[1];
@@ -101,13 +103,14 @@ class journal_history {
     template <BlockDevice D>
     void follow_anchors(D& device) {
         const auto anchors = frames_.read_anchor_copies(device);
-        for (const auto& copy : anchors) {
+        if (!anchors) return close();
+        for (const auto& copy : *anchors) {
             if (copy && (copy->epoch > epoch_ || copy->ring_first != ring_.blocks.first.value)) {
                 open(device);
                 return;
             }
         }
-        note_anchors(anchors);
+        note_anchors(*anchors);
     }
 
     [[nodiscard]] journaled_block* find(block_index home) noexcept {
