@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 
 namespace {
@@ -98,6 +99,98 @@ TEST(DeviceConformance, FindsADeviceThatDoesNotConform) {
     }
     auto small = memory_device::create({512}, {4}).value();
     EXPECT_EQ(device_conformance(small).size(), 1U);
+}
+
+/// A device whose geometry is what a test says, and whose n-th read, write, sync or trim fails or is refused wrongly.
+struct nth_device {
+    memory_device&  memory;
+    device_geometry told;
+    transfer_kind   kind      = transfer_kind::read;
+    std::uint64_t   fails_at  = 0;      ///< 0: never.
+    bool            elsewhere = false;  ///< What lies outside is refused with another block.
+    bool            unsteady  = false;  ///< Its geometry changes each time.
+    std::uint64_t   calls     = 0;
+
+    device_geometry geometry() const noexcept {
+        auto now = told;
+        if (unsteady) now.blocks.value -= asked++ % 2;
+        return now;
+    }
+    result<> read(extent e, std::span<std::byte> in) noexcept {
+        return due(transfer_kind::read) ? failed(e) : placed(memory.read(e, in));
+    }
+    result<> write(extent e, std::span<const std::byte> out) noexcept {
+        return due(transfer_kind::write) ? failed(e) : placed(memory.write(e, out));
+    }
+    result<> sync() noexcept { return due(transfer_kind::sync) ? failed({}) : memory.sync(); }
+    result<> trim(extent e) noexcept { return due(transfer_kind::trim) ? failed(e) : memory.trim(e); }
+
+    mutable std::uint64_t asked = 0;
+
+  private:
+    bool            due(transfer_kind one) noexcept { return one == kind && ++calls == fails_at; }
+    static result<> failed(extent e) noexcept { return error{errc::device_failed, e.first}; }
+    result<>        placed(result<> done) const noexcept {
+               if (!done && elsewhere) return error{done.error().code, done.error().where + block_count{1}};
+        return done;
+    }
+};
+
+bool is_named(const conformance_failures& failures, const char* words) {
+    return std::any_of(failures.begin(), failures.end(),
+                       [&](const std::string& one) { return one.find(words) != std::string::npos; });
+}
+
+TEST(DeviceConformance, NamesAGeometryThatCanNotBe) {
+    auto       memory = memory_device::create({512}, {64}).value();
+    const auto said   = [&](auto change) {
+        nth_device device{memory, memory.geometry()};
+        change(device);
+        return device_conformance(device);
+    };
+    EXPECT_TRUE(said([](auto&) {}).empty());
+    EXPECT_TRUE(is_named(said([](auto& d) { d.told.size = {500}; }), "the block size is no power of two"));
+    EXPECT_TRUE(is_named(said([](auto& d) { d.told.memory_alignment = 0; }), "the alignment of memory"));
+    EXPECT_TRUE(is_named(said([](auto& d) { d.told.memory_alignment = 24; }), "the alignment of memory"));
+    EXPECT_TRUE(is_named(said([](auto& d) { d.told.trim_granularity = {}; }), "the granularity of trims is zero"));
+    EXPECT_TRUE(is_named(said([](auto& d) { d.unsteady = true; }), "two calls gave different answers"));
+}
+
+TEST(DeviceConformance, NamesEachCallThatFailsUnlessItWasMeantTo) {
+    auto memory = memory_device::create({512}, {64}).value();
+    for (const auto kind : {transfer_kind::read, transfer_kind::write, transfer_kind::sync, transfer_kind::trim}) {
+        for (std::uint64_t nth = 1;; ++nth) {
+            nth_device device{memory, memory.geometry(), kind, nth};
+            const auto failures = device_conformance(device);
+            if (device.calls < nth) break;
+            const bool meant = kind == transfer_kind::trim && nth <= 2;  // those outside
+            EXPECT_EQ(failures.empty(), meant) << static_cast<int>(kind) << " " << nth;
+        }
+    }
+    nth_device device{memory, memory.geometry()};
+    device.elsewhere    = true;
+    const auto failures = device_conformance(device);
+    EXPECT_TRUE(is_named(failures, "read did not say out_of_range at its first block"));
+    EXPECT_TRUE(is_named(failures, "write did not say out_of_range at its first block"));
+}
+
+TEST(DeviceConformance, PersistenceNamesWhatFailed) {
+    auto       memory = memory_device::create({512}, {64}).value();
+    int        opens  = 0;
+    const auto said   = [&](int refused_open, transfer_kind kind, std::uint64_t nth) {
+        opens              = 0;
+        const auto failure = device_persistence([&]() -> result<nth_device> {
+            if (++opens == refused_open) return errc::busy;
+            return nth_device{memory, memory.geometry(), kind, nth};
+        });
+        return failure.empty() ? std::string{} : failure.front();
+    };
+    EXPECT_EQ(said(0, transfer_kind::read, 0), "");
+    EXPECT_EQ(said(1, transfer_kind::read, 0), "the device did not open");
+    EXPECT_EQ(said(2, transfer_kind::read, 0), "the device did not open again");
+    EXPECT_EQ(said(0, transfer_kind::write, 1), "the write failed");
+    EXPECT_EQ(said(0, transfer_kind::sync, 1), "the sync failed");
+    EXPECT_EQ(said(0, transfer_kind::read, 1), "the read after opening again failed");
 }
 
 TEST(DeviceConformance, PersistenceFindsADeviceThatForgets) {
