@@ -2,8 +2,10 @@
 
 #include "../store/store_fixture.hpp"
 
+#include <ashlar/device/blocking_queue.hpp>
 #include <ashlar/hosted/multi_threaded.hpp>
 #include <ashlar/testing/faulty_device.hpp>
+#include <ashlar/volume/batch_flight.hpp>
 
 #include <chrono>
 #include <thread>
@@ -302,6 +304,201 @@ TEST_F(Commit, ABitmapThatContradictsItsRecordIsNotChanged) {
     open(small_limits());
     ASHLAR_EXPECT_OK(live_.write(live_.root(), 5000, pattern(5000, 2)));
     EXPECT_EQ(findings_of(live_), "");
+}
+
+// Data that rides, or does not.
+// ----------------------------------------------------------------------------------------------------------------
+
+TEST_F(Commit, DataThatFindsNoSlotToRideInIsListedInstead) {
+    for (const std::size_t room : {0U, 1U}) {  // for one of two blocks
+        open(small_limits());
+        ASHLAR_ASSERT_OK(live_.write(live_.root(), 0, pattern(1024, room)));
+        std::vector<std::uint32_t> pinned;
+        const auto                 data = first_of_group(0, {512}) + block_count{1200};
+        for (std::uint64_t i = 0; volume().cache.has_room_for(1); ++i) {
+            const auto slot = volume().cache.get_raw(volume(), data + block_count{i});
+            ASHLAR_ASSERT_OK(slot);
+            volume().cache.pin(slot.value());
+            pinned.push_back(slot.value());
+        }
+        for (std::size_t i = 0; i < room; ++i) {
+            volume().cache.unpin(pinned.back());
+            pinned.pop_back();
+        }
+        ASHLAR_EXPECT_OK(live_.sync());
+        EXPECT_EQ(volume().cache.riding(), 0U) << "all of it or nothing";
+        for (const auto slot : pinned) volume().cache.unpin(slot);
+        expect_whole(pattern(1024, room));
+        static_cast<void>(live_.close());
+        live_ = test_store{};
+    }
+    live_ = opened_on(memory_);
+}
+
+// A batch in the hands of who has a queue.
+// ----------------------------------------------------------------------------------------------------------------
+
+/// Makes one transfer; a write may be told to fail.
+error carried_out(any_device device, const transfer& t) {
+    const auto size = static_cast<std::size_t>(bytes_of(t.blocks.count, {512}));
+    const auto done = t.kind == transfer_kind::sync
+                          ? device.sync()
+                          : device.write(t.blocks, std::span<const std::byte>{t.memory, size});
+    return done ? error{} : done.error();
+}
+
+TEST_F(Commit, AFlightMakesItsWritesThenItsSyncAndNothingElse) {
+    open(small_limits());
+    batch_flight<test_store::volume_type> flight;
+    transfer                              t;
+    EXPECT_FALSE(flight.next(volume(), t)) << "nothing has joined";
+    ASHLAR_ASSERT_OK(live_.write(live_.root(), 0, pattern(3000, 1)));
+    ASHLAR_ASSERT_OK(flight.take_off(volume()));
+    EXPECT_FALSE(flight.idle());
+    std::uint64_t writes = 0;
+    while (flight.next(volume(), t)) {
+        EXPECT_EQ(t.kind, transfer_kind::write);
+        EXPECT_FALSE(flight.may_sync()) << "a sync covers what was complete before it";
+        flight.ended(carried_out(any_device{memory_}, t));
+        ++writes;
+    }
+    EXPECT_GE(writes, 2U);
+    ASSERT_TRUE(flight.may_sync());
+    EXPECT_FALSE(flight.landed());
+    // What would change the batch, or write another, is refused meanwhile; the idle store has nothing to confirm.
+    EXPECT_EQ(code_of(live_.checkpoint()), errc::busy);
+    EXPECT_EQ(code_of(live_.sync()), errc::busy);
+    ASHLAR_EXPECT_OK(live_.maintain());
+    ASSERT_TRUE(flight.sync(t));
+    EXPECT_EQ(t.kind, transfer_kind::sync);
+    EXPECT_FALSE(flight.next(volume(), t));
+    flight.ended(carried_out(any_device{memory_}, t));
+    ASSERT_TRUE(flight.landed());
+    flight.settle(volume());
+    EXPECT_TRUE(flight.idle());
+    ASHLAR_EXPECT_OK(live_.sync());
+    expect_whole(pattern(3000, 1));
+}
+
+TEST_F(Commit, AFlightOfWhichATransferFailedEndsWriting) {
+    open(small_limits());
+    ASHLAR_ASSERT_OK(live_.put(live_.root(), 0, pattern(600, 1)));
+    batch_flight<test_store::volume_type> flight;
+    transfer                              first, t;
+    ASHLAR_ASSERT_OK(live_.write(live_.root(), 0, pattern(3000, 2)));
+    ASHLAR_ASSERT_OK(flight.take_off(volume()));
+    ASSERT_TRUE(flight.next(volume(), first));
+    ASSERT_TRUE(flight.next(volume(), t));
+    flight.ended({errc::device_failed, first.blocks.first});
+    EXPECT_FALSE(flight.next(volume(), t)) << "no more is begun";
+    EXPECT_FALSE(flight.may_sync());
+    EXPECT_FALSE(flight.landed()) << "one is on its way";
+    flight.ended({errc::device_failed, block_index{7}});
+    EXPECT_TRUE(flight.may_sync());
+    EXPECT_FALSE(flight.sync(t)) << "there is nothing to be acknowledged";
+    ASSERT_TRUE(flight.landed());
+    flight.settle(volume());
+    EXPECT_EQ(live_.info().failure, (error{errc::device_failed, first.blocks.first})) << "the first one counts";
+    expect_whole(pattern(600, 1));
+}
+
+TEST_F(Commit, AFlightThatContradictsTheVolumeDoesNotTakeOff) {
+    open(small_limits());
+    ASHLAR_ASSERT_OK(live_.put(live_.root(), 0, pattern(600, 1)));
+    extent run{};
+    for (const auto& free : live_.free_runs()) run = {free.first, block_count{3}};
+    ASHLAR_ASSERT_OK(run_transaction(volume(), [&](std::uint32_t tx) noexcept -> result<> {
+        volume().transactions[tx].given.push({.blocks = run});
+        return success();
+    }));
+    batch_flight<test_store::volume_type> flight;
+    EXPECT_EQ(flight.take_off(volume()).error(), (error{errc::damaged, run.first}));
+    EXPECT_TRUE(flight.idle());
+    EXPECT_TRUE(live_.read_only());
+    expect_whole(pattern(600, 1));
+}
+
+// Blocks that a transaction makes.
+// ----------------------------------------------------------------------------------------------------------------
+
+TEST_F(Commit, ABlockThatIsNotBornIsKnownToItsTransactionAlone) {
+    auto limits                = small_limits();
+    limits.transaction.shadows = 8;
+    open(limits);
+    const block_identity who{tag::node, 1, 2}, other{tag::node, 1, 3};
+    const block_index    first{1000};
+    ASHLAR_ASSERT_OK(admit(volume(), 8));
+    const auto mine = begin_transaction(volume()).value(), theirs = begin_transaction(volume()).value();
+    ASHLAR_ASSERT_OK(create_block(volume(), mine, first, who));
+    ASHLAR_EXPECT_OK(view_block(volume(), mine, first, who));
+    EXPECT_EQ(view_block(volume(), mine, first, other).error(), (error{errc::checksum_differs, first}));
+    EXPECT_EQ(edit_block(volume(), mine, first, other).error(), (error{errc::checksum_differs, first}));
+    EXPECT_EQ(view_block(volume(), theirs, first, who).error(), (error{errc::checksum_differs, first}));
+    EXPECT_EQ(view_block(volume(), no_transaction, first, who).error(), (error{errc::checksum_differs, first}));
+    EXPECT_EQ(create_block(volume(), theirs, first, who).error(), (error{errc::damaged, first})) << "it has an owner";
+    for (std::uint64_t i = 1; i < 8; ++i)
+        ASHLAR_ASSERT_OK(create_block(volume(), mine, first + block_count{i}, {tag::node, 1, 2 + i}));
+    EXPECT_EQ(create_block(volume(), mine, first + block_count{8}, who).error().code, errc::too_large);
+    const auto record = volume().regions.object_block(0, 0);
+    EXPECT_EQ(edit_block(volume(), theirs, record.home, record.identity).error().code, errc::too_large);
+    abandon(volume(), volume().transactions[mine]);
+    EXPECT_EQ(volume().cache.find(first), no_slot) << "it never was";
+    ASHLAR_EXPECT_OK(edit_block(volume(), theirs, record.home, record.identity));
+    abandon(volume(), volume().transactions[theirs]);
+    EXPECT_EQ(findings_of(live_), "");
+}
+
+// Devices with queues, and without the reading back.
+// ----------------------------------------------------------------------------------------------------------------
+
+/// Memory that opens queues, unless it is told not to.
+class queueing_memory {
+  public:
+    using queue = blocking_queue<memory_device>;
+
+    queueing_memory(memory_device& inner, bool opens) noexcept : inner_{&inner}, opens_{opens} {}
+
+    [[nodiscard]] device_geometry geometry() const noexcept { return inner_->geometry(); }
+    [[nodiscard]] result<>        read(extent e, std::span<std::byte> in) noexcept { return inner_->read(e, in); }
+    [[nodiscard]] result<> write(extent e, std::span<const std::byte> out) noexcept { return inner_->write(e, out); }
+    [[nodiscard]] result<> sync() noexcept { return inner_->sync(); }
+    [[nodiscard]] result<> trim(extent e) noexcept { return inner_->trim(e); }
+    [[nodiscard]] result<queue> open_queue(queue_options options) noexcept {
+        if (!opens_) return errc::device_failed;
+        return queue{*inner_, options.depth};
+    }
+
+  private:
+    memory_device* inner_;
+    bool           opens_;
+};
+static_assert(QueuedDevice<queueing_memory>);
+
+struct queued : test_blueprint<> {
+    using device = queueing_memory;
+};
+
+TEST(CommitHome, ADeviceThatHasNoQueueToGiveIsWrittenWithoutOne) {
+    for (const bool opens : {false, true}) {
+        for (const bool verified : {false, true}) {
+            const volume_shape shape{};
+            auto               memory = make_memory(shape);
+            format_on(memory, shape);
+            auto limits        = small_limits();
+            limits.verify_home = verified;
+            auto opened        = store<queued>::open(queueing_memory{memory, opens}, with<store<queued>>(limits));
+            ASHLAR_ASSERT_OK(opened);
+            auto& live = opened.value();
+            for (std::uint64_t i = 0; i < 30; ++i) ASHLAR_ASSERT_OK(live.put(live.root(), i * 700, pattern(700, i)));
+            ASHLAR_ASSERT_OK(live.checkpoint());
+            EXPECT_EQ(live.volume().home_queue.has_value(), opens);
+            static_cast<void>(live.abandon());
+            auto again = opened_on(memory);
+            EXPECT_TRUE(again.recovered().was_clean);
+            EXPECT_EQ(again.size(again.root()).value(), 30 * 700U);
+            EXPECT_EQ(findings_of(again), "");
+        }
+    }
 }
 
 }  // namespace
