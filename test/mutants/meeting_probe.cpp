@@ -329,18 +329,4 @@ const scenario scenarios[] = {
 }  // namespace
 }  // namespace probe
 
-int main(int count, char** words) {
-    const std::string_view chosen = count > 1 ? words[1] : "";
-    const std::uint64_t    seed   = count > 2 ? std::strtoull(words[2], nullptr, 10) : 1;
-    bool                   ran    = false;
-    for (const auto& one : probe::scenarios) {
-        if (!chosen.empty() && chosen != one.name) continue;
-        probe::place() = {};
-        one.run(seed);
-        std::printf("%.*s: seed %llu held\n", static_cast<int>(one.name.size()), one.name.data(),
-                    static_cast<unsigned long long>(seed));
-        std::fflush(stdout);
-        ran = true;
-    }
-    return ran ? 0 : 2;
-}
+int main(int count, char** words) { return probe::run_chosen(count, words, probe::scenarios); }

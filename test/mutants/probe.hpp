@@ -326,4 +326,31 @@ class operations {
     object_id root_{};
 };
 
+/// What a probe's main does: runs the scenario that the first word names, or all of them without words, and says which
+/// held. The next words are the seed and, for a scenario that has them, the number of lives. Answers the exit code: 2
+/// where no scenario has that name.
+template <class Scenarios>
+int run_chosen(int count, char** words, const Scenarios& scenarios) {
+    const auto number = [&](int at, std::uint64_t otherwise) {
+        return count > at ? std::strtoull(words[at], nullptr, 10) : otherwise;
+    };
+    const std::string_view chosen = count > 1 ? words[1] : "";
+    const std::uint64_t    seed   = number(2, 1);
+    bool                   ran    = false;
+    for (const auto& one : scenarios) {
+        if (!chosen.empty() && chosen != one.name) continue;
+        place() = {};
+        if constexpr (requires { one.lives; }) {
+            one.run(seed, number(3, one.lives));
+        } else {
+            one.run(seed);
+        }
+        std::printf("%.*s: seed %llu held\n", static_cast<int>(one.name.size()), one.name.data(),
+                    static_cast<unsigned long long>(seed));
+        std::fflush(stdout);
+        ran = true;
+    }
+    return ran ? 0 : 2;
+}
+
 }  // namespace probe
