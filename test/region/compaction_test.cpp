@@ -162,6 +162,20 @@ TEST_F(CompactionTest, APinnedRegionIsNamedAsTheReason) {
     EXPECT_EQ(code_of(compacting.plan({})), errc::too_many_extents);
 }
 
+TEST_F(CompactionTest, PinnedMeanwhileARegionStays) {
+    add(1000);
+    add(800);
+    remove(0);
+    const auto place      = store_regions{live}.find({logs, 1}).value().place;
+    auto       compacting = task::open(live).value();
+    EXPECT_EQ(compacting.step({.blocks_max = 100}).reasons, stop_reason::budget_spent);
+    EXPECT_TRUE(compacting.active());
+    ASHLAR_ASSERT_OK(store_regions{live}.pin({logs, 1}));
+    EXPECT_TRUE(run(compacting).reasons.has(stop_reason::pinned));
+    EXPECT_EQ(store_regions{live}.find({logs, 1}).value().place, place);
+    EXPECT_EQ(findings_of(live), "");
+}
+
 TEST_F(CompactionTest, WhereNoRunHoldsARegionItStopsWithTheReason) {
     add(100);
     add(800);

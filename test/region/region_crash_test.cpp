@@ -1,0 +1,220 @@
+#include "../counts.hpp"
+#include "region_fixture.hpp"
+
+#include <ashlar/compaction.hpp>
+#include <ashlar/testing/crash_states.hpp>
+
+namespace ashlar::test {
+namespace {
+
+const volume_shape shape{.block_bytes = 512, .blocks = 1500, .journal_blocks = 96};
+
+/// What the blocks of regions may hold after a cut. A block is a sector, so it holds one version whole; versions of a
+/// block rise with each write.
+class region_history {
+  public:
+    [[nodiscard]] static byte_vector bytes_of_version(std::uint64_t version) {
+        byte_vector bytes(512, static_cast<std::byte>(version * 37 & 0xFFU));
+        std::memcpy(bytes.data(), &version, sizeof version);
+        return bytes;
+    }
+
+    /// The version of a write that begins after so many recorded calls.
+    std::uint64_t begin_write(std::size_t region, std::uint64_t block, std::size_t calls) {
+        writes_[{region, block}].push_back({++version_, calls, never});
+        return version_;
+    }
+    /// A sync returned: all that was written before it is durable from there on.
+    void synced(std::size_t calls) {
+        for (auto& [block, writes] : writes_) {
+            for (auto& one : writes) one.durable = std::min(one.durable, calls);
+        }
+    }
+    /// The recording begins here: what was done so far is durable in all of it.
+    void begin() {
+        for (auto& [block, writes] : writes_) {
+            for (auto& one : writes) one.begun = one.durable = 0;
+        }
+    }
+    /// Empty, or what is wrong with a block after a cut behind so many calls.
+    [[nodiscard]] std::string check(std::size_t region, std::uint64_t block, std::span<const std::byte> bytes,
+                                    std::size_t calls) const {
+        const auto at = writes_.find({region, block});
+        if (at == writes_.end()) return {};
+        std::uint64_t least = 0, most = 0, version = 0;
+        for (const auto& one : at->second) {
+            if (one.durable <= calls) least = one.version;
+            if (one.begun <= calls) most = one.version;
+        }
+        if (least == 0) return {};  // may hold what was there before
+        std::memcpy(&version, bytes.data(), sizeof version);
+        const auto whole = bytes_of_version(version);
+        if (std::memcmp(whole.data(), bytes.data(), bytes.size()) != 0) return "block is torn or foreign";
+        if (version >= least && version <= most) return {};
+        return "block holds version " + std::to_string(version) + ", not " + std::to_string(least) + " to " +
+               std::to_string(most);
+    }
+
+  private:
+    static constexpr std::size_t never = ~std::size_t{0};
+    struct one_write {
+        std::uint64_t version;
+        std::size_t   begun;
+        std::size_t   durable;
+    };
+    std::map<std::pair<std::size_t, std::uint64_t>, std::vector<one_write>> writes_;  // by the region's place in a list
+    std::uint64_t                                                           version_ = 0;
+};
+
+/// A store on a recorded device, and its regions with their history.
+class recorded_regions {
+  public:
+    recorded_regions() : memory_{make_memory(shape)}, recorded_{memory_} {
+        format_on(recorded_, shape);
+        live_ = opened_on(recorded_);
+    }
+
+    /// From here on the device is recorded.
+    void begin() {
+        base_.assign(memory_.bytes().begin(), memory_.bytes().end());
+        recorded_.forget();
+        history_.begin();
+        for (auto& one : known_) {
+            one.there = 0;
+            if (one.gone != never) one.gone = 0;
+        }
+    }
+    [[nodiscard]] std::size_t calls() const { return recorded_.calls().size(); }
+
+    region_id add(std::uint32_t type, std::uint64_t blocks) {
+        const auto name = store_regions{live_}.add({.type = type, .blocks = block_count{blocks}});
+        EXPECT_TRUE(name) << said(name);
+        ASHLAR_EXPECT_OK(live_.sync());
+        known_.push_back({name.value(), blocks, calls()});
+        for (std::uint64_t i = 0; i < blocks; ++i) write(name.value(), i, 1);
+        sync(name.value());
+        return name.value();
+    }
+    void remove(region_id name) {
+        known_[index_of(name)].gone = calls();
+        ASHLAR_EXPECT_OK(store_regions{live_}.remove(name));
+    }
+    void write(region_id name, std::uint64_t block, std::uint64_t count) {
+        auto        region = store_regions{live_}.open(name).value();
+        byte_vector bytes;
+        for (std::uint64_t i = 0; i < count; ++i) {
+            const auto one = region_history::bytes_of_version(history_.begin_write(index_of(name), block + i, calls()));
+            bytes.insert(bytes.end(), one.begin(), one.end());
+        }
+        ASHLAR_EXPECT_OK(region.write({block_index{block}, block_count{count}}, bytes));
+    }
+    void sync(region_id name) {
+        ASHLAR_EXPECT_OK(store_regions{live_}.open(name).value().sync());
+        history_.synced(calls());
+    }
+    [[nodiscard]] test_store& live() { return live_; }
+
+    /// Opens every state that a cut may leave, and looks at all regions. Answers how many there were.
+    std::uint64_t look(crash_effort effort) {
+        std::uint64_t findings = 0;
+        return crash_states(recorded_.calls(), base_, {512}, effort,
+                            [&](const crash_point& at, std::span<std::byte> image) {
+                                const auto wrong = judge(at.calls, image);
+                                if (wrong.empty()) return true;
+                                ADD_FAILURE() << wrong << "\n  cut after call " << at.calls << " of "
+                                              << recorded_.calls().size() << ", " << text_of(at.choice);
+                                return ++findings < 3;
+                            });
+    }
+
+  private:
+    static constexpr std::size_t never = ~std::size_t{0};
+
+    /// The region that has the name now; another one may have had it before.
+    [[nodiscard]] std::size_t index_of(region_id name) const {
+        auto i = known_.size() - 1;
+        while (known_[i].name != name) --i;
+        return i;
+    }
+
+    struct known_region {
+        region_id     name;
+        std::uint64_t blocks;
+        std::size_t   there;         ///< Calls after which it must be there,
+        std::size_t   gone = never;  ///< and after which it need not.
+    };
+
+    std::string judge(std::size_t calls, std::span<std::byte> image) {
+        auto lent   = memory_device::lend(image, {512}).value();
+        auto opened = test_store::open(any_device{lent}, with<test_store>());
+        if (!opened) return "does not open: " + said(opened);
+        for (std::size_t k = 0; k < known_.size(); ++k) {
+            const auto& known = known_[k];
+            if (calls < known.there || calls >= known.gone) continue;
+            auto region = store_regions{opened.value()}.open(known.name);
+            if (!region) return "a region is gone: " + said(region);
+            const auto bytes = read_all(region.value());
+            for (std::uint64_t i = 0; i < known.blocks; ++i) {
+                const auto wrong = history_.check(k, i, std::span{bytes}.subspan(i * 512, 512), calls);
+                if (!wrong.empty())
+                    return "region " + std::to_string(known.name.number) + ", block " + std::to_string(i) + ": " +
+                           wrong;
+            }
+        }
+        return findings_of(opened.value());
+    }
+
+    memory_device                   memory_;
+    recording_device<memory_device> recorded_;
+    test_store                      live_;
+    byte_vector                     base_;
+    region_history                  history_;
+    std::vector<known_region>       known_;
+};
+
+TEST(RegionCrash, EveryRegionIsWholeAtItsOldOrNewPlaceWhereverTheMoveIsCut) {
+    recorded_regions world;
+    const auto       gap    = world.add(maps, 230);
+    const auto       first  = world.add(logs, 200);
+    const auto       second = world.add(logs, 30);
+    world.remove(gap);
+    ASHLAR_ASSERT_OK(world.live().checkpoint());
+    world.begin();
+    auto compacting = compaction<test_blueprint<>>::open(world.live(), {.regions = {.threshold_permille = 1}}).value();
+    random_bits random{3};
+    for (int steps = 0; steps < 200; ++steps) {
+        const auto said = compacting.step({.blocks_max = 24});
+        if (said.reasons.has(stop_reason::finished)) break;
+        ASSERT_EQ(said.reasons, stop_reason::budget_spent);
+        world.write(first, random.below(190), 1 + random.below(6));
+        if (steps % 3 == 0) world.write(second, random.below(30), 1);
+        if (steps % 4 == 1) world.sync(first);
+        if (steps % 5 == 2) ASHLAR_ASSERT_OK(world.live().append(world.live().root(), pattern(1, 512, 1)));
+    }
+    EXPECT_EQ(compacting.last_result().regions_moved, 2U);
+    world.write(first, 0, 2);
+    world.sync(first);
+    const auto states = world.look({.random_max = 2, .single_max = 8, .tears_max = 8});
+    EXPECT_GT(states, 400U);
+    count("crash states of moving regions", states);
+}
+
+TEST(RegionCrash, AddingAndRemovingIsAllOrNothing) {
+    recorded_regions world;
+    world.begin();
+    const auto first = world.add(logs, 20);
+    const auto other = world.add(maps, 10);
+    world.remove(first);
+    ASHLAR_ASSERT_OK(world.live().sync());
+    const auto again = world.add(logs, 40);
+    EXPECT_EQ(again, first);
+    world.write(other, 3, 4);
+    world.sync(other);
+    ASHLAR_ASSERT_OK(world.live().checkpoint());
+    const auto states = world.look({.random_max = 2, .single_max = 8, .tears_max = 8});
+    EXPECT_GT(states, 400U);
+    count("crash states of moving regions", states);
+}
+
+}  // namespace
+}  // namespace ashlar::test
