@@ -145,7 +145,9 @@ class crash_recorder {
         const auto found = digest_on(store());
         const auto wrong = found ? log_.history.objection(calls(), found.value()) : said(found);
         if (!wrong.empty()) report("after a kill: " + wrong);
-        model_->restore(state_now());
+        auto state = state_now();
+        if (!state) return report("after a kill: " + said(state));
+        model_->restore(std::move(state).value());
         note(model_->promised("recovery", result<>{success()}));
     }
 
@@ -201,18 +203,16 @@ class crash_recorder {
     }
 
     /// All that the open store holds.
-    model_state state_now() {
+    result<model_state> state_now() {
         model_state state;
-        object_id   at{};
-        for (;;) {
-            const auto next = store().next_object(at);
-            if (!next || !next.value()) return state;
-            at              = *next.value();
-            const auto size = store().size(at);
-            auto&      kept = state[at.value];
-            if (!size) return state;
-            kept.resize(static_cast<std::size_t>(size.value()));
-            static_cast<void>(store().read(at, 0, std::span<std::byte>{kept}));
+        for (object_id at{};;) {
+            BOOST_OUTCOME_TRY(const auto next, store().next_object(at));
+            if (!next) return state;
+            at = *next;
+            BOOST_OUTCOME_TRY(const auto size, store().size(at));
+            auto& kept = state[at.value];
+            kept.resize(static_cast<std::size_t>(size));
+            BOOST_OUTCOME_TRY(store().read(at, 0, std::span<std::byte>{kept}));
         }
     }
 
