@@ -45,19 +45,18 @@ namespace detail {
 }
 
 /// Whether the bitmap of trimmed blocks can be read, names no block in use, and has as many bits as the record says.
-/// With `mapped` the group's bitmap is in the scratch memory.
+/// `in_use` is the group's bitmap, and empty where that cannot be read.
 template <class Volume>
 [[nodiscard]] bool trimmed_fits(Volume& volume, std::uint64_t group, const group_summary& record,
-                                std::span<const bitmap_word> owners, bool mapped) noexcept {
+                                std::span<const bitmap_word> owners, std::span<const bitmap_word> in_use) noexcept {
     if (!record.trimmed_written) return true;
     const auto pin = volume.metadata().get(volume.regions.trimmed(group));
     if (pin.has_error()) return false;
-    const auto    words = volume.space.scratch();
     const auto    bytes = volume.cache.bytes(pin.value().slot());
     std::uint32_t count = 0;
     for (std::uint32_t at = 0; at < volume.geometry.group_blocks(group); ++at) {
         if ((bytes[at / 8U] >> (at % 8U) & std::byte{1}) == std::byte{0}) continue;
-        if (is_set(owners, at) || (mapped && is_set(words, at))) return false;
+        if (is_set(owners, at) || (!in_use.empty() && is_set(in_use, at))) return false;
         ++count;
     }
     return count == record.trimmed;
@@ -85,10 +84,10 @@ template <class Volume>
         look.disowned = detail::has_more(owners, words, blocks);
         look.leaks    = detail::has_more(words, owners, blocks);
     }
-    const bool wanted =
-        look.disowned || !look.agrees || !detail::trimmed_fits(volume, group, record, owners, look.mapped);
-    look.gives    = decide;
-    look.restates = decide ? wanted || look.leaks : wanted && look.mapped && (look.agrees || proved);
+    const auto in_use = look.mapped ? words : std::span<bitmap_word>{};
+    const bool wanted = look.disowned || !look.agrees || !detail::trimmed_fits(volume, group, record, owners, in_use);
+    look.gives        = decide;
+    look.restates     = decide ? wanted || look.leaks : wanted && look.mapped && (look.agrees || proved);
     return look;
 }
 

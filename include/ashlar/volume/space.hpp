@@ -54,7 +54,7 @@ class space {
             decode_totals(load_struct<volume_totals_record>(at.cache.bytes(pin.slot())), at.geometry.blocks);
         if (!totals) return error{errc::damaged, block.home};
         totals_        = *totals;
-        scratch_group_ = no_group;
+        durable_group_ = no_group;
         return success();
     }
 
@@ -125,12 +125,8 @@ class space {
         ASHLAR_ASSERT(false);
     }
 
-    /// Memory for one group's words. Whoever borrows it may not change space meanwhile, and fills it before waiting for
-    /// a block: beside a wait a join keeps the durable bitmap here.
-    [[nodiscard]] std::span<bitmap_word> scratch() noexcept {
-        scratch_group_ = no_group;
-        return scratch_;
-    }
+    /// Memory for the words of one group, lent to whoever looks at a group, until it gives up the engine's lock.
+    [[nodiscard]] std::span<bitmap_word> scratch() const noexcept { return scratch_; }
 
     /// What is known of a group, without its bitmap.
     template <class Source>
@@ -179,6 +175,7 @@ class space {
     constexpr void take(arena& from, block_size block, const space_limits& limits, std::size_t reserved_max,
                         std::size_t cache_slots) noexcept {
         scratch_ = from.take<bitmap_word>(words_for(blocks_per_group(block)));
+        durable_ = from.take<bitmap_word>(words_for(blocks_per_group(block)));
         reserved_.lend(from.take<extent>(reserved_max));
         retired_.lend(from.take<retired_run>(limits.retired));
         holds_.lend(from.take<extent>(limits.holds));
@@ -334,7 +331,8 @@ class space {
                                            bool written) noexcept;
 
     std::span<bitmap_word>      scratch_{};
-    std::uint64_t               scratch_group_ = no_group;  ///< Whose durable bitmap `scratch_` holds.
+    std::span<bitmap_word>      durable_{};                 ///< The durable bitmap of the group that changed last.
+    std::uint64_t               durable_group_ = no_group;  ///< Which one that is.
     bounded_list<extent>        reserved_{};
     bounded_list<retired_run>   retired_{};
     bounded_list<extent>        holds_{};

@@ -146,7 +146,7 @@ template <class Source>
 result<> space::check(const metadata_access<Source>& at, std::uint64_t group, const group_summary& known,
                       std::uint32_t slot) noexcept {
     if (at.cache.at(slot).checked) return success();
-    scratch_group_     = no_group;
+    durable_group_     = no_group;
     const auto counted = summarize(durable_words(at, group, slot));
     if (counted.free != known.free || counted.runs != known.runs || counted.largest != known.largest ||
         counted.head != known.head || counted.tail != known.tail) {
@@ -175,12 +175,12 @@ void space::flip(const metadata_access<Source>& at, extent blocks, bool take) no
             const auto runs_before = known.runs;
             if (take) {
                 take_run(known, durable, run);
-                set_bits(scratch_, run);
+                set_bits(durable_, run);
                 untrim(at, group, run, known);
                 totals_.free -= run.count;
             } else {
                 give_run(known, durable, run);
-                clear_bits(scratch_, run);
+                clear_bits(durable_, run);
                 totals_.free += run.count;
             }
             for (std::size_t k = 0; k < run_classes; ++k)
@@ -199,9 +199,9 @@ template <class Source>
 group_view space::durable_words(const metadata_access<Source>& at, std::uint64_t group,
                                 std::uint32_t bitmap_slot) noexcept {
     const std::uint32_t blocks = at.geometry.group_blocks(group);
-    if (scratch_group_ != group) load_bitmap(scratch_, at.cache.bytes(bitmap_slot), blocks);
-    scratch_group_ = group;
-    return {scratch_, blocks};
+    if (durable_group_ != group) load_bitmap(durable_, at.cache.bytes(bitmap_slot), blocks);
+    durable_group_ = group;
+    return {durable_, blocks};
 }
 
 template <class Source>

@@ -31,7 +31,7 @@ result<> space::restate_group(const metadata_access<Source>& at, std::uint64_t g
     at.cache.at(bitmap.slot()).checked = false;
     if (before.trimmed_written) {
         const auto bytes = at.cache.bytes(trimmed.slot());
-        load_bitmap(scratch(), bytes, blocks);
+        load_bitmap(scratch_, bytes, blocks);
         for (std::size_t w = 0; w < words_for(blocks); ++w) scratch_[w] &= ~in_use[w];
         now.trimmed = count_set(scratch_, {0, blocks});
         store_bitmap(bytes, scratch_, blocks);
@@ -46,7 +46,7 @@ result<> space::restate_group(const metadata_access<Source>& at, std::uint64_t g
     for (std::size_t k = 0; k < run_classes; ++k)
         sums.runs[k] += static_cast<std::uint32_t>(now.runs[k]) - static_cast<std::uint32_t>(before.runs[k]);
     store_totals(at, totals.slot(), sums);
-    scratch_group_ = no_group;
+    durable_group_ = no_group;
     return success();
 }
 
