@@ -88,22 +88,37 @@ class verifier {
             if (counting_) find(verify_problem::bad_record, blocks.first, owner);
             return false;
         }
-        bool alone = true;
-        static_cast<void>(for_each_group_part(
-            blocks, volume_.geometry.block, [&](std::uint64_t group, group_run run) noexcept -> result<> {
-                if (group < first_group_ || group - first_group_ >= groups_) return success();
-                const auto words = claims_of(group - first_group_);
-                if (!all_clear(words, run)) {
-                    alone = false;
-                    find(verify_problem::two_owners,
-                         first_of_group(group, volume_.geometry.block) +
-                             block_count{next_set(words, run.first, run.first + run.count)},
-                         owner);
-                }
-                set_bits(words, run);
-                return success();
-            }));
+        bool       alone = true;
+        const auto note  = [&](std::uint64_t group, group_run run) noexcept -> result<> {
+            alone = claim_in(group, run, owner) && alone;
+            return success();
+        };
+        static_cast<void>(for_each_group_part(blocks, volume_.geometry.block, note));
         return alone;
+    }
+
+    bool claim_in(std::uint64_t group, group_run run, object_id owner) noexcept {
+        if (group < first_group_ || group - first_group_ >= groups_) return true;
+        const auto words = claims_of(group - first_group_);
+        const bool alone = all_clear(words, run);
+        if (!alone) {
+            const auto both = block_count{next_set(words, run.first, run.first + run.count)};
+            find(verify_problem::two_owners, first_of_group(group, volume_.geometry.block) + both, owner);
+        }
+        set_bits(words, run);
+        return alone;
+    }
+
+    void claim_piece(const mapped_extent& piece, const object_state& object) noexcept {
+        // An extent with blocks of another's is found already. A volume may have a million of them, and reading each
+        // would take for ever; so no block is read twice.
+        const bool alone = claim(piece.physical, object.id);
+        if (alone && !piece.unwritten && !object.dying) check_data(piece.physical, object.id);
+    }
+
+    void claim_node(block_index block, object_id owner) noexcept {
+        claim({block, block_count{1}}, owner);
+        if (counting_) ++report_.nodes;
     }
 
     [[nodiscard]] std::span<bitmap_word> claims_of(std::uint64_t i) noexcept {
@@ -139,18 +154,14 @@ class verifier {
         auto          walked  = map.walk({0}, {no_bound}, [&](const mapped_extent& piece) noexcept -> result<bool> {
             ++extents;
             blocks += piece.physical.count.value;
-            // An extent with blocks of another's is found already. A volume may have a million of them, and reading
-            // each would take for ever; so no block is read twice.
-            const bool alone = claim(piece.physical, object.id);
-            if (alone && !piece.unwritten && !object.dying) check_data(piece.physical, object.id);
+            claim_piece(piece, object);
             return true;
         });
         if constexpr (Volume::map_type::has_tree) {
             if (walked.has_value()) {
                 walked = Volume::map_type::walk_nodes(map.pages(), object.map,
                                                       [&](const node_place& node) noexcept -> result<bool> {
-                                                          claim({node.block, block_count{1}}, object.id);
-                                                          if (counting_) ++report_.nodes;
+                                                          claim_node(node.block, object.id);
                                                           return true;
                                                       });
             }
@@ -216,14 +227,15 @@ class verifier {
         const auto          words  = claims_of(i);
         const auto          known  = space::summary(volume_.metadata(), group);
         if (known.has_error()) return find(verify_problem::bad_metadata, known.error().where, {}, known.error());
-        const auto scratch = volume_.space.scratch();
+        block_pin bitmap;
         if (known.value().bitmap_written) {
-            const auto bitmap = volume_.metadata().get(volume_.regions.bitmap(group));
-            if (bitmap.has_error()) return find(verify_problem::bad_metadata, bitmap.error().where, {}, bitmap.error());
-            load_bitmap(scratch, volume_.cache.bytes(bitmap.value().slot()), blocks);
-        } else {
-            clear_bitmap(scratch, blocks);
+            auto found = volume_.metadata().get(volume_.regions.bitmap(group));
+            if (found.has_error()) return find(verify_problem::bad_metadata, found.error().where, {}, found.error());
+            bitmap = std::move(found).value();
         }
+        const auto scratch = volume_.space.scratch();
+        clear_bitmap(scratch, blocks);
+        if (known.value().bitmap_written) load_bitmap(scratch, volume_.cache.bytes(bitmap.slot()), blocks);
         const auto counted = summarize({scratch, blocks});
         if (counted.free != known.value().free || counted.runs != known.value().runs ||
             counted.largest != known.value().largest || counted.head != known.value().head ||
