@@ -227,15 +227,14 @@ class verifier {
         const auto          words  = claims_of(i);
         const auto          known  = space::summary(volume_.metadata(), group);
         if (known.has_error()) return find(verify_problem::bad_metadata, known.error().where, {}, known.error());
-        block_pin bitmap;
-        if (known.value().bitmap_written) {
-            auto found = volume_.metadata().get(volume_.regions.bitmap(group));
-            if (found.has_error()) return find(verify_problem::bad_metadata, found.error().where, {}, found.error());
-            bitmap = std::move(found).value();
-        }
         const auto scratch = volume_.space.scratch();
-        clear_bitmap(scratch, blocks);
-        if (known.value().bitmap_written) load_bitmap(scratch, volume_.cache.bytes(bitmap.slot()), blocks);
+        if (known.value().bitmap_written) {
+            const auto bitmap = volume_.metadata().get(volume_.regions.bitmap(group));
+            if (bitmap.has_error()) return find(verify_problem::bad_metadata, bitmap.error().where, {}, bitmap.error());
+            load_bitmap(scratch, volume_.cache.bytes(bitmap.value().slot()), blocks);
+        } else {
+            clear_bitmap(scratch, blocks);
+        }
         const auto counted = summarize({scratch, blocks});
         if (counted.free != known.value().free || counted.runs != known.value().runs ||
             counted.largest != known.value().largest || counted.head != known.value().head ||
