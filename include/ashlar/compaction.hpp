@@ -1,6 +1,7 @@
 #pragma once
 /// Compacting a store's regions: the task with its memory.
 
+#include <ashlar/device/lazy_queue.hpp>
 #include <ashlar/maintenance/region_compactor.hpp>
 #include <ashlar/regions.hpp>
 
@@ -24,13 +25,15 @@ class compaction {
         BOOST_OUTCOME_TRY(auto memory, aligned_buffer::allocate(compactor::memory_bytes(chosen.regions, block)));
         BOOST_OUTCOME_TRY(auto made, compactor::create(chosen.regions, block, memory.bytes(),
                                                        typename B::throttle{chosen.throttle}, chosen.clock));
-        return compaction{of.beside(), std::move(memory), std::move(made)};
+        const auto transfers = chosen.regions.transfers_max;
+        return compaction{of.beside(), std::move(memory), std::move(made), transfers < transfers_min ? 0 : transfers};
     }
 
     compaction(compaction&& other) noexcept
         : store_{other.store_},
           memory_{std::move(other.memory_)},
           task_{std::move(other.task_)},
+          queue_{std::move(other.queue_)},
           owns_{std::exchange(other.owns_, false)} {}
     compaction& operator=(compaction&&)      = delete;
     compaction(const compaction&)            = delete;
@@ -45,7 +48,9 @@ class compaction {
     void resume() noexcept { task_.resume(); }
     void cancel() noexcept { task_.cancel(); }
 
-    [[nodiscard]] progress step(step_budget budget = {}) noexcept { return task_.step(store_.volume(), budget); }
+    [[nodiscard]] progress step(step_budget budget = {}) noexcept {
+        return task_.step(store_.volume(), budget, queue_.get(store_.volume().device));
+    }
     [[nodiscard]] result<region_compaction_plan> plan(std::span<region_move> moves) noexcept {
         return task_.plan(store_.volume(), moves);
     }
@@ -55,13 +60,15 @@ class compaction {
   private:
     using compactor = region_compactor<typename store<B>::volume_type, typename B::throttle, typename B::clock>;
 
-    compaction(typename store<B>::companion of, aligned_buffer&& memory, compactor&& task) noexcept
-        : store_{of}, memory_{std::move(memory)}, task_{std::move(task)} {}
+    compaction(typename store<B>::companion of, aligned_buffer&& memory, compactor&& task,
+               std::size_t transfers) noexcept
+        : store_{of}, memory_{std::move(memory)}, task_{std::move(task)}, queue_{transfers} {}
 
-    typename store<B>::companion store_;
-    aligned_buffer               memory_;
-    compactor                    task_;
-    bool                         owns_ = true;
+    typename store<B>::companion   store_;
+    aligned_buffer                 memory_;
+    compactor                      task_;
+    lazy_queue<typename B::device> queue_;
+    bool                           owns_ = true;
 };
 
 }  // namespace ashlar::inline v0

@@ -1,6 +1,7 @@
 #pragma once
 /// The background work of a store: present only where its blueprint names a defrag policy.
 
+#include <ashlar/device/lazy_queue.hpp>
 #include <ashlar/maintenance/defragmenter.hpp>
 #include <ashlar/object/relocation_source.hpp>
 #include <ashlar/store_options.hpp>
@@ -40,13 +41,13 @@ class store_maintenance<B, true> {
         BOOST_OUTCOME_TRY(auto made, defragmenter_of<B>::create(chosen.defrag, block, memory, chosen.policy,
                                                                 typename B::throttle{chosen.throttle}, chosen.clock));
         defragmenter_.emplace(std::move(made));
-        transfers_    = chosen.defrag.transfers_max;
-        queue_failed_ = transfers_ < transfers_min;
+        const auto transfers = chosen.defrag.transfers_max;
+        queue_               = lazy_queue<typename B::device>{transfers < transfers_min ? 0 : transfers};
         return success();
     }
 
     [[nodiscard]] progress step(volume_of<B>& volume, step_budget budget) noexcept {
-        relocation_source<volume_of<B>> host{volume, queue_for(volume.device)};
+        relocation_source<volume_of<B>> host{volume, queue_.get(volume.device)};
         return defragmenter_->step(host, budget);
     }
 
@@ -58,28 +59,8 @@ class store_maintenance<B, true> {
     }
 
   private:
-    using device_type = typename B::device;
-    using queue_type  = queue_of<device_type>;
-
-    /// The device's own queue, opened at the first step; null where it has none, or none to give.
-    [[nodiscard]] queue_type* queue_for([[maybe_unused]] device_type& device) noexcept {
-        if constexpr (QueuedDevice<device_type>) {
-            if (!queue_.has_value() && !queue_failed_) {
-                auto opened   = device.open_queue({.depth = transfers_});
-                queue_failed_ = opened.has_error();
-                if (!queue_failed_) queue_.emplace(std::move(opened).value());
-            }
-            if (queue_.has_value()) return &*queue_;
-        }
-        return nullptr;
-    }
-
-    struct no_queue {};
-
     std::optional<defragmenter_of<B>> defragmenter_;
-    [[no_unique_address]] std::conditional_t<QueuedDevice<device_type>, std::optional<queue_type>, no_queue> queue_{};
-    std::size_t transfers_    = 0;
-    bool        queue_failed_ = false;
+    lazy_queue<typename B::device>    queue_{};
 };
 
 }  // namespace ashlar::inline v0

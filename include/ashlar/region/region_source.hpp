@@ -17,7 +17,7 @@ struct region_move_memory {
 
 /// A model of RelocationHost whose owners are the users' regions, each a single extent. Users go on writing to the
 /// region meanwhile (R5): each write notes its window, `flip` copies noted windows again, three times at most, keeps
-/// writers away for the rest, syncs the copy and only then changes the directory.
+/// writers away for the rest and for one batch, syncs the copy and only then changes the directory.
 /// One move at a time. Made per call: what lasts as long as a move is in the memory. Every call takes the engine's
 /// lock, and gives it up while the device works.
 template <class Volume>
@@ -214,6 +214,8 @@ class region_source {
             state.given.push({.blocks = now.place()});
             return success();
         }));
+        // Writers wait until the flip is acknowledged. Where that fails writing has ended, and the flip stays as it is.
+        if (flipped) static_cast<void>(flush(volume_));
         return flipped;
     }
 
