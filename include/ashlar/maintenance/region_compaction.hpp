@@ -3,6 +3,7 @@
 
 #include <ashlar/region/region_source.hpp>
 #include <ashlar/vocabulary/ratio.hpp>
+#include <ashlar/vocabulary/time_point.hpp>
 
 #include <optional>
 
