@@ -4,6 +4,7 @@
 #include <ashlar/maintenance/region_compaction.hpp>
 #include <ashlar/maintenance/step_budget.hpp>
 #include <ashlar/relocation/relocation.hpp>
+#include <ashlar/throttle/no_throttle.hpp>
 #include <ashlar/vocabulary/progress.hpp>
 
 namespace ashlar::inline v0 {
