@@ -100,7 +100,7 @@ result<> punch_object(Volume& volume, std::uint32_t tx, object_state& object, st
     BOOST_OUTCOME_TRY(detail::refuse_pinned(volume, tx, object, first, stop));
     const std::uint64_t head_end = byte_offset(first, size) < end ? byte_offset(first, size) : end;
     if (offset < head_end) { BOOST_OUTCOME_TRY(detail::zero_part(volume, tx, object, offset, head_end - offset)); }
-    if (stop >= first && byte_offset(stop, size) < end && byte_offset(stop, size) >= head_end) {
+    if (stop >= first && byte_offset(stop, size) < end) {
         BOOST_OUTCOME_TRY(
             detail::zero_part(volume, tx, object, byte_offset(stop, size), end - byte_offset(stop, size)));
     }

@@ -112,7 +112,6 @@ result<> read_blocks(Volume& volume, extent blocks, std::span<std::byte> bytes) 
 /// The checksum that the transaction itself gave a block, if it wrote it: the table learns of it only when it joins.
 template <class Volume>
 [[nodiscard]] std::optional<std::uint64_t> own_checksum(Volume& volume, std::uint32_t tx, block_index block) noexcept {
-    if (tx == no_transaction) return std::nullopt;
     auto&                        state = volume.transactions[tx];
     std::optional<std::uint64_t> newest;
     for (const auto& run : state.taken.all()) {

@@ -111,11 +111,11 @@ result<block_edit> edit_record(Volume& volume, std::uint32_t tx, const record_pl
 
 }  // namespace detail
 
-/// Writes the object's record in the transaction. Errors: those of editing the block.
+/// Writes the object's record in the transaction. Precondition: the table has it. Errors: those of editing the block.
 template <class Volume>
 result<> store_object(Volume& volume, std::uint32_t tx, const object_state& object, bool fresh = false) noexcept {
     const auto place = place_of_record(volume, record_of(object.id));
-    if (!place) return errc::not_found;
+    ASHLAR_ASSERT(place);
     std::byte  memory[record_bytes_max];
     const auto record = std::span<std::byte>{memory}.first(object_encoded_bytes(volume.inline_extents));
     encode_object(record, object);
@@ -124,11 +124,11 @@ result<> store_object(Volume& volume, std::uint32_t tx, const object_state& obje
     return success();
 }
 
-/// Makes a record free. Its id stays in it, so that the next user gets another.
+/// Makes a record free. Its id stays in it, so that the next user gets another. Precondition: the table has it.
 template <class Volume>
 result<> free_record(Volume& volume, std::uint32_t tx, object_id id) noexcept {
     const auto place = place_of_record(volume, record_of(id));
-    if (!place) return errc::not_found;
+    ASHLAR_ASSERT(place);
     std::byte  memory[record_bytes_max]{};
     const auto record = std::span<std::byte>{memory}.first(object_encoded_bytes(volume.inline_extents));
     store_little<std::uint64_t>(record.data(), id.value);
@@ -259,7 +259,7 @@ result<std::optional<object_id>> next_object(Volume& volume, object_id after) no
     const std::uint64_t used   = records_used(volume, no_transaction);
     while (record < used) {
         const auto place = place_of_record(volume, record);
-        if (!place) return error{errc::damaged, block_index{record}};
+        ASHLAR_ASSERT(place);  // recovery refused a table shorter than its records
         BOOST_OUTCOME_TRY(const auto block,
                           view_block(volume, no_transaction, place->block.home, place->block.identity));
         std::uint32_t byte = place->byte;

@@ -34,7 +34,7 @@ void note_mapping(Volume& volume, std::uint32_t tx, object_state& object, std::u
 }
 
 /// One write on its way: the bytes, and the first and last block where they fill only a part. Bytes without memory are
-/// zeros, inside of one block.
+/// zeros for a part of one block.
 template <class Volume>
 class block_source {
   public:
@@ -46,8 +46,9 @@ class block_source {
           last_{(offset + bytes.size() - 1) >> size_.shift()} {
         const std::size_t mask = size_.bytes - 1U;
         const auto        stop = ((offset + bytes.size() - 1) & mask) + 1;
-        head_partial_          = (offset & mask) != 0 || (first_ == last_ && stop != size_.bytes) || is_zeros();
+        head_partial_          = (offset & mask) != 0 || (first_ == last_ && stop != size_.bytes);
         tail_partial_          = first_ != last_ && stop != size_.bytes;
+        ASHLAR_ASSERT(!is_zeros() || (head_partial_ && first_ == last_));
     }
 
     [[nodiscard]] logical_block first() const noexcept { return first_; }
@@ -140,7 +141,7 @@ result<> write_run(Volume& volume, std::uint32_t tx, const block_source<Volume>&
     }
     state.taken.push(
         {.blocks = run, .sums = static_cast<std::uint32_t>(state.sums.size()), .data = true, .fresh = fresh});
-    if (state.sums.room() < run.count.value) return error{errc::too_large, run.first};
+    ASHLAR_ASSERT(state.sums.room() >= run.count.value);  // write_object refused more
     if (state.staged) {
         const auto memory = volume.staged.add(run);
         source.gather(at, run.count, memory);

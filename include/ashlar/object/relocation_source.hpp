@@ -327,9 +327,7 @@ class relocation_source {
     class range_builder {
       public:
         range_builder(block_size size, const object_state& object, const candidate_request& wanted) noexcept
-            : read_blocks_{(256U * 1024U) >> size.shift() ? (256U * 1024U) >> size.shift() : 1U},
-              size_{size},
-              wanted_{wanted} {
+            : read_blocks_{(256U * 1024U) >> size.shift()}, size_{size}, wanted_{wanted} {
             found_.owner         = object.id;
             found_.owner_extents = object.map.extents;
             found_.extents       = 0;
