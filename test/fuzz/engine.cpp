@@ -4,6 +4,7 @@
 #include <ashlar/defrag_policy/best_gain.hpp>
 #include <ashlar/journal/ring_journal.hpp>
 #include <ashlar/testing/random_bits.hpp>
+#include <ashlar/testing/small_machine.hpp>
 #include <ashlar/threading/single_threaded.hpp>
 
 #include <array>
@@ -19,28 +20,13 @@ struct fuzz_blueprint : blueprint {
 };
 using store_type = store<fuzz_blueprint>;
 
-/// Limits of a small machine, so that each of them is met; and a defragmenter that goes on while there is anything to
-/// gain.
 store_type::options options() {
     store_type::options chosen;
-    auto&               limits       = chosen.limits;
-    limits.cache_blocks              = 64;
-    limits.transaction               = {.shadows = 40, .extents = 48, .data_blocks = 48, .objects = 6};
-    limits.transactions              = 3;
-    limits.space                     = {.groups_loaded = 2, .retired = 256, .holds = 4};
-    limits.unsynced_runs             = 48;
-    limits.unsynced_blocks           = 48;
-    limits.staging_bytes             = 8192;
-    limits.journal_bytes             = 8192;
-    limits.staged_bytes              = 8192;
-    limits.verify_groups             = 2;
-    chosen.defrag.threshold_permille = 0;
-    chosen.defrag.cycle_blocks_max   = {0};
-    chosen.defrag.cycle_interval     = {};
-    chosen.defrag.priority           = defrag_intensity::unpaced;
-    chosen.defrag.window             = {32};
-    chosen.defrag.pieces_max         = 40;
-    chosen.defrag.chunk_bytes        = 8192;
+    chosen.limits               = small_limits();
+    chosen.limits.cache_blocks  = 64;
+    chosen.limits.staged_bytes  = 8192;
+    chosen.limits.verify_groups = 2;
+    chosen.defrag               = eager_defragmenter();
     return chosen;
 }
 

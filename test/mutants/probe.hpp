@@ -7,6 +7,7 @@
 #include <ashlar/journal/ring_journal.hpp>
 #include <ashlar/testing/crash_states.hpp>
 #include <ashlar/testing/random_bits.hpp>
+#include <ashlar/testing/small_machine.hpp>
 #include <ashlar/threading/single_threaded.hpp>
 
 #include <cstdio>
@@ -164,16 +165,11 @@ struct shape {
 };
 
 inline volume_limits limits_of(const shape& s) {
-    volume_limits limits;
-    limits.cache_blocks = s.cache_blocks;
-    limits.transaction  = {
-         .shadows = s.cache_blocks < 48 ? s.cache_blocks - 8 : 40, .extents = 48, .data_blocks = 48, .objects = 6};
-    limits.transactions    = 3;
-    limits.space           = {.groups_loaded = 2, .retired = 256, .holds = 4};
-    limits.unsynced_runs   = 48;
+    auto limits            = small_limits();
+    limits.cache_blocks    = s.cache_blocks;
     limits.unsynced_blocks = s.listed_blocks;
     limits.staging_bytes   = 16384;
-    limits.journal_bytes   = 8192;
+    if (s.cache_blocks < 48) limits.transaction.shadows = s.cache_blocks - 8;
     return limits;
 }
 

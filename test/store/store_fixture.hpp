@@ -6,6 +6,7 @@
 #include <ashlar/journal/ring_journal.hpp>
 #include <ashlar/testing/any_device.hpp>
 #include <ashlar/testing/order_checker.hpp>
+#include <ashlar/testing/small_machine.hpp>
 #include <ashlar/testing/store_model.hpp>
 #include <ashlar/threading/single_threaded.hpp>
 
@@ -58,20 +59,6 @@ struct volume_shape {
     }
 };
 
-/// Limits of a small machine: everything that is bounded is met.
-inline volume_limits small_limits() {
-    volume_limits limits;
-    limits.cache_blocks    = 96;
-    limits.transaction     = {.shadows = 40, .extents = 48, .data_blocks = 48, .objects = 6};
-    limits.transactions    = 3;
-    limits.space           = {.groups_loaded = 2, .retired = 256, .holds = 4};
-    limits.unsynced_runs   = 48;
-    limits.unsynced_blocks = 48;
-    limits.staging_bytes   = 8192;
-    limits.journal_bytes   = 8192;
-    return limits;
-}
-
 /// Memory, watched for the order of what is written to it.
 using checked_memory = order_checker<memory_device>;
 
@@ -92,19 +79,6 @@ typename Store::options with(volume_limits limits = small_limits()) {
     typename Store::options chosen;
     chosen.limits = limits;
     return chosen;
-}
-
-/// A defragmenter that goes on as long as there is something to gain.
-inline defrag_options eager_defragmenter() {
-    defrag_options options;
-    options.threshold_permille = 0;
-    options.cycle_blocks_max   = {0};
-    options.cycle_interval     = {};
-    options.priority           = defrag_intensity::unpaced;
-    options.window             = {32};
-    options.pieces_max         = 40;
-    options.chunk_bytes        = 8192;
-    return options;
 }
 
 #define ASHLAR_EXPECT_OK(...)                                      \

@@ -7,6 +7,7 @@
 #include <ashlar/testing/manual_clock.hpp>
 #include <ashlar/testing/scheduled.hpp>
 #include <ashlar/testing/simulated_plan.hpp>
+#include <ashlar/testing/small_machine.hpp>
 
 #include <functional>
 #include <type_traits>
@@ -23,30 +24,6 @@ struct simulated : B {
         std::conditional_t<std::is_base_of_v<scheduled, typename B::threading>, typename B::threading, scheduled>;
 };
 
-/// Limits of a small machine: everything that is bounded is met.
-[[nodiscard]] inline volume_limits simulated_limits() noexcept {
-    volume_limits limits;
-    limits.transaction   = {.shadows = 40, .extents = 48, .data_blocks = 48, .objects = 6};
-    limits.space         = {.groups_loaded = 2, .retired = 256, .holds = 4};
-    limits.unsynced_runs = 48;
-    limits.journal_bytes = 8192;
-    return limits;
-}
-
-/// A defragmenter that goes on as long as there is something to gain, within small memory.
-[[nodiscard]] inline defrag_options simulated_defragmenter() noexcept {
-    defrag_options options;
-    options.threshold_permille = 0;
-    options.cycle_blocks_max   = {0};
-    options.cycle_interval     = {};
-    options.extents_min        = 2;
-    options.priority           = defrag_intensity::unpaced;
-    options.window             = {32};
-    options.pieces_max         = 40;
-    options.chunk_bytes        = 16384;
-    return options;
-}
-
 template <class B>
 struct simulation_options {
     using store_options = typename store<simulated<B>>::options;
@@ -55,8 +32,10 @@ struct simulation_options {
     /// What the store is opened with. What stands in the table, and the clock, are the seed's.
     store_options base = [] {
         store_options chosen{};
-        chosen.limits = simulated_limits();
-        chosen.defrag = simulated_defragmenter();
+        chosen.limits             = small_limits();
+        chosen.defrag             = eager_defragmenter();
+        chosen.defrag.extents_min = 2;
+        chosen.defrag.chunk_bytes = 16384;
         return chosen;
     }();
     /// Lays devices of the user's own over the simulated one, afresh for each run. They outlive the run.
