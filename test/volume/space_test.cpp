@@ -288,11 +288,11 @@ struct mapped : test_blueprint<> {
 template <class Store>
 class SpaceFaults : public testing::Test {
   protected:
-    static constexpr volume_shape shape{.block_bytes = 512, .blocks = 9000, .journal_blocks = 256};
     using volume_type = typename Store::volume_type;
     using access      = metadata_access<watched_source<volume_type>>;
 
-    SpaceFaults() : memory{make_memory(shape)} {
+    explicit SpaceFaults(std::uint64_t blocks = 9000)
+        : shape{.block_bytes = 512, .blocks = blocks, .journal_blocks = 256}, memory{make_memory(shape)} {
         format_on<Store>(memory, shape);
         store = opened_on<Store>(memory);
         ASHLAR_EXPECT_OK(store.write(store.root(), 0, pattern(3000, 1)));
@@ -335,6 +335,7 @@ class SpaceFaults : public testing::Test {
         return volume().space.reserve(volume().metadata(), volume().allocator, wanted);
     }
 
+    volume_shape  shape;
     memory_device memory;
     Store         store;
 };
@@ -533,6 +534,52 @@ TYPED_TEST(SpaceFaults, WhatComesFreeWhileGroupsAreLookedAtIsFoundLater) {
     EXPECT_FALSE(overlap(next.value(), {first_of_group(1, {512}) + block_count{5}, {3}}));
     volume.space.release({first_of_group(1, {512}) + block_count{5}, {3}}, {512});
     volume.space.release(next.value(), {512});
+    EXPECT_EQ(findings_of(this->store), "");
+}
+
+/// So many groups that their records fill several blocks; the totals lie in the first one.
+template <class Store>
+class SpaceFaultsOfManyGroups : public SpaceFaults<Store> {
+  protected:
+    SpaceFaultsOfManyGroups() : SpaceFaults<Store>{11 * std::uint64_t{blocks_per_group({512})}} {}
+};
+TYPED_TEST_SUITE(SpaceFaultsOfManyGroups, mapped_and_indexed);
+
+TYPED_TEST(SpaceFaultsOfManyGroups, EachLoadForTheLastGroupMayFail) {
+    auto&      volume = this->volume();
+    const auto last   = first_of_group(10, {512});
+    const auto run    = this->reserve({.blocks = {100}, .least = {100}, .goal = last + block_count{40}});
+    ASSERT_TRUE(run);
+    ASSERT_NE(group_record_of(10, {512}).block, block_count{0});
+    auto& tx = volume.transactions[0];
+    tx.reset();
+    tx.taken.push({.blocks = run.value()});
+    const auto totals = volume.space.totals();
+    EXPECT_GE(this->fail_each_load([&](const auto& at) noexcept { return volume.space.note_trimmed(at, run.value()); }),
+              2U);
+    EXPECT_EQ(volume.space.totals().trimmed, totals.trimmed + 100);
+    EXPECT_GE(this->fail_each_load([&](const auto& at) noexcept -> result<> {
+        BOOST_OUTCOME_TRY(volume.space.prepare(at, tx, false));
+        volume.space.apply(at, tx, volume.open_batch);
+        return success();
+    }),
+              3U);
+    tx.reset();
+    EXPECT_EQ(volume.space.totals().free, totals.free - 100);
+    EXPECT_EQ(volume.space.totals().trimmed, totals.trimmed) << "what is in use is not known to be trimmed";
+
+    std::vector<bitmap_word> in_use(words_for(blocks_per_group({512})));  // nothing of the group is
+    for (std::uint64_t nth = 1; nth <= 4; ++nth) {
+        this->forget();
+        watched_source<typename TestFixture::volume_type> source{.volume = volume, .fails_at = nth, .meanwhile = {}};
+        const typename TestFixture::access                at{volume.cache, source, volume.regions, volume.geometry};
+        const auto                                        before = volume.space.totals().free;
+        const auto                                        done   = volume.space.restate_group(at, 10, in_use);
+        EXPECT_EQ(code_of(done), nth <= 2 ? errc::device_failed : errc::none)
+            << "record, totals, then what is made anew";
+        EXPECT_EQ(volume.space.totals().free, nth <= 2 ? before : totals.free);
+    }
+    this->forget();
     EXPECT_EQ(findings_of(this->store), "");
 }
 
