@@ -294,6 +294,65 @@ TEST_F(RepairerDamage, AFrameThatTheDeviceDoesNotTakeIsSaid) {
     EXPECT_EQ(findings_of(last), "");
 }
 
+TEST_F(RepairerOfManyGroups, AnExtentOutsideTheVolumeIsSaidOnceHoweverManyWindowsThereAre) {
+    edit_record(ids_[3], [&](object_state& object) {
+        store_little<std::uint64_t>(object.map.entries.data() + 8, shape_.blocks + 7);
+    });
+    auto  live = opened_on(memory_, limits_);
+    heard done;
+    ASHLAR_EXPECT_OK(live.repair(done));
+    EXPECT_EQ(done.of("bad_record: left as it is"), 1U) << done.text();
+    static_cast<void>(live.abandon());
+}
+
+TEST(RepairerOfFrames, ADirectoryThatTheJournalStillChangesIsNoBadCopy) {
+    auto memory = make_memory({});
+    format_on(memory, {});
+    auto       live  = opened_on(memory);
+    const auto parts = live.volume().regions.slots();
+    while (live.volume().regions.slots() == parts) ASHLAR_ASSERT_OK(live.create());
+    ASHLAR_ASSERT_OK(live.sync());
+    static_cast<void>(live.abandon());
+    auto looked = test_store::open_read_only(any_device{memory}, with());
+    ASHLAR_ASSERT_OK(looked);
+    EXPECT_EQ(findings_of(looked.value()), "");
+    heard done;
+    ASHLAR_ASSERT_OK(looked.value().repair(done, {.dry_run = true}));
+    EXPECT_EQ(done.text(), "");
+}
+
+/// Other blocks and other policies; damage that is mended there too.
+TEST(RepairerOfLargeBlocks, TheLastChecksumBlockOfAGroupIsMadeAnew) {
+    const volume_shape shape{.block_bytes = 8192, .blocks = 600, .journal_blocks = 64};
+    auto               memory = make_memory(shape);
+    format_on(memory, shape);
+    auto limits          = small_limits();
+    limits.staging_bytes = limits.journal_bytes = 1U << 17U;
+    region_block last{}, table{};
+    {
+        auto live = opened_on(memory, limits);
+        ASHLAR_ASSERT_OK(live.write(live.root(), 0, pattern(40'000, 1)));
+        last  = live.volume().regions.checksum_block(checksum_blocks_per_group({8192}) - 1);
+        table = live.volume().regions.group_table({0});
+        ASHLAR_ASSERT_OK(live.close());
+    }
+    const auto raw = [&](block_index home) {
+        return memory.bytes().subspan(static_cast<std::size_t>(home.value) * 8192, 8192);
+    };
+    const auto place         = group_record_of(0, {8192});
+    const auto bytes         = raw(table.home).subspan(place.byte);
+    auto       record        = load_struct<group_record>(bytes);
+    record.checksums_written = std::uint64_t{record.checksums_written} | std::uint64_t{1} << last.identity.number;
+    store_struct(bytes, record);
+    seal_block(raw(table.home), table.identity.tag, {}, identity_seed(shape.format().volume, table.identity));
+    std::memset(raw(last.home).data(), 0x5A, 8192);
+    auto  live = opened_on(memory, limits);
+    heard done;
+    ASHLAR_ASSERT_OK(live.repair(done));
+    EXPECT_EQ(done.text(), "bad_metadata: made anew from what the rest proves (1); ");
+    EXPECT_EQ(findings_of(live), "");
+}
+
 TEST(RepairWords, EachProblemAndEachDeedHasItsOwn) {
     std::set<std::string> names, messages, deeds;
     for (int i = 0; i <= static_cast<int>(verify_problem::lost_history); ++i) {
