@@ -124,17 +124,24 @@ result<> store_object(Volume& volume, std::uint32_t tx, const object_state& obje
     return success();
 }
 
-/// Makes a record free. Its id stays in it, so that the next user gets another. Precondition: the table has it.
+/// Makes a record free. The id stays in it, so that its next user gets another.
+template <class Volume>
+result<> write_free_record(Volume& volume, std::uint32_t tx, const record_place& place, object_id id,
+                           bool fresh = false) noexcept {
+    std::byte  memory[record_bytes_max]{};
+    const auto record = std::span<std::byte>{memory}.first(object_encoded_bytes(volume.inline_extents));
+    store_little<std::uint64_t>(record.data(), id.value);
+    BOOST_OUTCOME_TRY(auto block, detail::edit_record(volume, tx, place, fresh));
+    detail::write_record(block, place.byte, record);
+    return success();
+}
+
+/// Precondition: the table has it.
 template <class Volume>
 result<> free_record(Volume& volume, std::uint32_t tx, object_id id) noexcept {
     const auto place = place_of_record(volume, record_of(id));
     ASHLAR_ASSERT(place);
-    std::byte  memory[record_bytes_max]{};
-    const auto record = std::span<std::byte>{memory}.first(object_encoded_bytes(volume.inline_extents));
-    store_little<std::uint64_t>(record.data(), id.value);
-    BOOST_OUTCOME_TRY(auto block, detail::edit_record(volume, tx, *place, false));
-    detail::write_record(block, place->byte, record);
-    return success();
+    return write_free_record(volume, tx, *place, id);
 }
 
 /// Only one open transaction creates or erases objects. Error: busy.

@@ -9,17 +9,22 @@ namespace ashlar::inline v0 {
 struct region_request {
     std::uint32_t type = 0;  ///< Four letters of the user's: tag_of("LOGS"). The format's own are refused.
     block_count   blocks{};
-    block_index   from{};  ///< The first run that is long enough from here on.
+    block_index   from{};                   ///< The first run that is long enough from here on.
+    std::optional<std::uint32_t> number{};  ///< Its number within the type; else the lowest that is free.
 };
 
 /// The region that moves or goes now, for a scope: one at a time.
 template <class Volume>
 class [[nodiscard]] motion_scope {
   public:
-    /// Error: busy where another region moves.
+    /// Waits for a region that goes. Error: busy where another one moves.
     static result<> begin(Volume& volume, region_motion& motion) noexcept {
-        if (volume.region_traffic.motion != nullptr) return errc::busy;
-        volume.region_traffic.motion = &motion;
+        auto& now = volume.region_traffic.motion;
+        if constexpr (Volume::threading_type::concurrent) {
+            while (now != nullptr && now->goes()) volume.lock.wait();
+        }
+        if (now != nullptr) return errc::busy;
+        now = &motion;
         return success();
     }
     static void end(Volume& volume) noexcept {
@@ -53,15 +58,17 @@ template <class Volume>
 }
 
 /// Adds a region in one transaction. What its blocks hold is not said: a region is used like a device.
-/// Errors: invalid_argument for a type that is the format's, or no blocks; too_large where the directory is full or the
-/// journal could not hold the change; no_space, reserve_only, no_contiguous_space; those of reading metadata.
-/// Cost: the bitmaps up to the run; a journaled change for each group that it touches. Durable at the next sync.
+/// Errors: invalid_argument for a type that is the format's, or no blocks; busy where the number is taken; too_large
+/// where the directory is full or the journal could not hold the change; no_space, reserve_only, no_contiguous_space;
+/// those of reading metadata. Cost: the bitmaps up to the run; a journaled change for each group that it touches.
+/// Durable at the next sync.
 template <class Volume>
 result<region_id> add_region(Volume& volume, const region_request& wanted) noexcept {
     if (!is_user_region(wanted.type) || wanted.blocks.value == 0) return errc::invalid_argument;
     region_id name{};
     BOOST_OUTCOME_TRY(run_transaction(volume, [&](std::uint32_t tx) noexcept -> result<> {
-        name = free_name(volume, wanted.type);
+        name = wanted.number ? region_id{wanted.type, *wanted.number} : free_name(volume, wanted.type);
+        if (index_of_region(volume, name) != volume.regions.slots()) return errc::busy;
         region_slot slot;
         slot.type = name.type;
         slot.id   = name.number;

@@ -1,0 +1,247 @@
+#include "../counts.hpp"
+#include "../region/region_fixture.hpp"
+
+#include <ashlar/testing/crash_states.hpp>
+#include <ashlar/volume_copy.hpp>
+
+namespace ashlar::test {
+namespace {
+
+using parts = test_blueprint<>;
+using task  = volume_copy<parts, parts>;
+
+/// All that a volume holds for its users, in words that can be compared: not where it lies.
+std::string content_of(test_store& live) {
+    std::string text;
+    for (const auto id : live.objects()) {
+        const auto info = live.info(id).value();
+        text += std::to_string(id.value) + " size " + std::to_string(info.size) + " attributes ";
+        for (const auto byte : info.attributes) text += std::to_string(static_cast<int>(byte)) + ",";
+        byte_vector bytes(static_cast<std::size_t>(info.size));
+        EXPECT_EQ(live.read(id, 0, bytes).value(), bytes.size());
+        text += " hash " + std::to_string(xxh3_64(bytes));
+        std::vector<int> kinds(static_cast<std::size_t>(info.size / 512 + 64));  // a letter a block
+        for (const auto& piece : live.extents(id)) {
+            for (std::uint64_t i = 0; i < piece.physical.count.value; ++i)
+                kinds.at(piece.logical.value + i) = 1 + (piece.unwritten ? 1 : 0) + (piece.pinned ? 2 : 0);
+        }
+        for (const auto kind : kinds) text += static_cast<char>('0' + kind);
+        text += "\n";
+    }
+    store_regions                                                  regions{live};
+    std::map<std::pair<std::uint32_t, std::uint32_t>, std::string> sorted;
+    for (std::uint32_t i = 0; i < regions.count(); ++i) {
+        const auto one = regions.at(i).value();
+        if (one.engine) continue;
+        auto region = regions.open(one.name).value();
+        sorted[{one.name.type, one.name.number}] =
+            std::to_string(one.pinned) + " " + std::to_string(xxh3_64(read_all(region)));
+    }
+    for (const auto& [name, what] : sorted) text += std::to_string(name.second) + " " + what + "\n";
+    return text;
+}
+
+/// Objects of every kind: large, sparse, reserved, pinned, empty, erased; and two regions.
+void fill(test_store& live) {
+    random_bits            random{5};
+    std::vector<object_id> ids;
+    for (int i = 0; i < 40; ++i) {
+        const auto id = live.create().value();
+        ids.push_back(id);
+        for (std::uint64_t parts_left = random.below(6); parts_left > 0; --parts_left) {
+            const auto bytes = pattern(1 + random.below(6), 512, static_cast<std::uint32_t>(random.next()));
+            ASHLAR_ASSERT_OK(
+                live.write(id, random.below(20'000), std::span{bytes}.first(1 + random.below(bytes.size()))));
+        }
+        std::array<std::byte, attribute_bytes> attributes{std::byte(i)};
+        ASHLAR_ASSERT_OK(live.set_attributes(id, attributes));
+    }
+    const auto large = pattern(300, 512, 3);
+    for (std::size_t at = 0; at < large.size(); at += 8192)
+        ASHLAR_ASSERT_OK(live.write(
+            live.root(), at, std::span{large}.subspan(at).first(std::min<std::size_t>(8192, large.size() - at))));
+    ASHLAR_ASSERT_OK(live.reserve(ids[0], 30'000, 4'000));
+    ASHLAR_ASSERT_OK(live.pin(ids[1], 0, 40'000));
+    ASHLAR_ASSERT_OK(live.truncate(ids[2], 70'000));
+    for (const int gone : {3, 7, 8, 39}) ASHLAR_ASSERT_OK(live.erase(ids[static_cast<std::size_t>(gone)]));
+    ASHLAR_ASSERT_OK(live.create());  // in a record that was used before
+    for (const std::uint64_t blocks : {30, 7}) {
+        auto region = store_regions{live}
+                          .open(store_regions{live}.add({.type = logs, .blocks = block_count{blocks}}).value())
+                          .value();
+        ASHLAR_ASSERT_OK(region.write({block_index{0}, block_count{blocks}}, pattern(blocks, 512, 9)));
+    }
+    ASHLAR_ASSERT_OK(store_regions{live}.remove({logs, 0}));
+    ASHLAR_ASSERT_OK(store_regions{live}.pin({logs, 1}));
+    ASHLAR_ASSERT_OK(live.sync());
+}
+
+struct VolumeCopyTest : testing::Test {
+    VolumeCopyTest() : memory{make_memory({.blocks = 2600})} {
+        format_on(memory, {});
+        source = opened_on(memory);
+        fill(source);
+        before = content_of(source);
+    }
+    static progress run(task& copying, std::uint64_t blocks_at_once = 16) {
+        for (;;) {
+            const auto said = copying.step({.blocks_max = blocks_at_once, .candidates_max = 8});
+            if (said.reasons != stop_reason::budget_spent) return said;
+        }
+    }
+
+    memory_device memory;
+    test_store    source;
+    std::string   before;
+};
+
+TEST_F(VolumeCopyTest, EverythingComesOutInAVolumeOfAnotherShape) {
+    for (const volume_shape& shape : {volume_shape{.blocks = 1400}, volume_shape{.blocks = 9000, .journal_blocks = 200},
+                                      volume_shape{.blocks = 2600, .record_bytes = 200}}) {
+        auto other = make_memory(shape);
+        format_on(other, shape, 2);
+        auto target  = opened_on(other);
+        auto copying = task::open(source, target);
+        ASHLAR_ASSERT_OK(copying);
+        const auto estimate = copying.value().estimate();
+        ASHLAR_ASSERT_OK(estimate);
+        const auto said = run(copying.value());
+        ASSERT_EQ(said.reasons, stop_reason::finished) << message(said.failure.code);
+        EXPECT_EQ(said.done, said.total);
+        const auto& did = copying.value().last_result();
+        EXPECT_TRUE(did.finished && !did.resumed);
+        EXPECT_EQ(did.blocks, estimate.value().blocks);
+        EXPECT_EQ(did.objects, estimate.value().objects);
+        EXPECT_EQ(did.regions, 1U);
+        EXPECT_EQ(content_of(target), before);
+        EXPECT_EQ(findings_of(target), "");
+        EXPECT_EQ(content_of(source), before);
+        static_cast<void>(target.abandon());
+        target = opened_on(other);
+        EXPECT_EQ(content_of(target), before);
+        // Ids go on as they would have in the source.
+        EXPECT_EQ(target.create().value(), source.create().value());
+        before = content_of(source);
+    }
+}
+
+TEST_F(VolumeCopyTest, StoppedOrCutAtAnyStepItGoesOnLater) {
+    const volume_shape shape{.blocks = 2600};
+    for (std::uint64_t steps = 1; steps < 60; steps += 3) {
+        auto other = make_memory(shape);
+        format_on(other, shape, 2);
+        auto        target = opened_on(other);
+        std::size_t rounds = 0;
+        for (bool finished = false; !finished; ++rounds) {
+            ASSERT_LT(rounds, 200U);
+            auto copying = task::open(source, target);
+            ASHLAR_ASSERT_OK(copying);
+            EXPECT_TRUE(rounds != 0 || !copying.value().last_result().resumed);
+            for (std::uint64_t i = 0; i < steps + rounds && !finished; ++i) {
+                const auto said = copying.value().step({.blocks_max = 24, .candidates_max = 4});
+                finished        = said.reasons.has(stop_reason::finished);
+                ASSERT_FALSE(said.reasons.has(stop_reason::device_error)) << message(said.failure.code);
+            }
+            if (!finished && rounds % 2 == 1) { ASHLAR_ASSERT_OK(target.sync()); }
+            static_cast<void>(target.abandon());  // what no batch holds yet is lost
+            target = opened_on(other);
+        }
+        ASSERT_EQ(content_of(target), before) << steps;
+        EXPECT_EQ(findings_of(target), "");
+    }
+}
+
+TEST_F(VolumeCopyTest, PowerMayFailAtAnyWriteToTheTarget) {
+    const volume_shape shape{.blocks = 1400};
+    auto               other = make_memory(shape);
+    format_on(other, shape, 2);
+    const byte_vector               base(other.bytes().begin(), other.bytes().end());
+    recording_device<memory_device> recorded{other};
+    {
+        auto target  = opened_on(recorded);
+        auto copying = task::open(source, target).value();
+        EXPECT_EQ(run(copying).reasons, stop_reason::finished);
+        static_cast<void>(target.abandon());
+    }
+    std::uint64_t number = 0, judged = 0;
+    const auto    one_in = std::uint64_t{20} / scaled(20);
+    crash_states(
+        recorded.calls(), base, {512}, {.random_max = 1, .single_max = 3, .tears_max = 2},
+        [&](const crash_point& at, std::span<std::byte> image) {
+            if (++number % one_in != 0) return true;
+            auto lent   = memory_device::lend(image, {512}).value();
+            auto target = opened_on(lent);
+            if (content_of(target) != before) {  // else it was finished
+                auto copying = task::open(source, target);
+                if (!copying || run(copying.value()).reasons != stop_reason::finished || content_of(target) != before) {
+                    ADD_FAILURE() << "cut after call " << at.calls << ", " << text_of(at.choice) << ": "
+                                  << said(copying);
+                    return false;
+                }
+            }
+            EXPECT_EQ(findings_of(target), "");
+            ++judged;
+            return true;
+        });
+    EXPECT_GT(judged, 20U);
+    count("crash states of copies", judged);
+}
+
+TEST_F(VolumeCopyTest, ATargetThatHoldsSomethingElseIsLeftAlone) {
+    const volume_shape shape{};
+    auto               other = make_memory(shape);
+    format_on(other, shape, 2);
+    auto target = opened_on(other);
+    EXPECT_EQ(code_of(task::open(source, target, {.chunk = block_count{0}})), errc::invalid_argument);
+    ASHLAR_ASSERT_OK(target.append(target.root(), pattern(1, 512, 1)));
+    EXPECT_EQ(code_of(task::open(source, target)), errc::busy);
+    ASHLAR_ASSERT_OK(target.truncate(target.root(), 0));
+    const auto name = store_regions{target}.add({.type = maps, .blocks = block_count{1}}).value();
+    EXPECT_EQ(code_of(task::open(source, target)), errc::busy);
+    ASHLAR_ASSERT_OK(store_regions{target}.remove(name));
+    ASHLAR_EXPECT_OK(task::open(source, target));
+    EXPECT_EQ(code_of(task::open(target, source)), errc::busy) << "no complete copy itself";
+    // Another source's copy is not gone on with.
+    EXPECT_EQ(task::open(source, target).value().step({.blocks_max = 24}).reasons, stop_reason::budget_spent);
+    auto third = make_memory(shape);
+    format_on(third, shape, 3);
+    auto stranger = opened_on(third);
+    EXPECT_EQ(code_of(task::open(stranger, target)), errc::busy);
+    ASHLAR_EXPECT_OK(task::open(source, target));
+}
+
+TEST_F(VolumeCopyTest, ATargetThatIsTooSmallSaysSoAndTheSourceIsUntouched) {
+    const volume_shape shape{.blocks = 520, .journal_blocks = 96};
+    auto               other = make_memory(shape);
+    format_on(other, shape, 2);
+    auto       target  = opened_on(other);
+    auto       copying = task::open(source, target).value();
+    const auto said    = run(copying);
+    EXPECT_TRUE(said.reasons.has(stop_reason::device_error));
+    EXPECT_TRUE(said.failure.code == errc::reserve_only || said.failure.code == errc::no_space)
+        << message(said.failure.code);
+    EXPECT_FALSE(copying.last_result().finished);
+    EXPECT_EQ(content_of(source), before);
+    EXPECT_EQ(findings_of(target), "");
+}
+
+TEST_F(VolumeCopyTest, RottenDataIsAnErrorAndNotCopied) {
+    const auto piece = source.next_extent(source.root(), {}).value();
+    ASHLAR_ASSERT_OK(source.checkpoint());
+    byte_vector block(512);
+    ASHLAR_ASSERT_OK(memory.read({piece->physical.first, block_count{1}}, block));
+    block[17] ^= std::byte{4};
+    ASHLAR_ASSERT_OK(memory.write({piece->physical.first, block_count{1}}, block));
+    const volume_shape shape{.blocks = 2600};
+    auto               other = make_memory(shape);
+    format_on(other, shape, 2);
+    auto       target  = opened_on(other);
+    auto       copying = task::open(source, target).value();
+    const auto said    = run(copying);
+    EXPECT_TRUE(said.reasons.has(stop_reason::device_error));
+    EXPECT_EQ(said.failure.code, errc::checksum_differs);
+    EXPECT_EQ(said.failure.where, piece->physical.first);
+}
+
+}  // namespace
+}  // namespace ashlar::test
