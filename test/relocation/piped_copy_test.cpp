@@ -33,7 +33,8 @@ class queued_host : public fake_host {
             host_->read_at_once_max = std::max(host_->read_at_once_max, read);
         }
         [[nodiscard]] result<std::size_t> complete(std::span<transfer*> finished, std::size_t) noexcept {
-            if (++host_->waits >= host_->refused_from) return error{errc::device_failed, {}, 9};
+            const auto wait = ++host_->waits;
+            if (wait >= host_->refused_from && wait < host_->refused_until) return error{errc::device_failed, {}, 9};
             std::size_t count = 0;
             while (count < finished.size() && !waiting_.empty()) {
                 const auto at     = waiting_.begin() + static_cast<std::ptrdiff_t>(random_.below(waiting_.size()));
@@ -66,8 +67,8 @@ class queued_host : public fake_host {
 
     std::size_t   at_once_max = 0, read_at_once_max = 0;
     std::uint64_t overlaps = 0, proofs = 0, waits = 0;
-    std::uint64_t refused_from = ~std::uint64_t{0};  ///< From this wait on the queue refuses all.
-    bool          has_queue    = true;
+    std::uint64_t refused_from = ~std::uint64_t{0}, refused_until = ~std::uint64_t{0};  ///< Waits that are refused.
+    bool          has_queue = true;
     extent        elsewhere{};  ///< Blocks whose bytes only `read_blocks` knows.
     int           failing_writes = 0;
     int           spoilt_reads   = 0;  ///< Reads that bring other bytes, without an error.
@@ -295,7 +296,7 @@ TEST(PipedCopy, ATransferThatFailsIsCopiedAgainWhicheverItIs) {
     }
 }
 
-TEST(PipedCopy, GoesOnOneByOneWhenTheQueueBreaksAndHoldsNothing) {
+TEST(PipedCopy, NothingThatAQueueStillHasInFlightReachesABlockOrMemoryThatIsUsedAgain) {
     std::uint64_t waits = 0;
     {
         auto        host = scattered();
@@ -304,14 +305,34 @@ TEST(PipedCopy, GoesOnOneByOneWhenTheQueueBreaksAndHoldsNothing) {
         waits = host.waits;
     }
     ASSERT_GT(waits, 10U);
-    for (std::uint64_t nth = 1; nth <= waits; ++nth) {
-        auto host         = scattered();
-        host.refused_from = nth;
-        piped_mover m;
-        EXPECT_EQ(m.run(host, 1).verdict, move_verdict::flipped) << nth;
-        EXPECT_EQ(host.pieces(1), 1U);
-        EXPECT_EQ(host.broken(), "") << nth;
+    std::uint64_t lost = 0, went_on = 0;
+    for (const std::uint64_t refusals : {1U, 2U, 3U, 1'000'000U}) {
+        for (std::uint64_t nth = 1; nth <= waits; ++nth) {
+            auto host          = scattered();
+            host.refused_from  = nth;
+            host.refused_until = nth + refusals;
+            host.add(2, 0, 5000, 10);
+            host.add(2, 10, 5100, 10);
+            piped_mover m;
+            const auto  answer = m.run(host, 1);
+            const auto  second = m.run(host, 2);
+            if (answer.verdict == move_verdict::flipped) {
+                ++went_on;
+                EXPECT_EQ(second.verdict, move_verdict::flipped);
+                EXPECT_EQ(host.broken(), "") << nth << ", " << refusals;
+                continue;
+            }
+            ++lost;
+            EXPECT_EQ(answer.verdict, move_verdict::failed);
+            EXPECT_EQ(answer.failure.os_code, 9);
+            EXPECT_EQ(second.verdict, move_verdict::failed) << "its memory is not its own any more";
+            EXPECT_EQ(second.failure, answer.failure);
+            EXPECT_EQ(host.broken(), "a target is still reserved") << nth << ", " << refusals;
+            EXPECT_EQ(host.pieces(1), 24U);
+        }
     }
+    EXPECT_GT(lost, 10U);
+    EXPECT_GT(went_on, 10U) << "one refusal is waited through";
 }
 
 TEST(PipedCopy, WaitsWhenTheRateIsSpentAndWritesWhatItHasRead) {

@@ -30,6 +30,7 @@ struct copied_part {
     bool          refused = false;  ///< By the throttle,
     time_point    not_before{};     ///< which said when to ask again.
     error         failure{};        ///< Of several: of what follows `reached`.
+    bool          lost = false;  ///< What failed is the queue: it has transfers in flight and does not give them back.
 };
 
 inline constexpr std::size_t transfers_min = 3;  ///< For chunks that overlap: one write beside two reads.
@@ -89,6 +90,7 @@ class piped_copy {
             if (done.has_error()) {
                 if (reading != nullptr) throttle.release(reading->granted, clock.now());
                 part.failure = done.error();
+                part.lost    = host_.queue()->in_flight() > 0;
                 return part;
             }
             if (part.refused) return part;

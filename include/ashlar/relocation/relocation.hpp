@@ -49,6 +49,8 @@ struct relocation_memory {
 ///    target; after it the host keeps the old blocks until the change is confirmed.
 ///  - A target is reserved exactly while a move is under way (`active`).
 ///  - Every grant of the throttle is released before the call returns.
+///  - Where a queue fails and keeps transfers in flight, nobody knows what they still read and write. The target then
+///    stays reserved for as long as the volume is open, and no move begins any more, as they have its memory.
 /// No lock and no hold outlives a call. Safe from: one thread at a time; the host may be used by others meanwhile.
 class relocation {
   public:
@@ -61,6 +63,7 @@ class relocation {
     template <RelocationHost Host>
     [[nodiscard]] move_answer begin(Host& host, const move_request& request) noexcept {
         ASHLAR_ASSERT(!active());
+        if (lost_.code != errc::none) return {.verdict = move_verdict::failed, .failure = lost_};
         request_ = request;
         races_   = 0;
         return aim(host);
@@ -128,7 +131,8 @@ class relocation {
     std::uint64_t      flips_    = 0;
     std::uint64_t      together_ = 0;  ///< Bytes that the throttle lets be in flight, as overlapping chunks learned.
     std::uint32_t      races_    = 0;
-    bool stumbled_ = false;  ///< Overlapping chunks failed; the next is copied alone, which finds out why.
+    error              lost_{};  ///< Of the queue that has the memory.
+    bool stumbled_ = false;      ///< Overlapping chunks failed; the next is copied alone, which finds out why.
 };
 
 template <RelocationHost Host>
@@ -181,6 +185,11 @@ move_answer relocation::advance(Host& host, Throttle& throttle, const C& clock, 
         if (copied >= blocks_max) return answered({});
         const auto part = copy_chunks(host, throttle, clock, blocks_max - copied);
         copied += part.copied;
+        if (part.lost) {
+            lost_   = part.failure;
+            target_ = {};
+            return answered({.verdict = move_verdict::failed, .failure = lost_});
+        }
         if (part.refused) return answered({.verdict = move_verdict::throttled, .not_before = part.not_before});
         if (part.failure.code == errc::none) continue;
         if (!changed(host)) return answered(fail(host, part.failure));
@@ -195,12 +204,13 @@ copied_part relocation::copy_chunks(Host& host, Throttle& throttle, const C& clo
     if constexpr (QueuedRelocationHost<Host>) {
         const bool fits =
             memory_.chunk.size() >= 2 * std::size_t{host.block().bytes} && memory_.transfers.size() >= transfers_min;
-        if (fits && host.queue() != nullptr && !options_.verify_target && !stumbled_) {
+        const bool has_queue = host.queue() != nullptr && host.queue()->in_flight() == 0;
+        if (fits && has_queue && !options_.verify_target && !stumbled_) {
             piped_copy<Host> several{host, stretch_.pieces, target_, memory_.chunk, memory_.transfers};
             auto             part = several.run(at_, most, together_, throttle, clock);
             at_                   = part.reached;
             stumbled_             = part.failure.code != errc::none;
-            part.failure          = {};
+            if (!part.lost) part.failure = {};
             return part;
         }
     }
