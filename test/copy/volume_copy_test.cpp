@@ -65,7 +65,7 @@ void fill(test_store& live) {
     ASHLAR_ASSERT_OK(live.truncate(ids[2], 70'000));
     for (const int gone : {3, 7, 8, 39}) ASHLAR_ASSERT_OK(live.erase(ids[static_cast<std::size_t>(gone)]));
     ASHLAR_ASSERT_OK(live.create());  // in a record that was used before
-    for (const std::uint64_t blocks : {30, 7}) {
+    for (const std::uint64_t blocks : {30U, 7U}) {
         auto region = store_regions{live}
                           .open(store_regions{live}.add({.type = logs, .blocks = block_count{blocks}}).value())
                           .value();

@@ -53,7 +53,7 @@ struct CompactionTest : testing::Test {
 };
 
 TEST_F(CompactionTest, RegionsMoveTogetherAndKeepWhatTheyHold) {
-    for (const std::uint64_t blocks : {100, 300, 50, 400, 100, 2500}) add(blocks);
+    for (const std::uint64_t blocks : {100U, 300U, 50U, 400U, 100U, 2500U}) add(blocks);
     for (const std::uint32_t gone : {1U, 3U}) remove(gone);
     auto compacting = task::open(live);
     ASHLAR_ASSERT_OK(compacting);
@@ -194,7 +194,7 @@ TEST_F(CompactionTest, ATidyVolumeCostsNothing) {
 }
 
 TEST_F(CompactionTest, OneRegionAlone) {
-    for (const std::uint64_t blocks : {500, 100, 100}) add(blocks);
+    for (const std::uint64_t blocks : {500U, 100U, 100U}) add(blocks);
     remove(0);
     auto compacting = task::open(live, {.regions = {.threshold_permille = 1, .only = region_id{logs, 2}}}).value();
     EXPECT_TRUE(run(compacting).reasons.has(stop_reason::finished));
