@@ -123,6 +123,12 @@ TEST(RelocationErrors, WhatATargetsRefusalMeansDependsOnItsReason) {
         EXPECT_EQ(answer.verdict, move_verdict::no_contiguous_space);
         EXPECT_EQ(answer.failure.code, full);
     }
+    for (const auto race : {errc::busy, errc::not_found}) {
+        setting<stubborn_host> s;
+        s.host.targets = {1, {race}};
+        EXPECT_EQ(s.run().verdict, move_verdict::raced);
+        EXPECT_EQ(s.run().verdict, move_verdict::flipped) << "the next try goes through";
+    }
     setting<stubborn_host> s;
     s.host.targets    = {1, broken_device};
     const auto answer = s.run();

@@ -74,8 +74,8 @@ struct relocation_scope {
 ///    candidate's owner and first block answers that candidate again while it stands.
 ///  - `mapping` tells the pieces of a range in logical order, cut to it at both ends, holes left out, and the owner's
 ///    generation. Generations need not outlive the process.
-///  - `reserve_target` takes free blocks that nothing else will use; `no_contiguous_space` when no run is long enough.
-///    `release_target` gives them back.
+///  - `reserve_target` takes free blocks that nothing else will use; `no_contiguous_space` when no run is long enough,
+///    `busy` or `not_found` when the owner is not what it was: a race. `release_target` gives them back.
 ///  - `hold` keeps the blocks of an extent from being reused, as a reader does, until `unhold`.
 ///  - `read_blocks` verifies what it reads; it may be asked for blocks that have changed hands, and whatever it answers
 ///    then the generation settles. `write_blocks` writes to a reserved target; nothing is durable yet, and what was

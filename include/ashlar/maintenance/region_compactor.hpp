@@ -52,12 +52,12 @@ class region_compactor {
     /// regions. A region that cannot be read or written is left where it is, and named in `failure`.
     [[nodiscard]] progress step(Volume& volume, step_budget budget, queue_type* queue = nullptr) noexcept {
         progress              said;
-        region_source<Volume> source{volume, parts_.move, {}, queue};
+        region_source<Volume> source{volume, parts_.move, below(volume), queue};
         turn                  now{block_count{budget.blocks_max}, budget.candidates_max};
         if (cancelled_) {
             cancelled_ = false;
             abandon(source);
-            conclude(volume, said, false);
+            if (phase_ != compaction_phase::idle) conclude(volume, said, false);
             said.reasons = stop_reason::cancelled;
             return said;
         }
@@ -105,10 +105,12 @@ class region_compactor {
                                            block.bytes < 4096 ? block.bytes : 4096);
         parts.copy.pieces = from.take<mapped_extent>(4);
         if (options.transfers_max >= transfers_min) parts.copy.transfers = from.take<transfer>(options.transfers_max);
-        parts.move.window  = parts.copy.chunk;  // no chunk is under way while windows are copied again
-        parts.move.written = from.take<bitmap_word>((options.window_bits + word_bits - 1) / word_bits);
-        const auto motion  = from.take<region_motion>(1);
-        parts.move.motion  = motion.data();
+        parts.move.window = parts.copy.chunk;  // no chunk is under way while windows are copied again
+        parts.move.written =
+            from.take<bitmap_word>(options.window_bits == 0 ? 1 : (options.window_bits + word_bits - 1) / word_bits);
+        parts.move.verify = options.verify_target;
+        const auto motion = from.take<region_motion>(1);
+        parts.move.motion = motion.data();
         return parts;
     }
 
@@ -129,8 +131,15 @@ class region_compactor {
     void conclude(Volume& volume, progress& said, bool finished) noexcept;
     /// The region that was being moved is the next one again.
     void abandon(region_source<Volume>& source) noexcept {
-        if (move_.active()) cursor_.logical = {was_at_.value};
+        if (!move_.active()) return;
+        cursor_.logical = {was_at_.value};
+        --passed_;
         move_.undo(source);
+    }
+    /// Where the region that moves may go, also after a race in a later step.
+    [[nodiscard]] extent below(const Volume& volume) const noexcept {
+        const auto first = data_begin(volume);
+        return was_at_ > first ? extent{first, was_at_ - first} : extent{first, {}};
     }
 
     [[nodiscard]] static result<free_space_shape> measure(Volume& volume) noexcept {
@@ -225,7 +234,7 @@ void region_compactor<Volume, Throttle, C>::begin_next(Volume& volume, region_so
     moving_ = *next.value();
     was_at_ = block_index{cursor_.logical.value - 1};
     if (options_.only && region_source<Volume>::region_of(moving_.owner) != *options_.only) return;
-    source.aim_into({data_begin(volume), was_at_ - data_begin(volume)});
+    source.aim_into(below(volume));
     const auto answer = move_.begin(source, {.owner  = moving_.owner,
                                              .first  = {},
                                              .blocks = moving_.blocks,
@@ -246,6 +255,8 @@ void region_compactor<Volume, Throttle, C>::settle(Volume& volume, region_source
             break;
         case move_verdict::flipped: {
             auto done = move_.commit(source);
+            if (done.has_error() && done.error().code == errc::busy)
+                done = success();    // a later batch makes it durable
             if (done.has_value()) {  // the old place is free once that is confirmed, for the next region
                 const entered guard{volume};
                 done = confirm_when_idle(volume);
@@ -266,6 +277,7 @@ void region_compactor<Volume, Throttle, C>::settle(Volume& volume, region_source
         case move_verdict::failed:
             notes_ |= stop_reason::device_error;
             failure_ = answer.failure;
+            if (failure_.code == errc::read_only) conclude(volume, said, false);  // no other region could move
             break;
     }
 }

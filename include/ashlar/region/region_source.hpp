@@ -3,8 +3,10 @@
 
 #include <ashlar/device/blocking_queue.hpp>
 #include <ashlar/region/region_transfer.hpp>
+#include <ashlar/relocation/chunk_copy.hpp>
 
 #include <algorithm>
+#include <optional>
 
 namespace ashlar::inline v0 {
 
@@ -13,6 +15,7 @@ struct region_move_memory {
     std::span<std::byte>   window{};          ///< One block or more, for what is copied again.
     std::span<bitmap_word> written{};         ///< A bit for each window of the region; windows have 64 blocks or more.
     region_motion*         motion = nullptr;  ///< Where the volume finds the move while it is under way.
+    bool                   verify = false;    ///< What is copied again is read back and compared; takes two blocks.
 };
 
 /// A model of RelocationHost whose owners are the users' regions, each a single extent. Users go on writing to the
@@ -80,19 +83,18 @@ class region_source {
         return mapping_view{.generation = slot.generation, .pieces = 1};
     }
 
-    /// From here on writes to the region are noted. Errors: busy where another region moves; those of reserve_long_run.
+    /// From here on writes to the region are noted, and it does not go.
+    /// Errors: read_only; busy where another region moves; not_found where no region of that length is there any more;
+    /// those of reserve_long_run.
     result<extent> reserve_target(target_request target) noexcept {
         const entered guard{volume_};
-        BOOST_OUTCOME_TRY(const auto name, region_at(target.goal));
-        BOOST_OUTCOME_TRY(const auto run, with_loads(volume_, [&]() noexcept {
-                              return reserve_long_run(volume_, target.blocks, space_use::relocation, into_.first,
-                                                      into_.end());
-                          }));
-        if (const auto begun = motion_scope<Volume>::begin(volume_, *memory_.motion); begun.has_error()) {
-            volume_.space.release(run, volume_.geometry.block);
-            return begun.error();
-        }
-        *memory_.motion = region_motion{name, target.blocks, memory_.written};
+        BOOST_OUTCOME_TRY(volume_.writable());
+        BOOST_OUTCOME_TRY(motion_scope<Volume>::begin(volume_, *memory_.motion));
+        const auto name = region_at({target.goal, target.blocks});
+        if (name) *memory_.motion = region_motion{*name, target.blocks, memory_.written};
+        auto run = name ? reserve_long_run(volume_, target.blocks, space_use::relocation, into_.first, into_.end())
+                        : result<extent>{errc::not_found};
+        if (run.has_error()) motion_scope<Volume>::end(volume_);
         return run;
     }
     void release_target(extent blocks) noexcept {
@@ -132,6 +134,7 @@ class region_source {
         const auto    flipped = flip_here(region_of(owner), generation, target);
         if (flipped.has_error() || !flipped.value()) {
             memory_.motion->held = false;
+            if (flipped.has_value()) volume_.metrics.moves_raced.add(1);
             volume_.lock.wake();
             return flipped;
         }
@@ -162,32 +165,41 @@ class region_source {
   private:
     static constexpr int passes_max = 3;  ///< Over what was written meanwhile, before writers have to wait.
 
-    /// The region that begins there: a move of a whole extent names its source by its place.
-    result<region_id> region_at(block_index first) noexcept {
+    /// The region that lies there: a move of a whole extent names its source by its place. What was removed since may
+    /// have left its name to another one.
+    std::optional<region_id> region_at(extent place) noexcept {
         for (std::uint32_t i = 0; i < volume_.regions.slots(); ++i) {
             const auto slot = slot_at(volume_, i);
-            if (is_user_region(slot.type) && slot.place().first == first) return name_of(slot);
+            if (is_user_region(slot.type) && slot.place() == place) return name_of(slot);
         }
-        return errc::not_found;
+        return std::nullopt;
     }
 
-    /// Copies every window that was written and not copied since. Errors: the device's.
+    /// One pass over every window that was written and not copied since. Errors: those of copy_part.
     result<> copy_written(extent from, extent to) noexcept {
-        const auto room = whole_blocks(memory_.window.size(), volume_.geometry.block);
-        for (auto left = memory_.motion->take_written(); !left.empty(); left = memory_.motion->take_written()) {
+        const auto bytes = memory_.verify ? memory_.window.size() / 2 : memory_.window.size();
+        const auto room  = whole_blocks(bytes, volume_.geometry.block);
+        for (auto left = memory_.motion->take_written({}); !left.empty();) {
+            const block_count end{left.end().value};
             while (!left.empty()) {
-                const auto part = part_of(left, {}, room);
-                const auto skip = block_count{part.first.value};
-                const auto bytes =
-                    memory_.window.first(static_cast<std::size_t>(bytes_of(part.count, volume_.geometry.block)));
-                BOOST_OUTCOME_TRY(volume_.lock.outside([&]() noexcept -> result<> {
-                    BOOST_OUTCOME_TRY(volume_.device.read({from.first + skip, part.count}, bytes));
-                    return volume_.device.write({to.first + skip, part.count}, bytes);
+                const auto        part = part_of(left, {}, room);
+                const block_count skip{part.first.value};
+                BOOST_OUTCOME_TRY(volume_.lock.outside([&]() noexcept {
+                    return copy_part({from.first + skip, part.count}, {to.first + skip, part.count});
                 }));
                 left = part_of(left, part.count, left.count);
             }
+            left = memory_.motion->take_written(end);
         }
         return success();
+    }
+
+    /// Errors: the device's; checksum_differs where what came back from the target is not what was written.
+    result<> copy_part(extent from, extent to) noexcept {
+        const auto length = static_cast<std::size_t>(bytes_of(from.count, volume_.geometry.block));
+        const auto bytes  = memory_.window.first(length);
+        BOOST_OUTCOME_TRY(volume_.device.read(from, bytes));
+        return put(*this, to, bytes, memory_.verify ? memory_.window.subspan(length, length) : std::span<std::byte>{});
     }
 
     result<bool> flip_here(region_id name, std::uint64_t generation, extent target) noexcept {

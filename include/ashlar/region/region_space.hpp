@@ -12,9 +12,10 @@ class volume_free_space {
   public:
     explicit volume_free_space(Volume& volume) noexcept : volume_{volume} {}
 
-    /// Errors: those of reading group records and bitmaps.
+    /// What is not in memory is loaded without the engine's lock, so others may take and give blocks between two calls,
+    /// and during one. Errors: those of reading group records and bitmaps.
     [[nodiscard]] result<std::optional<extent>> next_free(block_index from) noexcept {
-        return volume_.space.next_free(volume_.metadata(), from);
+        return with_loads(volume_, [&]() noexcept { return volume_.space.next_free(volume_.metadata(), from); });
     }
 
   private:
@@ -29,20 +30,23 @@ template <class Volume>
 }
 
 /// Reserves the first free run of exactly so many blocks that lies between `from` and `end`.
-/// Errors: no_space; reserve_only; no_contiguous_space; too_large where too many runs are reserved; those of reading
-/// metadata. Cost: the bitmaps of the groups up to the run.
+/// Errors: no_space; reserve_only; no_contiguous_space; too_large where too many runs are reserved; busy where others
+/// took what was found, each time; those of reading metadata. Cost: the bitmaps of the groups up to the run.
 template <class Volume>
 result<extent> reserve_long_run(Volume& volume, block_count blocks, space_use use, block_index from = {},
                                 block_index end = {~std::uint64_t{0}}) noexcept {
     constexpr int tries = 4;
     BOOST_OUTCOME_TRY(may_take(volume, blocks, use));
+    volume_free_space<Volume> source{volume};
     for (int i = 0; i < tries; ++i) {
-        const auto                before = volume.space.reservations();
-        volume_free_space<Volume> source{volume};
         BOOST_OUTCOME_TRY(const auto found, first_fit(source, blocks, from, end));
         if (!found) return errc::no_contiguous_space;
+        // The way there may have been long, and others were not kept out: a second look at the run alone is short.
+        const auto before = volume.space.reservations();
+        BOOST_OUTCOME_TRY(const auto again, first_fit(source, blocks, found->first, found->end()));
+        if (again != found || volume.space.reservations() != before) continue;
         if (!volume.space.can_reserve()) return errc::too_large;
-        if (volume.space.reservations() != before) continue;  // a wait for a block let somebody else be faster
+        BOOST_OUTCOME_TRY(may_take(volume, blocks, use));
         volume.space.reserve_run(*found, volume.geometry.block);
         return *found;
     }

@@ -60,9 +60,8 @@ result<> change_region_blocks(Volume& volume, region_place& region, extent logic
     BOOST_OUTCOME_TRY(volume.writable());
     auto&      traffic = volume.region_traffic;
     const auto moving = [&]() noexcept { return traffic.motion != nullptr && traffic.motion->region == region.name(); };
-    while (moving() && traffic.motion->held) {
-        if constexpr (!Volume::threading_type::concurrent) return errc::busy;
-        volume.lock.wait();
+    if constexpr (Volume::threading_type::concurrent) {  // else nobody could be writing while writers are kept away
+        while (moving() && traffic.motion->held) volume.lock.wait();
     }
     BOOST_OUTCOME_TRY(const auto blocks, region.resolve(volume, logical));
     const auto ticket = traffic.enter();

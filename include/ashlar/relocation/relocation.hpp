@@ -161,6 +161,7 @@ move_answer relocation::aim(Host& host) noexcept {
     if (target.has_error()) {
         const auto code = target.error().code;
         const bool full = code == errc::no_contiguous_space || code == errc::no_space || code == errc::reserve_only;
+        if (code == errc::busy || code == errc::not_found) return {.verdict = move_verdict::raced};
         return {.verdict = full ? move_verdict::no_contiguous_space : move_verdict::failed, .failure = target.error()};
     }
     target_ = target.value();

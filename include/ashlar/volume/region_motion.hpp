@@ -15,9 +15,10 @@ class region_motion {
   public:
     region_motion() noexcept = default;
     explicit region_motion(region_id name) noexcept : region{name} {}
-    /// `memory` holds a bit a window: the more, the less is copied again after a write.
+    /// `memory` holds a bit a window: the more, the less is copied again after a write. Precondition: it is not empty.
     region_motion(region_id name, block_count blocks, std::span<bitmap_word> memory) noexcept
         : region{name}, blocks_{blocks}, words_{memory} {
+        ASHLAR_ASSERT(!memory.empty());
         const std::uint64_t bits = std::uint64_t{memory.size()} * word_bits;
         while (((blocks.value + (std::uint64_t{1} << shift_) - 1) >> shift_) > bits) ++shift_;
         for (auto& word : words_) word = 0;
@@ -30,15 +31,21 @@ class region_motion {
         set_bits(words_, {static_cast<std::uint32_t>(first), static_cast<std::uint32_t>(last - first + 1)});
     }
 
-    /// Takes the first window that was written since it was copied, as blocks of the region; empty: none is left.
-    [[nodiscard]] extent take_written() noexcept {
+    /// Takes the first window at or behind `from` that was written since it was copied, as blocks of the region; empty:
+    /// none is left there. So a pass over all windows ends, however fast somebody writes.
+    [[nodiscard]] extent take_written(block_count from) noexcept {
         const auto count = static_cast<std::uint32_t>((blocks_.value + (std::uint64_t{1} << shift_) - 1) >> shift_);
-        const auto first = next_set(words_, 0, count);
+        const auto begin = static_cast<std::uint32_t>((from.value + (std::uint64_t{1} << shift_) - 1) >> shift_);
+        if (begin >= count) return {};
+        const auto first = next_set(words_, begin, count);
         if (first == count) return {};
         clear_bits(words_, {first, 1});
         const extent window{{std::uint64_t{first} << shift_}, {std::uint64_t{1} << shift_}};
         return part_of(window, {}, {blocks_.value - window.first.value});
     }
+
+    /// Whether the region goes, which ends by itself; a move goes on when its owner steps.
+    [[nodiscard]] bool goes() const noexcept { return words_.empty(); }
 
     region_id region{};
     bool      held = false;  ///< Writers wait.
