@@ -1,6 +1,7 @@
 #pragma once
 /// Users' regions: runs of blocks beside the objects, each used like a device of its own.
 
+#include <ashlar/maintenance/region_report.hpp>
 #include <ashlar/region/region_transfer.hpp>
 #include <ashlar/store.hpp>
 
@@ -132,6 +133,16 @@ class store_regions {
         const entered                  guard{store_.volume()};
         volume_free_space<volume_type> source{store_.volume()};
         return for_each_free_run(source, {}, each);
+    }
+
+    /// A row for each region and the free space between them. Errors and cost: report_regions.
+    result<region_report> report(std::span<region_row> rows) noexcept {
+        return report(rows, [](extent) noexcept {});
+    }
+    /// And `each(extent)` for every free run. `each` calls nothing of the store.
+    template <class Each>
+    result<region_report> report(std::span<region_row> rows, Each&& each) noexcept {
+        return report_regions(store_.volume(), rows, each);
     }
 
   private:
