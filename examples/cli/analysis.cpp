@@ -1,10 +1,10 @@
 #include "analysis.hpp"
 
 #include "output.hpp"
+#include "picture.hpp"
 
 #include <fmt/format.h>
 
-#include <unistd.h>
 #include <algorithm>
 
 namespace cli {
@@ -61,29 +61,11 @@ result<analysis> analyze(volume& on, std::uint32_t extents_min, std::size_t cell
 }
 
 std::string drawn(const volume_map& map, std::size_t columns, std::uint32_t block_bytes) {
-    const bool        colours   = colour_on(STDOUT_FILENO);
-    const std::string letters   = map.letters();
-    const std::string edge      = fmt::format("  +{}+\n", std::string(columns, '-'));
-    std::string       text      = edge;
-    const auto        colour_of = [](char letter) {
-        return letter == 'x' || letter == 'X' ? "\033[31m" : letter == '.' ? "\033[2m" : "\033[32m";
-    };
-    for (std::size_t at = 0; at < letters.size(); at += columns) {
-        const auto row = letters.substr(at, columns);
-        text += "  |";
-        char before = '\0';
-        for (const char letter : row) {
-            if (colours && letter != before) text += fmt::format("\033[0m{}", colour_of(letter));
-            text += before = letter;
-        }
-        if (colours) text += "\033[0m";
-        text += std::string(columns - row.size(), ' ') + "|\n";
-    }
-    text += edge;
-    text += fmt::format(
-        "  one letter is {}: . no data  - = # whole data, a little to all  x X broken data, up to half and more\n",
-        human_bytes(map.blocks_per_cell() * block_bytes));
-    return text;
+    return framed(
+        map.letters(), columns,
+        fmt::format(
+            "one letter is {}: . no data  - = # whole data, a little to all  x X broken data, up to half and more",
+            human_bytes(map.blocks_per_cell() * block_bytes)));
 }
 
 }  // namespace cli

@@ -1,7 +1,8 @@
-/// The program `ashlar`: volumes made, filled, looked at and defragmented from the shell.
+/// The program `ashlar`: volumes made, filled, looked at, defragmented and compacted from the shell.
 
 #include "commands/commands.hpp"
 #include "interrupt.hpp"
+#include "region_names.hpp"
 #include "sizes.hpp"
 
 #include <ashlar/config.hpp>
@@ -39,6 +40,12 @@ struct command_line {
     cli::age_options          age{};
     cli::analyze_options      analyze{};
     cli::defrag_start_options defrag{};
+    cli::regions_options      regions{};
+    cli::region_add_options   region_add{};
+    cli::region_options       region_remove{};
+    cli::region_pin_options   region_pin{};
+    cli::region_bytes_options region_bytes{};
+    cli::compact_options      compact{};
 };
 
 /// A size with a unit; stands where CLI11 would take a plain number.
@@ -192,6 +199,87 @@ void add_defrag_commands(CLI::App& app, command_line& line) {
     add_extents_min(command, line.defrag.settings.extents_min);
 }
 
+void add_region_type(CLI::App* command, std::uint32_t& into) {
+    command
+        ->add_option_function<std::string>(
+            "type",
+            [&into](const std::string& text) {
+                const auto type = cli::parse_region_type(text);
+                if (!type)
+                    throw CLI::ValidationError("type", fmt::format("'{}' is no type of regions; use four letters that "
+                                                                   "the store does not use itself, such as LOGS",
+                                                                   cli::shown(text)));
+                into = *type;
+            },
+            "four letters, such as LOGS")
+        ->required()
+        ->type_name("TYPE");
+}
+
+void add_region_name(CLI::App* command, ashlar::region_id& into) {
+    add_region_type(command, into.type);
+    command->add_option("number", into.number, "number of the region within its type")
+        ->required()
+        ->type_name("NUMBER")
+        ->check(CLI::NonNegativeNumber);
+}
+
+void add_region_commands(CLI::App& app, command_line& line) {
+    auto* command = add_command(app, line, "regions", "list regions, say how they lie, and draw it",
+                                [&](const cli::context& with) { return run_regions(with, line.regions); });
+    command->add_option("--columns", line.regions.columns, "letters in a line of the map; 0 leaves it out")
+        ->check(CLI::Range(0U, 500U))
+        ->capture_default_str();
+
+    command = add_command(app, line, "region-add", "add a region of free blocks, in one run",
+                          [&](const cli::context& with) { return run_region_add(with, line.region_add); });
+    add_region_type(command, line.region_add.type);
+    add_size(command, "size", line.region_add.bytes, "bytes of the region: whole blocks")->required();
+    command->add_flag("--dry-run", line.region_add.dry_run, "say whether it fits and where, and change nothing");
+
+    command = add_command(app, line, "region-remove", "remove a region and what it holds",
+                          [&](const cli::context& with) { return run_region_remove(with, line.region_remove); });
+    add_region_name(command, line.region_remove.name);
+
+    command = add_command(app, line, "region-pin", "keep a region where it is",
+                          [&](const cli::context& with) { return run_region_pin(with, line.region_pin); });
+    add_region_name(command, line.region_pin.name);
+    command->add_flag("--off", line.region_pin.off, "let it move and go again");
+
+    command = add_command(app, line, "region-read", "write what a region holds to a file or a pipe",
+                          [&](const cli::context& with) { return run_region_read(with, line.region_bytes); });
+    add_region_name(command, line.region_bytes.name);
+    command->add_option("file", line.region_bytes.file, "the file to make; without it, or with -, standard output")
+        ->type_name("FILE");
+    command->add_flag("--force", line.region_bytes.force, "replace a file that exists");
+
+    command = add_command(app, line, "region-write", "fill a region from a file or a pipe, from its first block on",
+                          [&](const cli::context& with) { return run_region_write(with, line.region_bytes); });
+    add_region_name(command, line.region_bytes.name);
+    command->add_option("file", line.region_bytes.file, "the file to read; without it, or with -, standard input")
+        ->type_name("FILE");
+}
+
+void add_compact_command(CLI::App& app, command_line& line) {
+    auto* const command =
+        add_command(app, line, "compact", "move regions together in the foreground, so that free runs join",
+                    [&](const cli::context& with) { return run_compact(with, line.compact); });
+    command
+        ->add_option_function<std::string>(
+            "--region",
+            [&line](const std::string& text) {
+                line.compact.only = cli::parse_region(text);
+                if (!line.compact.only)
+                    throw CLI::ValidationError(
+                        "--region", fmt::format("'{}' names no region; write it as LOGS:0", cli::shown(text)));
+            },
+            "move this region alone, whatever it gains")
+        ->type_name("TYPE:NUMBER");
+    add_size(command, "--rate", line.compact.bytes_per_second, "bytes a second at most; the default is 50M");
+    command->add_flag("--dry-run", line.compact.dry_run,
+                      "say what would move and what that would gain, and move nothing");
+}
+
 /// CLI11 tells wrong command lines by codes of its own; here each is 2. Help and version are answers.
 int end_of_parse(const CLI::App& app, const CLI::ParseError& error, const command_line& line, int count, char** words) {
     if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) return app.exit(error);
@@ -226,6 +314,8 @@ int main(int count, char** words) {
     add_tree_commands(app, line);
     add_volume_commands(app, line);
     add_defrag_commands(app, line);
+    add_region_commands(app, line);
+    add_compact_command(app, line);
     try {
         app.parse(count, words);
         return run(line);

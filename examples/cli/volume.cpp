@@ -1,16 +1,6 @@
-#include "volume.hpp"
+#include "volume_core.hpp"
 
 #include "target.hpp"
-
-#include <ashlar/defrag_policy/best_gain.hpp>
-#include <ashlar/device/native_device.hpp>
-#include <ashlar/hosted/multi_threaded.hpp>
-#include <ashlar/hosted/steady_clock.hpp>
-#include <ashlar/journal/ring_journal.hpp>
-#include <ashlar/store.hpp>
-#include <ashlar/throttle/token_bucket.hpp>
-
-#include <fmt/format.h>
 
 #include <sys/random.h>
 
@@ -21,20 +11,6 @@
 
 namespace cli {
 namespace {
-
-/// The policies of this program.
-struct program_volume : ashlar::blueprint {
-    using device    = ashlar::native_device;
-    using journal   = ashlar::ring_journal;
-    using threading = ashlar::multi_threaded;
-    using defrag    = ashlar::best_gain;
-    using throttle  = ashlar::token_bucket;
-    using clock     = ashlar::steady_clock;
-};
-
-using program_store = ashlar::store<program_volume>;
-
-constexpr std::uint64_t default_rate = 50ULL << 20U;
 
 /// One pass over everything, as fast as intensity and rate allow, each target read back before its source goes.
 program_store::options options_of(const defrag_settings& settings) {
@@ -156,20 +132,6 @@ std::array<std::byte, ashlar::attribute_bytes> attributes_of(object_tag tag) {
 }
 
 }  // namespace
-
-struct volume::core {
-    program_store        store{};
-    std::string          path{};
-    bool                 direct = false;
-    ashlar::steady_clock clock{};
-
-    [[nodiscard]] failure failed(std::string what, ashlar::error error) const {
-        return store_failure(std::move(what), path, error);
-    }
-    [[nodiscard]] failure failed(const char* verb, ashlar::object_id id, ashlar::error error) const {
-        return store_failure(fmt::format("cannot {} object {}", verb, id.value), path, error);
-    }
-};
 
 volume::volume(std::unique_ptr<core> inner) noexcept : core_{std::move(inner)} {}
 volume::volume(volume&&) noexcept            = default;

@@ -1,5 +1,5 @@
 #pragma once
-/// The store as this program composes it, behind one translation unit: its policies are chosen, and compiled, once.
+/// The store as this program composes it, behind a few translation units: its policies are chosen once.
 
 #include "failure.hpp"
 
@@ -168,6 +168,8 @@ class volume {
     [[nodiscard]] ashlar::time_point now() const;
 
   private:
+    friend class volume_regions;
+
     struct core;
     explicit volume(std::unique_ptr<core> inner) noexcept;
 

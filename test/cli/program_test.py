@@ -61,7 +61,7 @@ class ProgramTest(unittest.TestCase):
         done = run(*words, **options)
         self.assertEqual(done.returncode, code, f"{words}\n{done.stdout}\n{done.stderr}")
         if code not in (0, 4):
-            lines = [line for line in done.stderr.splitlines() if not line.startswith(("ashlar: warning:", "import [", "age [", "defragment ["))]
+            lines = [line for line in done.stderr.splitlines() if not line.startswith(("ashlar: warning:", "import [", "age [", "defragment [", "compact ["))]
             self.assertEqual(len(lines), 1, f"an error is one line: {done.stderr}")
             self.assertTrue(lines[0].startswith("ashlar: "), lines)
         return done
@@ -185,7 +185,10 @@ class Documents(ProgramTest):
         top = self.make_tree(files=60)
         for command, words in (("format", ("--size", "64M", "--block", "1K")), ("import", (top,)), ("ls", ()), ("info", ()), ("verify", ()), ("dump", (0,)),
                                ("age", ("--seed", 1, "--until", "0.3")), ("defrag-analyze", ()), ("defrag-start", ("--dry-run",)),
-                               ("defrag-start", ("--intensity", "high")), ("export", (self.folder / "out",))):
+                               ("defrag-start", ("--intensity", "high")), ("export", (self.folder / "out",)), ("regions", ()),
+                               ("region-add", ("LOGS", "1M", "--dry-run")), ("region-add", ("LOGS", "1M")), ("region-write", ("LOGS", 0, "/dev/null")),
+                               ("region-read", ("LOGS", 0, self.folder / "bytes")), ("region-pin", ("LOGS", 0)), ("region-pin", ("LOGS", 0, "--off")),
+                               ("compact", ("--dry-run",)), ("compact", ("--region", "LOGS:0")), ("region-remove", ("LOGS", 0))):
             document = self.document(command, self.volume, *words)
             self.assertEqual(document["schema"], f"ashlar.{command}/1")
             self.assertEqual(document["volume"], str(self.volume))
@@ -221,7 +224,13 @@ class WrongCommandLines(ProgramTest):
                       ("defrag-start", self.volume, "--intensity", "brutal"), ("defrag-start", self.volume, "--rate", "fast"),
                       ("defrag-analyze", self.volume, "--extents-min", "1"), ("dump", self.volume), ("dump", self.volume, "-1"),
                       ("dump", self.volume, "99999999"), ("info", self.volume, "--unknown"), ("info", ""),
-                      ("import", self.volume, ""), ("export", self.volume, "")):
+                      ("import", self.volume, ""), ("export", self.volume, ""), ("regions", self.volume, "--columns", "501"),
+                      ("region-add", self.volume, "LOGS"), ("region-add", self.volume, "LOGS", "0"), ("region-add", self.volume, "LOGS", "1537"),
+                      ("region-add", self.volume, "LOGS", "100"), ("region-add", self.volume, "LOGS", "18446744073709551615"),
+                      ("region-add", self.volume, "JRNL", "1M"), ("region-add", self.volume, "LOG", "1M"), ("region-remove", self.volume, "OBJT", "0"),
+                      ("region-remove", self.volume, "LOGS"), ("region-remove", self.volume, "LOGS", "x"), ("region-remove", self.volume, "LOGS", "4294967296"),
+                      ("region-pin", self.volume, "LOGS", "-1"), ("region-read", self.volume, "LOGS", "0", "--json"),
+                      ("compact", self.volume, "--region", "LOGS"), ("compact", self.volume, "--region", "JRNL:0"), ("compact", self.volume, "--rate", "0")):
             self.expect(2, *words)
         self.assertEqual(self.volume.read_bytes(), before)
 
@@ -417,6 +426,215 @@ class DamagedVolumes(ProgramTest):
         self.expect(0, "verify", self.volume)
         self.export_and_compare(self.tree)
         self.expect(0, "import", self.volume, self.make_tree("more", files=10, seed=8))
+
+
+class Regions(ProgramTest):
+    def add(self, size, letters="LOGS", seed=None):
+        """Adds a region and fills it; answers its number and its bytes."""
+        number = self.document("region-add", self.volume, letters, size)["number"]
+        data = random.Random(number if seed is None else seed).randbytes(size)
+        (self.folder / "input").write_bytes(data)
+        self.expect(0, "region-write", self.volume, letters, number, self.folder / "input")
+        return number, data
+
+    def content(self, number, letters="LOGS"):
+        done = subprocess.run([str(PROGRAM), "region-read", str(self.volume), letters, str(number)], capture_output=True, check=False, timeout=120)
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+        return done.stdout
+
+    def rows(self):
+        return {f"{row['type']}:{row['number']}": row for row in self.document("regions", self.volume)["regions"]}
+
+    def with_a_hole(self, hole=4 * MEBIBYTE, sizes=(3 * MEBIBYTE, 2 * MEBIBYTE)):
+        """A volume whose first region is gone; answers what the others hold."""
+        self.format()
+        self.expect(0, "import", self.volume, self.make_tree())
+        self.add(hole)
+        kept = dict(self.add(size) for size in sizes)
+        self.expect(0, "region-remove", self.volume, "LOGS", 0)
+        return kept
+
+    def expect_content(self, kept):
+        for number, data in kept.items():
+            self.assertTrue(self.content(number) == data, f"LOGS:{number}")
+
+    def test_a_region_holds_what_it_was_given_and_its_neighbours_too(self):
+        self.format()
+        tree = self.make_tree()
+        self.expect(0, "import", self.volume, tree)
+        first, second = self.add(MEBIBYTE), self.add(300 * 1024)
+        self.expect_content(dict((first, second)))
+        self.assertEqual(self.add(1024, "MAPS")[0], 0, "numbers count within a type")
+        (self.folder / "short").write_bytes(b"head of it")
+        self.expect(0, "region-write", self.volume, "LOGS", 0, self.folder / "short")
+        self.expect(0, "verify", self.volume)
+        self.export_and_compare(tree)
+        self.expect_content({0: b"head of it" + first[1][10:], 1: second[1]})
+
+    def test_pipes_and_files_carry_the_same_bytes(self):
+        self.format()
+        self.expect(0, "region-add", self.volume, "LOGS", "64K")
+        data = random.Random(1).randbytes(64 * 1024)
+        done = subprocess.run([str(PROGRAM), "region-write", str(self.volume), "LOGS", "0", "-", "--json"], input=data, capture_output=True, check=True)
+        self.assertEqual(json.loads(done.stdout)["bytes"], len(data))
+        out = self.folder / "out"
+        self.expect(0, "region-read", self.volume, "LOGS", 0, out)
+        self.assertEqual(out.read_bytes(), data)
+        out.write_bytes(b"mine")
+        self.assertIn("--force", self.expect(1, "region-read", self.volume, "LOGS", 0, out).stderr)
+        self.assertEqual(out.read_bytes(), b"mine")
+        self.expect(0, "region-read", self.volume, "LOGS", 0, out, "--force")
+        self.assertEqual(out.read_bytes(), data)
+        self.expect(3, "region-read", self.volume, "LOGS", 1, self.folder / "none")
+        self.assertFalse((self.folder / "none").exists())
+
+    def test_what_is_larger_than_the_region_is_refused(self):
+        self.format()
+        _, data = self.add(64 * 1024)
+        (self.folder / "large").write_bytes(bytes(64 * 1024 + 1))
+        self.assertIn("larger region", self.expect(6, "region-write", self.volume, "LOGS", 0, self.folder / "large").stderr)
+        self.expect_content({0: data})
+        done = subprocess.run([str(PROGRAM), "region-write", str(self.volume), "LOGS", "0"], input=bytes(3 * MEBIBYTE), capture_output=True, check=False)
+        self.assertEqual(done.returncode, 6)
+        self.expect(3, "region-write", self.volume, "LOGS", 0, self.folder / "nowhere")
+        self.expect(0, "verify", self.volume)
+
+    def test_the_list_says_where_regions_lie_and_what_is_free_between(self):
+        self.with_a_hole()
+        seen = self.document("regions", self.volume)
+        rows = {f"{row['type']}:{row['number']}": row for row in seen["regions"]}
+        self.assertEqual(rows["LOGS:1"]["blocks"], 3 * 1024)
+        self.assertEqual(rows["LOGS:1"]["gap_after"], 0)
+        self.assertEqual([rows[name]["own"] for name in ("JRNL:0", "LOGS:1", "LOGS:2")], [True, False, False])
+        self.assertEqual(seen["own_regions"], len(rows) - 2)
+        self.assertEqual(seen["free_blocks"], self.document("info", self.volume)["free_blocks"])
+        self.assertEqual(seen["perfect_compaction_gain"], seen["free_blocks"] - seen["largest_free_run"])
+        self.assertAlmostEqual(seen["free_fragmentation"], seen["perfect_compaction_gain"] / seen["free_blocks"], delta=0.002)
+        self.assertGreaterEqual(seen["largest_free_run"], seen["average_free_run"])
+        self.assertGreaterEqual(seen["average_free_run"], seen["smallest_free_run"])
+        map_of = seen["map"]
+        self.assertEqual(len(map_of["letters"]), -(-seen["blocks"] // map_of["blocks_per_letter"]))
+        self.assertEqual({"#", ".", "s", "-"} - set(map_of["letters"]), set())
+        middle = rows["LOGS:1"]["first"] + rows["LOGS:1"]["blocks"] // 2
+        self.assertEqual(map_of["letters"][middle // map_of["blocks_per_letter"]], "#")
+        text = self.expect(0, "regions", self.volume, "--columns", 60).stdout
+        self.assertRegex(text, r"LOGS:1 +\d+ +3072 +3.00 MiB +0\n")
+        self.assertIn("wasted", text)
+        self.assertIn("  +" + "-" * 60 + "+", text)
+        self.assertNotIn("--+", self.expect(0, "regions", self.volume, "--columns", 0).stdout)
+
+    def test_a_dry_run_says_where_a_region_would_lie(self):
+        self.format()
+        before = self.volume.read_bytes()
+        said = self.document("region-add", self.volume, "LOGS", "5M", "--dry-run")
+        self.assertEqual(self.volume.read_bytes(), before)
+        done = self.document("region-add", self.volume, "LOGS", "5M")
+        self.assertEqual((done["first"], done["blocks"]), (said["first"], said["blocks"]))
+        self.assertEqual(self.rows()["LOGS:0"]["first"], said["first"])
+
+    def test_what_does_not_fit_is_refused_with_the_figure(self):
+        self.format()
+        for words in (("--dry-run",), ()):
+            self.assertIn("are free", self.expect(6, "region-add", self.volume, "LOGS", "1G", *words).stderr)
+        self.add(20 * MEBIBYTE)
+        self.expect(0, "region-add", self.volume, "LOGS", "20M")
+        self.expect(0, "region-remove", self.volume, "LOGS", 0)
+        for words in (("--dry-run",), ()):
+            self.assertIn("ashlar compact", self.expect(6, "region-add", self.volume, "LOGS", "30M", *words).stderr)
+        self.expect(0, "compact", self.volume)
+        self.expect(0, "region-add", self.volume, "LOGS", "30M")
+        self.expect(0, "verify", self.volume)
+
+    def test_a_full_directory_is_named(self):
+        self.format()
+        room = 127 - len(self.rows())
+        for _ in range(room):
+            self.expect(0, "region-add", self.volume, "LOGS", "1K", "-q")
+        self.assertIn("127 regions", self.expect(6, "region-add", self.volume, "LOGS", "1K").stderr)
+        self.assertIn("127 regions", self.expect(6, "region-add", self.volume, "LOGS", "1K", "--dry-run").stderr)
+        self.expect(0, "region-remove", self.volume, "LOGS", 3)
+        self.assertEqual(self.document("region-add", self.volume, "LOGS", "1K")["number"], 3)
+
+    def test_what_is_not_there_has_no_verb(self):
+        self.format()
+        for words in (("region-remove", "LOGS", 0), ("region-pin", "LOGS", 0), ("region-read", "LOGS", 0), ("region-write", "LOGS", 0)):
+            self.assertIn("ashlar regions", self.expect(3, words[0], self.volume, *words[1:], stdin=subprocess.DEVNULL).stderr)
+        for words in ((), ("--dry-run",)):
+            self.expect(3, "compact", self.volume, "--region", "LOGS:0", *words)
+
+    def test_a_pinned_region_neither_moves_nor_goes_until_it_is_released(self):
+        kept = self.with_a_hole(6 * MEBIBYTE)
+        self.expect(0, "region-pin", self.volume, "LOGS", 1)
+        place = self.rows()["LOGS:1"]
+        self.assertTrue(place["pinned"])
+        self.assertIn("--off", self.expect(1, "region-remove", self.volume, "LOGS", 1).stderr)
+        self.assertIn("stays: pinned", self.expect(0, "compact", self.volume, "--dry-run").stdout)
+        done = self.document("compact", self.volume)
+        self.assertIn("pinned", done["stopped"])
+        self.assertEqual(self.rows()["LOGS:1"]["first"], place["first"])
+        self.expect(0, "region-pin", self.volume, "LOGS", 1, "--off")
+        self.assertEqual(self.document("compact", self.volume, "--region", "LOGS:1")["regions_moved"], 1)
+        self.expect_content(kept)
+        self.expect(0, "region-remove", self.volume, "LOGS", 1)
+
+    def test_compaction_does_what_its_plan_says_and_loses_nothing(self):
+        kept = self.with_a_hole()
+        before = self.volume.read_bytes()
+        plan = self.document("compact", self.volume, "--dry-run")
+        self.assertEqual(self.volume.read_bytes(), before)
+        self.assertGreater(plan["planned_moves"], 0)
+        done = self.document("compact", self.volume)
+        self.assertEqual((done["plan"], done["regions_moved"], done["blocks_moved"]), (plan["plan"], plan["planned_moves"], plan["planned_blocks"]))
+        for key in ("free_runs_after", "largest_free_run_after", "free_fragmentation_after"):
+            self.assertEqual(done[key], plan[key], key)
+        self.assertEqual(done["gained_blocks"], done["largest_free_run_after"] - done["largest_free_run_before"])
+        self.assertGreater(done["gained_blocks"], 0)
+        rows = self.rows()
+        for line in plan["plan"]:
+            self.assertEqual(rows[f"{line['type']}:{line['number']}"]["first"], line["to"])
+        self.assertEqual(self.document("regions", self.volume)["largest_free_run"], done["largest_free_run_after"])
+        self.expect_content(kept)
+        self.expect(0, "verify", self.volume)
+        again = self.document("compact", self.volume)
+        self.assertEqual((again["regions_moved"], again["gained_blocks"]), (0, 0))
+
+    def test_one_region_alone_moves(self):
+        kept = self.with_a_hole()
+        before = self.rows()
+        plan = self.expect(0, "compact", self.volume, "--region", "LOGS:2", "--dry-run").stdout
+        self.assertRegex(plan, r"LOGS:1 .*stays: not asked for")
+        self.assertRegex(plan, r"LOGS:2 .*moves")
+        self.assertIn("LOGS:2", self.expect(0, "compact", self.volume, "--region", "LOGS:2").stdout)
+        after = self.rows()
+        self.assertEqual(after["LOGS:1"]["first"], before["LOGS:1"]["first"])
+        self.assertLess(after["LOGS:2"]["first"], before["LOGS:1"]["first"])
+        self.expect_content(kept)
+
+    def test_control_c_and_kill_leave_each_region_whole(self):
+        kept = self.with_a_hole(8 * MEBIBYTE, (7 * MEBIBYTE, 2 * MEBIBYTE))
+        start = self.rows()["LOGS:1"]["first"]
+        for how in (signal.SIGINT, signal.SIGKILL, signal.SIGTERM):
+            with subprocess.Popen([str(PROGRAM), "compact", str(self.volume), "--rate", "2M", "--region", "LOGS:1"], stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.PIPE, text=True) as child:
+                time.sleep(0.7)
+                child.send_signal(how)
+                errors = child.communicate(timeout=60)[1]
+            if how == signal.SIGKILL:
+                self.assertEqual(child.returncode, -how)
+            else:
+                self.assertEqual(child.returncode, 130, errors)
+                self.assertIn("to go on", errors)
+            self.assertEqual(self.rows()["LOGS:1"]["first"], start, "it was not over")
+            self.expect_content(kept)
+            self.expect(0, "verify", self.volume)
+        self.assertGreater(self.document("compact", self.volume, "--rate", "1G")["regions_moved"], 0)
+        self.expect_content(kept)
+
+    def test_the_rate_is_kept(self):
+        self.with_a_hole(5 * MEBIBYTE, (4 * MEBIBYTE,))
+        done = self.document("compact", self.volume, "--rate", "4M")
+        self.assertEqual(done["bytes_moved"], 4 * MEBIBYTE)
+        self.assertGreater(done["seconds"], 0.8)
 
 
 class OtherProcesses(ProgramTest):

@@ -2,6 +2,8 @@
 
 #include "../../examples/cli/foreign.hpp"
 #include "../../examples/cli/names.hpp"
+#include "../../examples/cli/region_map.hpp"
+#include "../../examples/cli/region_names.hpp"
 #include "../../examples/cli/sizes.hpp"
 #include "../../examples/cli/volume_map.hpp"
 
@@ -81,6 +83,51 @@ TEST(VolumeMap, AnExtentIsCountedInEveryCellThatItCrosses) {
     EXPECT_EQ(map.broken_part(), 0);
     map.add({{1000}, {5}}, true);  // beyond the volume: ignored
     EXPECT_EQ(map.broken_part(), 0);
+}
+
+TEST(RegionNames, ANameIsFourLettersAColonAndANumber) {
+    EXPECT_EQ(cli::parse_region("LOGS:0"), (ashlar::region_id{ashlar::tag_of("LOGS"), 0}));
+    EXPECT_EQ(cli::parse_region("a::b:4294967295"), (ashlar::region_id{ashlar::tag_of("a::b"), 4294967295U}));
+    for (const char* const text : {"", "LOGS", "LOGS:", "LOG:0", "LOGSX:0", "LOGS:4294967296", "LOGS:1x", "LOGS:-1",
+                                   "LO S:1", "LOGS 1", "LOGS:99999999999999999999999"}) {
+        EXPECT_FALSE(cli::parse_region(text).has_value()) << text;
+    }
+}
+
+TEST(RegionNames, TypesOfTheFormatAreNobodyElses) {
+    for (const char* const text : {"JRNL", "BMAP", "MCHK", "LOG", "LOGSX", "LO\tS", "LO\xFFS"}) {
+        EXPECT_FALSE(cli::parse_region_type(text).has_value()) << text;
+    }
+    EXPECT_EQ(cli::parse_region_type("LOGS"), ashlar::tag_of("LOGS"));
+}
+
+TEST(RegionNames, WhatIsParsedIsShownAgain) {
+    for (const char* const text : {"LOGS:0", "a::b:17", "~~~~:4294967295"}) {
+        EXPECT_EQ(cli::text_of(cli::parse_region(text).value()), text);
+    }
+    EXPECT_EQ(cli::type_text(ashlar::tag_of("\033[2J")), "\\x1b[2J") << "letters of a forged volume move no cursor";
+}
+
+TEST(RegionMap, ALetterIsWhatMostOfTheUsedBlocksAre) {
+    cli::region_map map{100, 10};
+    map.add({ashlar::block_index{0}, ashlar::block_count{4}}, cli::block_use::free);
+    map.add({ashlar::block_index{4}, ashlar::block_count{6}}, cli::block_use::store);
+    map.add({ashlar::block_index{10}, ashlar::block_count{20}}, cli::block_use::free);
+    map.add({ashlar::block_index{30}, ashlar::block_count{25}}, cli::block_use::region);
+    map.add({ashlar::block_index{55}, ashlar::block_count{5}}, cli::block_use::pinned);
+    map.add({ashlar::block_index{60}, ashlar::block_count{9}}, cli::block_use::free);
+    map.add({ashlar::block_index{69}, ashlar::block_count{1}}, cli::block_use::region);
+    map.add({ashlar::block_index{80}, ashlar::block_count{2}}, cli::block_use::pinned);
+    EXPECT_EQ(map.letters(), "s..##P#---");
+    EXPECT_EQ(map.blocks_per_cell(), 10U);
+}
+
+TEST(RegionMap, TheLastLetterMayStandForFewerBlocks) {
+    cli::region_map map{25, 3};
+    map.add({ashlar::block_index{18}, ashlar::block_count{7}}, cli::block_use::free);
+    EXPECT_EQ(map.letters(), "--.");
+    map.add({ashlar::block_index{24}, ashlar::block_count{100}}, cli::block_use::store);
+    EXPECT_EQ(map.letters(), "--s") << "what lies behind the volume is nowhere";
 }
 
 }  // namespace

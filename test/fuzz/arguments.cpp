@@ -69,6 +69,34 @@ result<exit_code> run_defrag_start(const context& with, const defrag_start_optio
     ashlar::fuzz::check_extents_min(options.settings.extents_min);
     return ashlar::fuzz::reached(with);
 }
+result<exit_code> run_regions(const context& with, const regions_options& options) {
+    ashlar::fuzz::expect(options.columns <= 500, "--columns has the range of its help");
+    return ashlar::fuzz::reached(with);
+}
+result<exit_code> run_region_add(const context& with, const region_add_options& options) {
+    ashlar::fuzz::expect(ashlar::is_user_region(options.type) && options.bytes > 0, "a region has a type and a size");
+    return ashlar::fuzz::reached(with);
+}
+result<exit_code> run_region_remove(const context& with, const region_options& options) {
+    ashlar::fuzz::expect(ashlar::is_user_region(options.name.type), "what is removed is a user's");
+    return ashlar::fuzz::reached(with);
+}
+result<exit_code> run_region_pin(const context& with, const region_pin_options& options) {
+    ashlar::fuzz::expect(ashlar::is_user_region(options.name.type), "what is pinned is a user's");
+    return ashlar::fuzz::reached(with);
+}
+result<exit_code> run_region_read(const context& with, const region_bytes_options& options) {
+    ashlar::fuzz::expect(ashlar::is_user_region(options.name.type), "what is read is a user's");
+    return ashlar::fuzz::reached(with);
+}
+result<exit_code> run_region_write(const context& with, const region_bytes_options& options) {
+    ashlar::fuzz::expect(ashlar::is_user_region(options.name.type), "what is written is a user's");
+    return ashlar::fuzz::reached(with);
+}
+result<exit_code> run_compact(const context& with, const compact_options& options) {
+    ashlar::fuzz::expect(!options.only || ashlar::is_user_region(options.only->type), "--region names a user's");
+    return ashlar::fuzz::reached(with);
+}
 
 }  // namespace cli
 
@@ -139,6 +167,13 @@ std::vector<seed_input> seeds() {
     add("age", "age\nv.ash\n--seed\n1\n--until\n0.5\n--extents-min\n3\n");
     add("analyze", "defrag-analyze\nv.ash\n--columns\n0\n");
     add("start", "defrag-start\nv.ash\n--intensity\nhigh\n--rate\n10MiB\n--dry-run\n");
+    add("regions", "regions\nv.ash\n--columns\n40\n--json\n");
+    add("region_add", "region-add\nv.ash\nLOGS\n16MiB\n--dry-run\n");
+    add("region_remove", "region-remove\nv.ash\nLOGS\n3\n");
+    add("region_pin", "region-pin\nv.ash\nLOGS\n0\n--off\n");
+    add("region_read", "region-read\nv.ash\nLOGS\n0\nfile\n--force\n");
+    add("region_write", "region-write\nv.ash\nLOGS\n0\n-\n");
+    add("compact", "compact\nv.ash\n--region\nLOGS:1\n--rate\n1M\n--dry-run\n");
     add("size_too_large", "format\nv.ash\n--size\n99999999999999999999T\n--json\n");
     add("not_a_number", "age\nv.ash\n--until\nnan\n--seed\n-1\n");
     add("two_commands", "info\nv.ash\nverify\nv.ash\n");

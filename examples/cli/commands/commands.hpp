@@ -4,7 +4,10 @@
 #include "../output.hpp"
 #include "../volume.hpp"
 
+#include <ashlar/format/region_directory.hpp>
+
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace cli {
@@ -64,6 +67,37 @@ struct defrag_start_options {
     bool            dry_run = false;
 };
 
+struct regions_options {
+    std::uint32_t columns = 96;  ///< Of the map; 0 leaves it out.
+};
+
+struct region_add_options {
+    std::uint32_t type    = 0;
+    std::uint64_t bytes   = 0;
+    bool          dry_run = false;
+};
+
+struct region_options {
+    ashlar::region_id name{};
+};
+
+struct region_pin_options {
+    ashlar::region_id name{};
+    bool              off = false;
+};
+
+struct region_bytes_options {
+    ashlar::region_id name{};
+    std::string       file{};         ///< Empty or "-": a standard stream.
+    bool              force = false;  ///< Replaces a file that exists.
+};
+
+struct compact_options {
+    std::optional<ashlar::region_id> only{};
+    std::uint64_t                    bytes_per_second = 0;  ///< 0: as the program likes.
+    bool                             dry_run          = false;
+};
+
 [[nodiscard]] result<exit_code> run_format(const context& with, const format_options& options);
 [[nodiscard]] result<exit_code> run_import(const context& with, const import_options& options);
 [[nodiscard]] result<exit_code> run_export(const context& with, const export_options& options);
@@ -74,5 +108,12 @@ struct defrag_start_options {
 [[nodiscard]] result<exit_code> run_age(const context& with, const age_options& options);
 [[nodiscard]] result<exit_code> run_defrag_analyze(const context& with, const analyze_options& options);
 [[nodiscard]] result<exit_code> run_defrag_start(const context& with, const defrag_start_options& options);
+[[nodiscard]] result<exit_code> run_regions(const context& with, const regions_options& options);
+[[nodiscard]] result<exit_code> run_region_add(const context& with, const region_add_options& options);
+[[nodiscard]] result<exit_code> run_region_remove(const context& with, const region_options& options);
+[[nodiscard]] result<exit_code> run_region_pin(const context& with, const region_pin_options& options);
+[[nodiscard]] result<exit_code> run_region_read(const context& with, const region_bytes_options& options);
+[[nodiscard]] result<exit_code> run_region_write(const context& with, const region_bytes_options& options);
+[[nodiscard]] result<exit_code> run_compact(const context& with, const compact_options& options);
 
 }  // namespace cli

@@ -5,43 +5,15 @@
 #include "../analysis.hpp"
 #include "../interrupt.hpp"
 #include "../progress_bar.hpp"
+#include "../steps.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-
-#include <chrono>
-#include <thread>
 
 namespace cli {
 namespace {
 
 using ashlar::stop_reason;
-
-std::string reasons_text(ashlar::stop_reasons reasons) {
-    static constexpr std::pair<stop_reason, const char*> names[] = {
-        {stop_reason::finished, "finished"},
-        {stop_reason::throttled, "throttled"},
-        {stop_reason::paused, "paused"},
-        {stop_reason::cancelled, "cancelled"},
-        {stop_reason::nothing_to_gain, "nothing to gain"},
-        {stop_reason::no_contiguous_space, "no contiguous space"},
-        {stop_reason::pinned, "pinned"},
-        {stop_reason::raced, "raced"},
-        {stop_reason::device_error, "device error"}};
-    std::string text;
-    for (const auto& [reason, name] : names) {
-        if (reasons.has(reason)) text += (text.empty() ? "" : ", ") + std::string{name};
-    }
-    return text;
-}
-
-/// Waits until the throttle may grant again; in short pieces, so that Ctrl-C is heard.
-void wait_until(const volume& on, ashlar::time_point when) {
-    constexpr std::uint64_t piece = 20'000'000;
-    for (auto now = on.now(); now < when && !interrupted(); now = on.now()) {
-        std::this_thread::sleep_for(std::chrono::nanoseconds{std::min(piece, (when - now).nanoseconds)});
-    }
-}
 
 constexpr std::uint64_t step_bytes = 256 * 1024;  ///< So that Ctrl-C is heard soon.
 constexpr unsigned      passes_max = 8;   ///< What one pass frees, the next may use; later passes gain hardly anything.
@@ -75,8 +47,7 @@ result<ashlar::progress> defragment(volume& on, const output& out, std::uint64_t
             remark += fmt::format(", {} left", human_seconds(static_cast<double>(now.left.nanoseconds) / 1e9));
         if (throttled) remark += ", throttled to keep the rate";
         bar.show(now.done, now.total, remark);
-        if (throttled && now.not_before > on.now())
-            wait_until(on, std::min(now.not_before, on.now() + ashlar::milliseconds(100)));
+        if (throttled) wait_for_grant(on, now.not_before);
     }
 }
 

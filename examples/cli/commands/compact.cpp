@@ -1,0 +1,148 @@
+/// ashlar compact: moves regions together in the foreground, in bounded steps.
+
+#include "commands.hpp"
+
+#include "../interrupt.hpp"
+#include "../progress_bar.hpp"
+#include "../region_names.hpp"
+#include "../steps.hpp"
+#include "../volume_regions.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace cli {
+namespace {
+
+using ashlar::stop_reason;
+
+constexpr std::uint64_t step_bytes = 256 * 1024;  ///< So that Ctrl-C is heard soon.
+
+const char* fate_of(const move_facts& line, const compact_options& options) {
+    if (line.needed) return "moves";
+    if (options.only && line.region != *options.only) return "stays: not asked for";
+    if (line.pinned) return "stays: pinned";
+    return "stays";
+}
+
+std::string table(const compaction_plan_facts& plan, const compact_options& options, std::uint32_t block_bytes) {
+    auto text = fmt::format("{:<10} {:>10} {:>12} {:>12}\n", "region", "size", "from block", "to block");
+    for (const auto& line : plan.lines)
+        text += fmt::format("{:<10} {:>10} {:>12} {:>12}  {}\n", text_of(line.region),
+                            human_bytes(line.from.count.value * block_bytes), line.from.first.value,
+                            line.needed ? std::to_string(line.to.value) : "-", fate_of(line, options));
+    return text;
+}
+
+nlohmann::ordered_json lines_of(const compaction_plan_facts& plan) {
+    auto lines = nlohmann::ordered_json::array();
+    for (const auto& line : plan.lines) {
+        lines.push_back({{"type", type_text(line.region.type)},
+                         {"number", line.region.number},
+                         {"blocks", line.from.count.value},
+                         {"from", line.from.first.value},
+                         {"to", line.needed ? line.to.value : line.from.first.value},
+                         {"needed", line.needed},
+                         {"pinned", line.pinned}});
+    }
+    return lines;
+}
+
+nlohmann::ordered_json document_of(const context& with, const compact_options& options,
+                                   const compaction_plan_facts& plan, const shape_facts& before,
+                                   const shape_facts& after) {
+    return {{"volume", with.volume},
+            {"dry_run", options.dry_run},
+            {"region", options.only ? nlohmann::ordered_json(text_of(*options.only)) : nlohmann::ordered_json()},
+            {"plan", lines_of(plan)},
+            {"planned_moves", plan.moves},
+            {"planned_blocks", plan.blocks},
+            {"memory", plan.memory},
+            {"free_runs_before", before.runs},
+            {"free_runs_after", after.runs},
+            {"largest_free_run_before", before.largest_run},
+            {"largest_free_run_after", after.largest_run},
+            {"free_fragmentation_before", before.free_fragmentation},
+            {"free_fragmentation_after", after.free_fragmentation}};
+}
+
+std::string change_text(const shape_facts& before, const shape_facts& after, std::uint32_t block_bytes) {
+    return fmt::format("largest free run {} -> {}, free fragmentation {} -> {}",
+                       human_bytes(before.largest_run * block_bytes), human_bytes(after.largest_run * block_bytes),
+                       percent(before.free_fragmentation), percent(after.free_fragmentation));
+}
+
+result<exit_code> dry_run(const context& with, const compact_options& options, const compaction_plan_facts& plan,
+                          std::uint32_t block_bytes) {
+    with.out.answer(fmt::format("{}\nwould move {}: {} read and written once, {} of memory\n{}\nnothing was moved",
+                                table(plan, options, block_bytes), counted(plan.moves, "region"),
+                                human_bytes(plan.blocks * block_bytes), human_bytes(plan.memory),
+                                change_text(plan.before, plan.after, block_bytes)));
+    with.out.document(with.command, document_of(with, options, plan, plan.before, plan.after));
+    return exit_code::ok;
+}
+
+/// Steps until the pass is over, or Ctrl-C. The answer is what the last step said.
+ashlar::progress compact(volume& on, volume_regions& regions, const output& out, std::uint64_t planned_blocks) {
+    const std::uint64_t block_bytes = on.facts().block_bytes;
+    progress_bar        bar{"compact", out.quiet};
+    for (;;) {
+        const auto now = regions.step(step_bytes);
+        if (now.reasons.has(stop_reason::device_error)) {
+            bar.clear();
+            out.warn(fmt::format("block {}: {}; its region stays where it is", now.failure.where.value,
+                                 ashlar::message(now.failure.code)));
+        }
+        const auto going_on  = ashlar::stop_reasons{stop_reason::budget_spent};
+        const bool throttled = now.reasons.has(stop_reason::throttled);
+        if (now.reasons != going_on && !throttled) return now;
+        if (interrupted()) {
+            bar.clear();
+            return regions.cancel();
+        }
+        bar.show_bytes(now.moved.value * block_bytes, std::max(planned_blocks, now.moved.value) * block_bytes,
+                       throttled ? "throttled to keep the rate" : "");
+        if (throttled) wait_for_grant(on, now.not_before);
+    }
+}
+
+}  // namespace
+
+result<exit_code> run_compact(const context& with, const compact_options& options) {
+    BOOST_OUTCOME_TRY(auto on, volume::open(with.volume, options.dry_run ? access::read_only : access::read_write));
+    std::optional<volume_regions> regions{std::in_place, on};
+    if (options.only) { BOOST_OUTCOME_TRY(regions->find(*options.only)); }
+    BOOST_OUTCOME_TRY(regions->prepare({.only = options.only, .bytes_per_second = options.bytes_per_second}));
+    BOOST_OUTCOME_TRY(const auto plan, regions->plan());
+    const auto block_bytes = on.facts().block_bytes;
+    if (options.dry_run) return dry_run(with, options, plan, block_bytes);
+    if (!plan.lines.empty()) with.out.say(table(plan, options, block_bytes));
+
+    const progress_bar clock{"", true};
+    const auto         last    = compact(on, *regions, with.out, plan.blocks);
+    const auto         done    = regions->compacted();
+    const double       seconds = clock.seconds();
+    regions.reset();  // it works on an open volume
+    BOOST_OUTCOME_TRY(on.close());
+    if (last.reasons.has(stop_reason::cancelled)) {
+        return failure{
+            exit_code::interrupted,
+            fmt::format("interrupted after {} moved; each region is whole, where it was or where it was to go",
+                        counted(done.regions, "region")),
+            with.volume, "run the same command to go on"};
+    }
+    with.out.say(fmt::format("compacted {}: {} moved, {} in {}; {}; {}", with.volume, counted(done.regions, "region"),
+                             human_bytes(done.blocks * block_bytes), human_seconds(seconds),
+                             change_text(done.before, done.after, block_bytes), reasons_text(last.reasons)));
+    auto fields             = document_of(with, options, plan, done.before, done.after);
+    fields["regions_moved"] = done.regions;
+    fields["blocks_moved"]  = done.blocks;
+    fields["bytes_moved"]   = done.blocks * block_bytes;
+    fields["gained_blocks"] = done.gained;
+    fields["stopped"]       = reasons_text(last.reasons);
+    fields["seconds"]       = seconds;
+    with.out.document(with.command, fields);
+    return done.finished ? exit_code::ok : exit_code::failed;
+}
+
+}  // namespace cli
