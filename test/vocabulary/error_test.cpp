@@ -13,7 +13,7 @@ using namespace ashlar;
 
 TEST(Error, EveryCodeHasASentenceOfItsOwn) {
     std::set<std::string> sentences;
-    for (std::uint16_t code = 0; code <= static_cast<std::uint16_t>(errc::cancelled); ++code) {
+    for (std::uint16_t code = 0; code <= static_cast<std::uint16_t>(errc::again); ++code) {
         EXPECT_TRUE(sentences.insert(message(static_cast<errc>(code))).second) << "code " << code;
     }
     EXPECT_EQ(sentences.count("unknown error"), 0U);
