@@ -129,6 +129,11 @@ TEST(RelocationErrors, WhatATargetsRefusalMeansDependsOnItsReason) {
         EXPECT_EQ(s.run().verdict, move_verdict::raced);
         EXPECT_EQ(s.run().verdict, move_verdict::flipped) << "the next try goes through";
     }
+    for (const auto changed : {errc::busy, errc::not_found}) {
+        setting<stubborn_host> s;
+        s.host.targets = {1, {changed}};
+        EXPECT_EQ(s.run().verdict, move_verdict::raced) << "somebody else was there first";
+    }
     setting<stubborn_host> s;
     s.host.targets    = {1, broken_device};
     const auto answer = s.run();
