@@ -146,11 +146,10 @@ struct channel_core {
 
     void begin_change(request& asked) noexcept {
         const std::span<const std::byte> bytes{asked.memory};
-        result<>                         changed = success();
-        if (asked.verb != request_verb::sync)
+        result<>                         changed = volume.writable();
+        if (changed.has_value() && broken.code != errc::none) changed = broken;  // nothing would carry its batch
+        if (changed.has_value() && asked.verb != request_verb::sync)
             changed = write_one(volume, asked.object, asked.offset, bytes);
-        else
-            changed = volume.writable();
         if (changed.has_error()) {
             asked.failure = changed.error();
             return done.push(asked);
@@ -262,8 +261,10 @@ struct channel_core {
     /// What the transfers in flight did nobody will know: a batch among them failed (R15), and gives its turn back.
     error break_off(error why) noexcept {
         broken = why;
-        if (!flight.idle()) {
-            const entered guard{volume};
+        const entered guard{volume};
+        if (flight.idle()) {  // what waits for its turn is written, and no batch of this channel will carry it
+            end_durable(why);
+        } else {
             flight.lose(volume, why);
             end_durable();
         }

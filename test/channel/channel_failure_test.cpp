@@ -166,5 +166,109 @@ TEST(ChannelFailures, APutThatFindsNoSpaceSaysSoAndTheOthersAreDurable) {
     EXPECT_EQ(two.failure.code, errc::none) << said(two);
 }
 
+TEST(ChannelFailures, AQueueThatBreaksUnderReadsAloneEndsNoWriting) {
+    single_bench bench;
+    const auto   bytes = pattern(30'000, 1);
+    const auto   id    = bench.object(bytes);
+    ASHLAR_ASSERT_OK(bench.live.checkpoint());
+    byte_vector seen(bytes.size()), later(100);
+    auto        data = pattern(700, 2);
+    auto        read = read_of(id, 0, seen), another = read_of(id, 0, later);
+    auto        put = put_of(id, 0, data);
+    {
+        auto on                = bench.channel_of();
+        bench.orders.breaks_at = 1;
+        on.submit(read);
+        std::array<request*, 4> finished;
+        EXPECT_EQ(code_of(on.complete(finished, 1)), errc::device_failed);
+        EXPECT_FALSE(bench.live.read_only()) << "no batch was on its way";
+        on.submit(another);
+        on.submit(put);
+        EXPECT_EQ(on.in_flight(), 3U);
+    }
+    for (const auto* one : {&read, &another, &put}) EXPECT_EQ(one->failure.code, errc::device_failed) << said(*one);
+    EXPECT_EQ(bench.live.volume().space.readers(), 0U);
+    bench.orders = {};
+    EXPECT_TRUE(bench.bytes_of_object(id) == bytes) << "what was only submitted was not begun";
+    ASHLAR_EXPECT_OK(bench.live.put(id, 0, data));
+    EXPECT_EQ(findings_of(bench.live), "");
+}
+
+TEST(ChannelFailures, AReadOfManyPiecesOfWhichOneFailsSendsNoMoreOfThem) {
+    single_bench bench;
+    const auto   id = bench.object(), beside = bench.object();
+    byte_vector  bytes(20 * 512);
+    for (std::size_t i = 0; i < 20; ++i) {  // in turns, so that neither lies in one piece
+        const auto part = pattern(512, i);
+        std::memcpy(bytes.data() + i * 512, part.data(), part.size());
+        for (const auto one : {id, beside}) ASHLAR_ASSERT_OK(bench.live.write(one, i * 512, part));
+        ASHLAR_ASSERT_OK(bench.live.sync());
+    }
+    ASHLAR_ASSERT_OK(bench.live.checkpoint());
+    for (const std::size_t depth : {1U, 4U}) {
+        auto on             = bench.channel_of({.depth = depth});
+        bench.orders.reap   = 1;
+        std::uint64_t fails = 0;
+        for (std::uint64_t nth = 1;; ++nth) {
+            byte_vector seen(bytes.size());
+            auto        read   = read_of(id, 0, seen);
+            const auto  before = bench.device.failures();
+            bench.device.fail(transfer_kind::read, nth);
+            run_one(on, read);
+            if (bench.device.failures() == before) {
+                EXPECT_EQ(read.failure.code, errc::none) << said(read);
+                EXPECT_TRUE(seen == bytes);
+                break;
+            }
+            EXPECT_EQ(read.failure.code, errc::device_failed);
+            EXPECT_EQ(read.moved, 0U);
+            ++fails;
+        }
+        bench.device.heal();
+        EXPECT_GT(fails, 5U);
+        EXPECT_EQ(bench.live.volume().space.readers(), 0U);
+    }
+}
+
+TEST(ChannelFailures, WhatCannotBeOpenedSaysWhy) {
+    single_bench bench;
+    using channels = single_bench::channels;
+    EXPECT_EQ(code_of(channels::open(bench.live, {.depth = 0})), errc::invalid_argument);
+    EXPECT_EQ(code_of(channels::open(bench.live, {.depth = channels::depth_max + 1})), errc::invalid_argument);
+    byte_vector memory(channels::memory_bytes({.depth = 4}, {512}) / 2);
+    EXPECT_EQ(code_of(channels::open(bench.live, {.depth = 4}, memory)), errc::workspace_too_small);
+    EXPECT_EQ(code_of(channels::open(bench.live, {.depth = channels::depth_max + 1}, memory)), errc::invalid_argument);
+}
+
+TEST(ChannelFailures, ALongReadOfAnObjectThatChangesBetweenAllItsRoundsEndsInOneGo) {
+    single_bench          bench;
+    const auto            id = bench.object(), beside = bench.object();
+    constexpr std::size_t pieces = 200;  // more than one round plans
+    byte_vector           bytes(pieces * 512);
+    for (std::size_t i = 0; i < pieces; ++i) {
+        const auto part = pattern(512, i);
+        std::memcpy(bytes.data() + i * 512, part.data(), part.size());
+        for (const auto one : {id, beside}) ASHLAR_ASSERT_OK(bench.live.write(one, i * 512, part));
+        ASHLAR_ASSERT_OK(bench.live.sync());
+    }
+    auto        on = bench.channel_of({.depth = 4});
+    byte_vector seen(bytes.size());
+    auto        read = read_of(id, 0, seen);
+    on.submit(read);
+    bench.orders.reap = 1;
+    std::array<request*, 4> finished;
+    std::uint64_t           writes = 0;
+    for (; on.in_flight() != 0 && writes < 100'000; ++writes) {
+        const auto part = pattern(512, 1000 + writes);
+        std::memcpy(bytes.data(), part.data(), part.size());
+        ASHLAR_ASSERT_OK(bench.live.write(id, 0, part));
+        ASHLAR_ASSERT_OK(on.complete(finished, 0));
+    }
+    EXPECT_EQ(read.failure.code, errc::none) << said(read);
+    EXPECT_EQ(read.moved, bytes.size());
+    EXPECT_TRUE(seen == bytes) << "one moment, the last";
+    EXPECT_GT(writes, 10U) << "it was begun again";
+}
+
 }  // namespace
 }  // namespace ashlar::test
