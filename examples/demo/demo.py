@@ -4,7 +4,8 @@
 usage: demo.py PROGRAM [DIR] [--work FOLDER] [--keep]
 
 DIR (default /usr/include) is imported, the volume is fragmented, measured, defragmented while a foreground works on it,
-killed in the middle, reopened, finished, verified, measured again, exported and compared with DIR.
+killed in the middle, reopened, finished, verified, measured again, exported and compared with DIR. A region is added and
+moves while threads use it.
 """
 
 import argparse
@@ -22,6 +23,7 @@ BLOCK = 1024          # small blocks: headers are small files, and a file in one
 EXTENTS_MIN = 3       # from so many pieces on a file counts as fragmented
 WANTED_RATIO = 0.52   # of the files; beyond one half the advice is "urgent"
 READ_SECONDS = 4
+MOVE_SECONDS = 3      # what a region takes to move, by its rate
 RATE = 1 << 30        # the demonstration is to end soon: the disk is the limit
 BUSY = 5              # what the program ends with while another process has the volume
 STARTED = time.monotonic()
@@ -210,6 +212,24 @@ def defragment(programs, work):
     return before, first, second, finished
 
 
+def move_region(programs):
+    """Leaves a hole in front of a region, and moves it there while threads use it. Answers what the helper measured."""
+    title("a region moves into a hole before it, while threads read and overwrite it and check every byte")
+    room = programs.ask("regions", "--columns", "0")["largest_free_run"] * BLOCK
+    size = min(64, max(1, room // 2**20 // 4)) * 2**20
+    programs.show("region-add", "HOLE", str(size))
+    programs.show("region-add", "LOGS", str(size))
+    programs.show("region-remove", "HOLE", "0")
+    programs.show("compact", "--region", "LOGS:0", "--dry-run")
+    moved = programs.work("region", programs.volume, "LOGS:0", str(size // MOVE_SECONDS))[-1]
+    if moved["regions_moved"] != 1 or moved["to"] >= moved["from"]:
+        raise DemoFailed("the region did not move")
+    print(f"from block {moved['from']} to {moved['to']}: {human(moved['bytes_moved'])} in {moved['seconds']:.1f} s, held to {rate(size, MOVE_SECONDS)}; meanwhile "
+          f"{moved['slots_checked']} reads of 64 KiB checked, {moved['slots_overwritten']} overwrites, reads' p99 {moved['foreground_p99_us']:.0f} us")
+    programs.show("regions", "--columns", "90")
+    return moved
+
+
 def differences(source, copy):
     """Names, kinds, modes, times, link targets and bytes of two trees; answers the number of names and what differs."""
     names, different = 0, []
@@ -275,7 +295,7 @@ def print_summary(rows, facts):
     print(f"\n  all of it in {time.monotonic() - STARTED:.0f} s")
 
 
-def summarize(before, after, reads_before, reads_after, runs, names):
+def summarize(before, after, reads_before, reads_after, runs, moved, names):
     first, second, finished = runs
     per_object = lambda seen: f"{seen['extents'] / max(1, seen['objects_with_data']):.2f}"
     random = lambda seen: f"{seen['random_reads'] / seen['random_seconds']:.0f}/s"
@@ -291,6 +311,7 @@ def summarize(before, after, reads_before, reads_after, runs, names):
     facts = [f"{human(total('bytes_moved'))} moved online in {total('seconds'):.1f} s, with a kill in the middle",
              f"foreground meanwhile: {total('slots_checked')} reads, every byte checked, {total('slots_overwritten')} overwrites, p99 {max(e['foreground_p99_us'] for e in last if e):.0f} us",
              f"recovery after the kill: {opened['seconds'] * 1000:.0f} ms; {finished['slots']} slots checked against the log, nothing acknowledged was lost",
+             f"a region of {human(moved['bytes_moved'])} moved in {moved['seconds']:.1f} s; {moved['slots_checked']} reads of it checked meanwhile, {moved['slots_overwritten']} overwrites",
              f"{names} exported names are as they were imported"]
     print_summary(rows, facts)
 
@@ -317,12 +338,13 @@ def main():
         fragment(programs, tree)
         reads_before = measure(programs, "fragmented")
         before, *runs = defragment(programs, work)
+        moved = move_region(programs)
         names = prove(programs, source, work)
         title("after")
         programs.show("defrag-analyze", "--extents-min", str(EXTENTS_MIN), "--columns", "90")
         after = programs.ask("defrag-analyze", "--extents-min", str(EXTENTS_MIN), "--columns", "0")
         reads_after = measure(programs, "defragmented")
-        summarize(before, after, reads_before, reads_after, runs, names)
+        summarize(before, after, reads_before, reads_after, runs, moved, names)
     finally:
         if not chosen.keep:
             shutil.rmtree(work, ignore_errors=True)

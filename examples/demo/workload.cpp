@@ -1,6 +1,6 @@
 /// The demonstration's helper program: `ashlar_workload reads VOLUME SECONDS`, `... churn VOLUME LOG EXTENTS_MIN RATE
 /// SEED`,
-/// `... finish VOLUME LOG`. It speaks lines of JSON, for demo.py.
+/// `... finish VOLUME LOG`, `... region VOLUME TYPE:NUMBER RATE`. It speaks lines of JSON, for demo.py.
 
 #include "workload.hpp"
 
@@ -36,8 +36,12 @@ cli::result<> run(int count, char** words) {
         options.seed                      = std::strtoull(words[6], nullptr, 10);
         return demo::churn(options);
     }
+    if (command == "region" && count == 5)
+        return demo::move_region(
+            {.volume = words[2], .region = words[3], .bytes_per_second = std::strtoull(words[4], nullptr, 10)});
     return cli::failure{cli::exit_code::usage, "the command line is wrong", "",
-                        "use: reads VOLUME SECONDS | churn VOLUME LOG EXTENTS_MIN RATE SEED | finish VOLUME LOG"};
+                        "use: reads VOLUME SECONDS | churn VOLUME LOG EXTENTS_MIN RATE SEED | finish VOLUME LOG | "
+                        "region VOLUME TYPE:NUMBER RATE"};
 }
 
 }  // namespace

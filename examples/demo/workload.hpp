@@ -63,6 +63,12 @@ struct churn_options {
     std::uint64_t        seed = 1;
 };
 
+struct region_move_options {
+    std::string   volume{};
+    std::string   region{};  ///< "LOGS:0"; of 64 KiB or more.
+    std::uint64_t bytes_per_second = 0;
+};
+
 /// Prints a line of JSON on stdout, at once.
 void tell(const nlohmann::ordered_json& event);
 
@@ -76,5 +82,8 @@ void tell(const nlohmann::ordered_json& event);
 
 /// Checks the foreground's objects against the log, tells what it found, and erases them.
 [[nodiscard]] cli::result<> finish_churn(const churn_options& options);
+
+/// Fills a region, then moves it as far down as it fits, while threads read and overwrite it and check every byte.
+[[nodiscard]] cli::result<> move_region(const region_move_options& options);
 
 }  // namespace demo
