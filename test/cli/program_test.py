@@ -630,6 +630,19 @@ class Regions(ProgramTest):
         self.assertGreater(self.document("compact", self.volume, "--rate", "1G")["regions_moved"], 0)
         self.expect_content(kept)
 
+    def test_control_c_ends_a_wait_for_input_that_does_not_come(self):
+        self.format()
+        _, data = self.add(64 * 1024)
+        with subprocess.Popen([str(PROGRAM), "region-write", str(self.volume), "LOGS", "0"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE) as child:
+            child.stdin.write(b"a part of it")
+            child.stdin.flush()
+            time.sleep(0.3)
+            child.send_signal(signal.SIGINT)
+            self.assertEqual(child.wait(timeout=10), 130)
+            self.assertIn(b"interrupted after 0 B", child.stderr.read())
+        self.expect_content({0: data})
+
     def test_the_rate_is_kept(self):
         self.with_a_hole(5 * MEBIBYTE, (4 * MEBIBYTE,))
         done = self.document("compact", self.volume, "--rate", "4M")

@@ -92,12 +92,13 @@ result<stream> source_of(const context& with, const std::string& path, std::uint
     return stream{std::move(file), number, path};
 }
 
-/// Fills the piece as far as the input goes. Waits in a way that Ctrl-C ends, also where a terminal is the input.
+/// Fills the piece as far as the input goes. Waits in short pieces, so that Ctrl-C is heard, also at a silent terminal.
 result<std::size_t> fill(const stream& from, std::span<std::byte> piece) {
-    std::size_t filled = 0;
+    constexpr int wait_ms = 100;
+    std::size_t   filled  = 0;
     while (filled < piece.size() && !interrupted()) {
         pollfd waiting{from.number, POLLIN, 0};
-        if (::poll(&waiting, 1, -1) < 0 && errno == EINTR) continue;
+        if (::poll(&waiting, 1, wait_ms) <= 0) continue;
         const auto got = ::read(from.number, piece.data() + filled, piece.size() - filled);
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return system_failure("cannot read what the region shall hold", from.name, errno);
