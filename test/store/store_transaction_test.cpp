@@ -156,8 +156,9 @@ TEST(StoreTransaction, IsOfNoUseBehindItsEndOrWhatItGaveAway) {
     auto fourth = opened.begin();
     ASHLAR_ASSERT_OK(fourth);
     fourth.value() = std::move(third).value();  // what it held is dropped
+    auto& one      = fourth.value();
     auto& same     = fourth.value();
-    same           = std::move(same);
+    one            = std::move(same);  // to itself
     ASHLAR_EXPECT_OK(same.commit());
     EXPECT_EQ(opened.info().objects, 3U);
     EXPECT_EQ(findings_of(opened), "");
