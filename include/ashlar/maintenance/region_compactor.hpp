@@ -147,6 +147,12 @@ class region_compactor {
         volume_free_space<Volume> free{volume};
         return measure_free_space(free);
     }
+    [[nodiscard]] static bool is_free_below(Volume& volume, block_index end) noexcept {
+        const entered             guard{volume};
+        volume_free_space<Volume> free{volume};
+        const auto                first = free.next_free(data_begin(volume));
+        return first.has_value() && first.value() && first.value()->first < end;
+    }
     [[nodiscard]] static block_index data_begin(const Volume& volume) noexcept {
         return frame_home(frame::count, volume.geometry.block);
     }
@@ -271,7 +277,9 @@ void region_compactor<Volume, Throttle, C>::settle(Volume& volume, region_source
             break;
         }
         case move_verdict::nothing_to_gain: break;
-        case move_verdict::no_contiguous_space: notes_ |= stop_reason::no_contiguous_space; break;
+        case move_verdict::no_contiguous_space:  // of a region with nothing free below it that is no reason to tell
+            if (is_free_below(volume, was_at_)) notes_ |= stop_reason::no_contiguous_space;
+            break;
         case move_verdict::pinned: notes_ |= stop_reason::pinned; break;
         case move_verdict::raced: notes_ |= stop_reason::raced; break;
         case move_verdict::failed:
