@@ -30,14 +30,10 @@ struct no_data {
 struct bare : test_blueprint<no_checksum, inline_map> {
     using allocator = bitmap_allocator;
 };
-struct lean : test_blueprint<xxh64_checksum> {
-    using allocator = bitmap_allocator;
-};
 struct threaded : test_blueprint<> {
     using threading = multi_threaded;
 };
-using stores = testing::Types<test_store, store<bare>, store<lean>, store<threaded>,
-                              store<test_blueprint<no_checksum, extent_tree>>>;
+using stores = testing::Types<test_store, store<bare>, store<threaded>>;
 
 template <class Store>
 class RecoveryOn : public testing::Test {
