@@ -46,7 +46,7 @@ GAPS = """\
 - An acknowledged batch that nothing has confirmed yet looks like a torn one when it rots; an idle store confirms.
 - A second cut while recovery writes such a batch again may lose it, on a device whose torn sectors turn into garbage.
 - The models are searched wholly, but they are small: three or four blocks, two to six batches. They prove the protocol, not
-  the code. What they say of regions that are written in place has no code yet.
+  the code.
 - Seeded schedules let threads meet where the engine gives up its lock. Data races are the thread sanitizer's, which does
   not see what the kernel writes for io_uring.
 - The other byte order runs in an emulator; for Windows the portable part compiles and links, and is not run.
@@ -103,7 +103,7 @@ def long_part(file):
 def coverage_part(file):
     rows = json.loads(file.read_text())
     text = ("gcc's counters, without the long targets and with a tenth of the crash states and seeds; a branch of a template\n"
-            "counts once; branches of exceptions and assertions are left out. Rows that begin with = are where data is lost if something is wrong.\n\n"
+            "counts once; branches of exceptions, assertions and comparisons that the compiler writes are left out. Rows that begin with = are where data is lost if something is wrong.\n\n"
             "| part of include/ashlar | lines | branches |\n|---|--:|--:|\n")
     for name in sorted(rows, key=lambda one: (one == "all", one.startswith("="), one)):
         text += f"| {name} | {rows[name]['lines']:.1f} % | {rows[name]['branches']:.1f} % |\n"
