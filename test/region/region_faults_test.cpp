@@ -104,6 +104,11 @@ class region_life {
         if (!note(live_.checkpoint())) return;
         for (auto& [at, model] : models_) model.certain = true;
     }
+    /// What changes nothing.
+    template <class T>
+    void ask(const result<T>& answer) {
+        if (!answer) ++errors_;
+    }
     void go_on(const region_life& before) {
         models_  = before.models_;
         version_ = before.version_;
@@ -204,6 +209,10 @@ class region_faults {
         auto compacting =
             compaction<test_blueprint<>>::open(live_, {.regions = {.threshold_permille = 1, .chunk_bytes = 16 * 512}});
         ASHLAR_ASSERT_OK(compacting);
+        region_move lines[8];
+        life.ask(compacting.value().plan(lines));
+        life.ask(store_regions{live_}.can_add({.type = news, .blocks = block_count{20}}));
+        life.ask(store_regions{live_}.for_each_free([](extent) noexcept { return true; }));
         for (std::uint64_t i = 0;; ++i) {
             const auto said = compacting.value().step({.blocks_max = 24});
             if (said.failure.code != errc::none) ++device_errors_;

@@ -78,6 +78,113 @@ TEST_F(RegionMotionTest, ATargetIsForTheRegionThatWasSeenAndForNoOtherOfItsName)
     ASHLAR_EXPECT_OK(store_regions{live}.remove({logs, 0}));
 }
 
+TEST_F(RegionMotionTest, WhatIsAskedOfTheSourceIsAnsweredForTheRegionsThatThereAre) {
+    bitmap_word              words[1]{};
+    region_motion            motion;
+    byte_vector              window(1024);
+    const region_move_memory lent{.window = window, .written = words, .motion = &motion};
+    source                   on{live.volume(), lent, {block_index{0}, place.first - block_index{0}}};
+    const auto               owner = source::owner_of({logs, 0}), nobody = source::owner_of({logs, 9});
+    mapped_extent            pieces[4];
+    EXPECT_EQ(code_of(on.mapping(nobody, {0}, block_count{1}, pieces)), errc::not_found);
+    EXPECT_EQ(on.mapping(owner, {200}, block_count{5}, pieces).value().pieces, 0U) << "behind its end";
+    EXPECT_EQ(on.mapping(owner, {190}, block_count{50}, pieces).value().pieces, 1U);
+    EXPECT_EQ(pieces[0].physical, (extent{place.first + block_count{190}, block_count{10}}));
+    relocation_cursor cursor;
+    EXPECT_FALSE(on.next_candidate(cursor, {.scope = {block_index{0}, block_count{10}}}).value().has_value());
+    EXPECT_EQ(on.next_candidate(cursor, {.scope = place}).value()->owner, owner);
+
+    const auto target = on.reserve_target({place.first, place.count, placement::tight});
+    ASHLAR_ASSERT_OK(target);
+    EXPECT_EQ(code_of(on.flip(nobody, {}, place.count, 0, target.value())), errc::not_found);
+    EXPECT_EQ(on.flip(owner, {}, place.count, 77, target.value()).value(), false);
+    on.release_target(target.value());
+    EXPECT_EQ(where(), place);
+    EXPECT_EQ(live.info().available, available);
+}
+
+TEST_F(RegionMotionTest, WindowsGrowWhereMemoryIsShort) {
+    bitmap_word   words[1]{};
+    region_motion motion{{logs, 0}, block_count{5000}, words};
+    EXPECT_TRUE(motion.take_written({}).empty());
+    motion.note({block_index{4999}, block_count{0}});
+    EXPECT_TRUE(motion.take_written({}).empty()) << "nothing was written";
+    motion.note({block_index{130}, block_count{1}});
+    motion.note({block_index{4999}, block_count{1}});
+    EXPECT_EQ(motion.take_written({}), (extent{block_index{128}, block_count{128}}));
+    EXPECT_EQ(motion.take_written(block_count{256}), (extent{block_index{4992}, block_count{8}}));
+    EXPECT_TRUE(motion.take_written({}).empty());
+    region_motion going{{logs, 0}};
+    going.note({block_index{0}, block_count{1}});
+    EXPECT_TRUE(going.goes());
+    EXPECT_FALSE(motion.goes());
+}
+
+TEST_F(RegionMotionTest, WhereTooMuchIsReservedAndWhereMemoryIsShortItIsSaid) {
+    auto&               volume = live.volume();
+    std::vector<extent> taken;
+    for (;;) {
+        const auto one = volume.space.reserve(volume.metadata(), volume.allocator, {});
+        if (!one) break;
+        taken.push_back(one.value());
+    }
+    EXPECT_EQ(code_of(store_regions{live}.add({.type = maps, .blocks = block_count{1}})), errc::too_large);
+    for (const auto& one : taken) volume.space.release(one, volume.geometry.block);
+    ASHLAR_EXPECT_OK(store_regions{live}.add({.type = maps, .blocks = block_count{1}}));
+
+    using bare         = region_compactor<test_store::volume_type>;
+    const auto  wanted = bare::memory_bytes({}, {512});
+    byte_vector memory_lent(wanted);
+    EXPECT_EQ(code_of(bare::create({}, {512}, {})), errc::workspace_too_small);
+    EXPECT_EQ(code_of(bare::create({}, {512}, std::span{memory_lent}.first(wanted / 2))), errc::workspace_too_small);
+    EXPECT_EQ(code_of(task::open(live, {.regions = {.chunk_bytes = std::size_t{1} << 46U}})),
+              errc::workspace_too_small);
+    auto without = opened({.transfers_max = 0});
+    EXPECT_TRUE(run(without).reasons.has(stop_reason::finished));
+}
+
+TEST_F(RegionMotionTest, AMoveBesideABatchThatIsOnItsWayIsDurableWithALaterOne) {
+    auto compacting = opened();
+    ASHLAR_ASSERT_OK(live.append(live.root(), pattern(1, 512, 1)));
+    live.volume().committing = true;  // as a channel of this thread has it
+    const auto said          = run(compacting);
+    live.volume().committing = false;
+    EXPECT_TRUE(said.reasons.has(stop_reason::finished));
+    EXPECT_EQ(said.failure.code, errc::none);
+    EXPECT_EQ(compacting.last_result().regions_moved, 1U);
+    EXPECT_LT(where().first, place.first);
+    ASHLAR_ASSERT_OK(region().sync());
+    const auto moved = where();
+    static_cast<void>(live.abandon());
+    live = opened_on(device);
+    EXPECT_EQ(where(), moved);
+    expect_content();
+}
+
+struct refusing_throttle : no_throttle {
+    [[nodiscard]] io_grant acquire(io_request asked, time_point) const noexcept {
+        if (refuses) return {.bytes = 0, .not_before = {77}};
+        return {.bytes = asked.want};
+    }
+    bool refuses = true;
+};
+
+TEST_F(RegionMotionTest, AThrottleThatRefusesIsAskedAgainWhenItSays) {
+    using throttled = region_compactor<test_store::volume_type, refusing_throttle>;
+    byte_vector lent(throttled::memory_bytes({}, {512}));
+    auto        made = throttled::create({.threshold_permille = 1}, {512}, lent);
+    ASHLAR_ASSERT_OK(made);
+    const auto said = made.value().step(live.volume(), {});
+    EXPECT_EQ(said.reasons, stop_reason::throttled);
+    EXPECT_EQ(said.not_before, time_point{77});
+    EXPECT_TRUE(made.value().active());
+    made.value().throttle().refuses = false;
+    EXPECT_EQ(made.value().step(live.volume(), {.blocks_max = 16}).reasons, stop_reason::budget_spent);
+    while (made.value().step(live.volume(), {}).reasons == stop_reason::budget_spent) {}
+    EXPECT_LT(where().first, place.first);
+    expect_content();
+}
+
 TEST_F(RegionMotionTest, OnlyOneRegionMovesAtATime) {
     auto one = opened(), other = opened();
     EXPECT_EQ(one.step({.blocks_max = 16}).reasons, stop_reason::budget_spent);
@@ -188,6 +295,10 @@ TEST_F(RegionMotionTest, AStoreThatOnlyReadsIsNotWrittenTo) {
     EXPECT_TRUE(said.reasons.has(stop_reason::device_error));
     EXPECT_FALSE(moving.last_result().finished);
     EXPECT_FALSE(moving.active());
+    region_motion motion;
+    source        on{live.volume(), {.motion = &motion}, {block_index{0}, place.first - block_index{0}}};
+    EXPECT_EQ(code_of(on.reserve_target({place.first, place.count})), errc::read_only)
+        << "not even a queue, which asks nobody, has a target to write to";
     store_regions regions{live};
     byte_vector   block(512);
     EXPECT_EQ(code_of(regions.add({.type = logs, .blocks = block_count{8}})), errc::read_only);

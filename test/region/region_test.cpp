@@ -177,6 +177,8 @@ TEST(RegionBits, AFreeSpaceScanJoinsRunsAndFindsTheFirstThatFits) {
     EXPECT_EQ(first_fit(space, block_count{31}).value(), std::nullopt);
     EXPECT_EQ(first_fit(space, block_count{8}, {15}, {22}).value(), std::nullopt);
     EXPECT_EQ(first_fit(space, block_count{7}, {15}, {22}).value(), (extent{{15}, {7}}));
+    set_bits(words, {98, 2});
+    EXPECT_EQ(first_fit(space, block_count{29}, {15}).value(), std::nullopt) << "nothing is free at the end";
 }
 
 }  // namespace

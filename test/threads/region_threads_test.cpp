@@ -293,32 +293,34 @@ TEST(RegionThreads, AWriterThatNeverRestsDoesNotKeepARegionWhereItIs) {
     ASHLAR_ASSERT_OK(all.add({.type = logs, .blocks = block_count{128}}));
     ASHLAR_ASSERT_OK(all.remove({maps, 0}));
     ASHLAR_ASSERT_OK(store.checkpoint());
-    const auto        place = all.find({logs, 0}).value().place;
-    std::atomic<bool> stopping{false}, given_up{false};
-    std::uint64_t     last = 0;
-    // What is read in long pieces is slow, so that every piece was written again before it was copied.
+    const auto                 place = all.find({logs, 0}).value().place;
+    std::atomic<bool>          stopping{false}, given_up{false};
+    std::atomic<std::uint64_t> last{0};
+    std::uint64_t              copies = 0;
+    // Whatever is copied is written again meanwhile, unless the writer is kept away.
     device.on_read = [&](extent e) {
-        if (e.count.value >= 16 && !given_up) std::this_thread::sleep_for(std::chrono::microseconds{300});
+        if (e.count.value < 16 || given_up) return;
+        const auto seen = last.load();
+        for (int i = 0; i < 30 && last - seen < 256; ++i) std::this_thread::sleep_for(std::chrono::milliseconds{1});
+        given_up = ++copies > 40;
     };
-    const auto  until = std::chrono::steady_clock::now() + std::chrono::seconds{5};
     std::thread writer{[&]() {
         auto region = all.open({logs, 0}).value();
-        while (!stopping) {
-            const auto block = filled_block(block_bytes, ++last);
-            ASHLAR_EXPECT_OK(region.write({block_index{last % 128}, block_count{1}}, block));
-            if (std::chrono::steady_clock::now() < until) continue;
-            given_up = true;
-            break;
+        while (!stopping && !given_up) {
+            const auto block = filled_block(block_bytes, last + 1);
+            ASHLAR_EXPECT_OK(region.write({block_index{(last + 1) % 128}, block_count{1}}, block));
+            ++last;
         }
     }};
     auto compacting = threaded_compaction::open(store, {.regions = {.threshold_permille = 1, .chunk_bytes = 64 * 512}});
+    while (last < 256) std::this_thread::yield();
     while (compacting.value().step({.blocks_max = 64}).reasons == stop_reason::budget_spent) {}
     stopping = true;
     writer.join();
     EXPECT_FALSE(given_up) << "the region moved only when nobody wrote to it any more";
     EXPECT_LT(all.find({logs, 0}).value().place.first, place.first);
     auto region = all.open({logs, 0}).value();
-    for (std::uint64_t i = last < 128 ? 1 : last - 127; i <= last; ++i) {
+    for (std::uint64_t i = last - 127; i <= last; ++i) {
         byte_vector block(block_bytes);
         ASHLAR_ASSERT_OK(region.read({block_index{i % 128}, block_count{1}}, block));
         ASSERT_EQ(value_of(block), i);
@@ -354,6 +356,36 @@ TEST(RegionThreads, WhoListsFreeSpaceLetsOthersWorkWhileItReads) {
     for (auto& one : others) one.join();
     EXPECT_GT(others.size(), 3U);
     EXPECT_EQ(let, others.size());
+}
+
+TEST(RegionThreads, WhatOthersTakeDuringALongSearchIsNotGivenTwice) {
+    const volume_shape shape{.block_bytes = block_bytes, .blocks = 9000, .journal_blocks = 128};
+    memory_device      memory = make_memory(shape);
+    watched_device     device{memory};
+    any_device         any{device};
+    ASHLAR_ASSERT_OK(threaded_store::format(any, shape.format()));
+    auto store = open_threaded(device);
+    ASHLAR_ASSERT_OK(store.append(store.root(), filled_block(block_bytes, 1)));
+    ASHLAR_ASSERT_OK(threaded_regions{store}.add({.type = logs, .blocks = block_count{8}, .from = {4200}}));
+    ASHLAR_ASSERT_OK(store.close());
+    store                = open_threaded(device);
+    std::uint64_t made   = 1;
+    const auto    bitmap = store.volume().regions.bitmap(1).home;  // where the search goes on after it found a run
+    device.on_read       = [&](extent e) {
+        if (e.contains(bitmap)) ASHLAR_EXPECT_OK(store.append(store.root(), filled_block(block_bytes, ++made)));
+    };
+    const auto name = threaded_regions{store}.add({.type = maps, .blocks = block_count{3000}});
+    device.on_read  = nullptr;
+    ASHLAR_ASSERT_OK(name);
+    EXPECT_GT(made, 1U);
+    auto region = threaded_regions{store}.open(name.value()).value();
+    ASHLAR_ASSERT_OK(region.write({block_index{0}, block_count{3000}}, byte_vector(3000 * block_bytes)));
+    for (std::uint64_t i = 1; i <= made; ++i) {
+        byte_vector block(block_bytes);
+        ASHLAR_ASSERT_OK(store.read(store.root(), (i - 1) * block_bytes, std::span<std::byte>{block}));
+        ASSERT_EQ(value_of(block), i);
+    }
+    EXPECT_EQ(findings_of(store), "");
 }
 
 }  // namespace
