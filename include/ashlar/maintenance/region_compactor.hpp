@@ -147,6 +147,11 @@ class region_compactor {
         volume_free_space<Volume> free{volume};
         return measure_free_space(free);
     }
+    /// A move whose queue was lost keeps its target reserved; its region is free to move or go all the same.
+    void forget_motion(Volume& volume) noexcept {
+        const entered guard{volume};
+        if (volume.region_traffic.motion == parts_.move.motion) motion_scope<Volume>::end(volume);
+    }
     [[nodiscard]] static bool is_free_below(Volume& volume, block_index end) noexcept {
         const entered             guard{volume};
         volume_free_space<Volume> free{volume};
@@ -283,6 +288,7 @@ void region_compactor<Volume, Throttle, C>::settle(Volume& volume, region_source
         case move_verdict::pinned: notes_ |= stop_reason::pinned; break;
         case move_verdict::raced: notes_ |= stop_reason::raced; break;
         case move_verdict::failed:
+            forget_motion(volume);
             notes_ |= stop_reason::device_error;
             failure_ = answer.failure;
             if (failure_.code == errc::read_only) conclude(volume, said, false);  // no other region could move
