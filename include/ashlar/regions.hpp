@@ -24,7 +24,7 @@ class region_device {
         const entered guard{store_.volume()};
         return read_region(store_.volume(), place_, e, into);
     }
-    /// Errors too: read_only; busy where a channel of this thread holds the region's move up.
+    /// Errors too: read_only. Waits where the region's move comes to its end.
     result<> write(extent e, std::span<const std::byte> from) noexcept {
         const entered guard{store_.volume()};
         return write_region(store_.volume(), place_, e, from);
@@ -79,6 +79,7 @@ class store_regions {
         const entered guard{store_.volume()};
         auto&         volume = store_.volume();
         if (!is_user_region(wanted.type) || wanted.blocks.value == 0) return errc::invalid_argument;
+        BOOST_OUTCOME_TRY(volume.writable());
         if (volume.regions.slots() == region_slots) return errc::too_large;
         BOOST_OUTCOME_TRY(may_take(volume, wanted.blocks, space_use::data));
         BOOST_OUTCOME_TRY(const auto found, with_loads(volume, [&]() noexcept {
