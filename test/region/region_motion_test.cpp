@@ -232,6 +232,19 @@ TEST_F(RegionMotionTest, WritesAreNotedHoweverLittleMemoryThereIsForIt) {
     }
 }
 
+TEST_F(RegionMotionTest, APlanForOneRegionLeavesTheOthers) {
+    ASHLAR_ASSERT_OK(store_regions{live}.add({.type = logs, .blocks = block_count{20}, .from = place.end()}));
+    for (std::uint32_t number = 0; number < 3; ++number) {
+        auto        compacting = opened({.only = region_id{logs, number}});
+        region_move lines[2];
+        const auto  plan = compacting.plan(lines);
+        ASHLAR_ASSERT_OK(plan);
+        EXPECT_EQ(plan.value().regions, 2U);
+        EXPECT_EQ(plan.value().moves, number < 2 ? 1U : 0U);
+        for (const auto& line : lines) EXPECT_EQ(line.needed, line.region.number == number);
+    }
+}
+
 TEST_F(RegionMotionTest, WhatIsTriedAgainAfterAPauseCountsOnce) {
     auto compacting = opened();
     for (int i = 0; i < 3; ++i) {

@@ -103,8 +103,11 @@ TEST_F(RegionTest, WhatTheStoreOwnsIsListedAndOutOfReach) {
     EXPECT_EQ(code_of(regions.pin(table)), errc::invalid_argument);
     for (const std::uint32_t type : {0U, tag_of("A BC"), tag::journal, tag_of("MCHK"), 0x80808080U}) {
         EXPECT_EQ(code_of(regions.add({.type = type, .blocks = block_count{8}})), errc::invalid_argument);
+        EXPECT_EQ(code_of(regions.can_add({.type = type, .blocks = block_count{8}})), errc::invalid_argument);
     }
     EXPECT_EQ(code_of(regions.add({.type = logs})), errc::invalid_argument);
+    EXPECT_EQ(code_of(regions.can_add({.type = logs})), errc::invalid_argument);
+    EXPECT_EQ(code_of(regions.pin({logs, 0})), errc::not_found);
 }
 
 TEST_F(RegionTest, ATransferBeyondTheRegionMovesNothing) {

@@ -235,14 +235,10 @@ template <class Volume, IoThrottle Throttle, Clock C>
     requires(!Throttle::needs_clock || C::ticks)
 void region_compactor<Volume, Throttle, C>::begin_next(Volume& volume, region_source<Volume>& source,
                                                        progress& said) noexcept {
-    const auto next = source.next_candidate(cursor_, {});
-    if (next.has_error()) {
-        failure_ = next.error();
-        return conclude(volume, said, false);
-    }
-    if (!next.value()) return end_walk(volume, said);
+    const auto next = source.next_candidate(cursor_, {}).value();  // the directory is in memory: this never fails
+    if (!next) return end_walk(volume, said);
     ++passed_;
-    moving_ = *next.value();
+    moving_ = *next;
     was_at_ = block_index{cursor_.logical.value - 1};
     if (options_.only && region_source<Volume>::region_of(moving_.owner) != *options_.only) return;
     source.aim_into(below(volume));
@@ -335,7 +331,7 @@ noexcept {
     relocation_cursor         cursor;
     BOOST_OUTCOME_TRY(made.before, measure(volume));
     for (;;) {
-        BOOST_OUTCOME_TRY(const auto next, source.next_candidate(cursor, {}));
+        const auto next = source.next_candidate(cursor, {}).value();
         if (!next) break;
         if (count == moves.size()) return errc::too_many_extents;
         const block_index from{cursor.logical.value - 1};
