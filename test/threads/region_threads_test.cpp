@@ -261,7 +261,7 @@ TEST(RegionThreads, EveryBlockHoldsWhatItsWriterWroteWhileRegionsMoveComeAndGo) 
     std::printf("  %llu regions moved\n", static_cast<unsigned long long>(work.moved()));
 }
 
-/// Tells of each read before it is made.
+/// Tells of each read and write before it is made.
 class watched_device {
   public:
     explicit watched_device(memory_device& inner) : inner_{inner} {}
@@ -271,11 +271,14 @@ class watched_device {
                if (on_read) on_read(e);
         return inner_.read(e, in);
     }
-    [[nodiscard]] result<> write(extent e, std::span<const std::byte> out) noexcept { return inner_.write(e, out); }
+    [[nodiscard]] result<> write(extent e, std::span<const std::byte> out) noexcept {
+        if (on_write) on_write(e);
+        return inner_.write(e, out);
+    }
     [[nodiscard]] result<> sync() noexcept { return inner_.sync(); }
     [[nodiscard]] result<> trim(extent e) noexcept { return inner_.trim(e); }
 
-    std::function<void(extent)> on_read;
+    std::function<void(extent)> on_read, on_write;
 
   private:
     locked_memory inner_;
@@ -325,6 +328,47 @@ TEST(RegionThreads, AWriterThatNeverRestsDoesNotKeepARegionWhereItIs) {
         ASHLAR_ASSERT_OK(region.read({block_index{i % 128}, block_count{1}}, block));
         ASSERT_EQ(value_of(block), i);
     }
+}
+
+TEST(RegionThreads, ARegionGoesWhenItsWritersAreDoneAndTheNextOneAfterIt) {
+    const volume_shape shape{.block_bytes = block_bytes, .blocks = 2000, .journal_blocks = 128};
+    memory_device      memory = make_memory(shape);
+    watched_device     device{memory};
+    any_device         any{device};
+    ASHLAR_ASSERT_OK(threaded_store::format(any, shape.format()));
+    auto             store = open_threaded(device);
+    threaded_regions all{store};
+    for (int i = 0; i < 2; ++i) ASHLAR_ASSERT_OK(all.add({.type = logs, .blocks = block_count{8}}));
+    const auto        place = all.find({logs, 0}).value().place;
+    std::atomic<bool> writing{false}, may_end{false}, ended{false};
+    device.on_write = [&](extent e) {
+        if (!overlap(e, place)) return;
+        writing = true;
+        while (!may_end) std::this_thread::yield();
+        ended = true;
+    };
+    std::thread writer{[&]() {
+        auto region = all.open({logs, 0}).value();
+        ASHLAR_EXPECT_OK(region.write({block_index{0}, block_count{8}}, byte_vector(8 * block_bytes)));
+    }};
+    while (!writing) std::this_thread::yield();
+    std::thread first{[&]() {
+        ASHLAR_EXPECT_OK(all.remove({logs, 0}));
+        EXPECT_TRUE(ended) << "gone while somebody writes to it";
+    }};
+    for (bool goes = false; !goes;) {
+        const entered guard{store.volume()};
+        goes = store.volume().region_traffic.motion != nullptr;
+    }
+    std::thread second{[&]() { ASHLAR_EXPECT_OK(all.remove({logs, 1})); }};
+    std::this_thread::sleep_for(std::chrono::milliseconds{5});
+    auto other = all.open({logs, 1});
+    EXPECT_TRUE(other) << "the next one waits for its turn";
+    may_end = true;
+    for (auto* const one : {&writer, &first, &second}) one->join();
+    EXPECT_EQ(code_of(all.find({logs, 0})), errc::not_found);
+    EXPECT_EQ(code_of(all.find({logs, 1})), errc::not_found);
+    EXPECT_EQ(findings_of(store), "");
 }
 
 TEST(RegionThreads, WhoListsFreeSpaceLetsOthersWorkWhileItReads) {
