@@ -1,8 +1,7 @@
 #pragma once
 /// The objects of a volume as something whose extents can be moved.
 
-#include <ashlar/device/blocking_queue.hpp>
-#include <ashlar/object/object_operation.hpp>
+#include <ashlar/object/volume_host.hpp>
 
 namespace ashlar::inline v0 {
 
@@ -11,14 +10,16 @@ namespace ashlar::inline v0 {
 /// Ranges have no holes and no pinned piece inside; a pinned extent is a range of its own, so that it is seen and left
 /// alone.
 template <class Volume>
-class relocation_source {
+class relocation_source : public volume_host<Volume> {
+    using base = volume_host<Volume>;
+    using base::volume_;
+
   public:
-    using queue_type = queue_of<typename Volume::device_type>;
+    using typename base::queue_type;
 
     /// With a queue, chunks of a move overlap. It is empty, and nobody else's meanwhile.
-    explicit relocation_source(Volume& volume, queue_type* queue = nullptr) noexcept : volume_{volume}, queue_{queue} {}
+    explicit relocation_source(Volume& volume, queue_type* queue = nullptr) noexcept : base{volume, queue} {}
 
-    [[nodiscard]] block_size    block() const noexcept { return volume_.geometry.block; }
     [[nodiscard]] std::uint64_t owner_count() noexcept {
         const entered guard{volume_};
         return volume_.space.totals().objects;
@@ -54,22 +55,12 @@ class relocation_source {
         volume_.space.release(blocks, volume_.geometry.block);
     }
 
-    result<> hold(extent blocks) noexcept {
-        const entered guard{volume_};
-        return volume_.space.hold(blocks);
-    }
-    void unhold(extent blocks) noexcept {
-        const entered guard{volume_};
-        volume_.space.unhold(blocks);
-    }
-
     /// Precondition: the blocks are held.
     result<> read_blocks(extent blocks, std::span<std::byte> bytes) noexcept {
         const entered guard{volume_};
         return read_held_blocks(volume_, blocks, bytes);
     }
 
-    [[nodiscard]] queue_type* queue() noexcept requires QueuedDevice<typename Volume::device_type> { return queue_; }
     /// Whether the device has these bytes, and memory not.
     [[nodiscard]] bool on_device(extent blocks) noexcept {
         const entered guard{volume_};
@@ -85,14 +76,6 @@ class relocation_source {
     result<> read_target(extent blocks, std::span<std::byte> bytes) noexcept {
         return volume_.device.read(blocks, bytes);
     }
-    result<> write_blocks(extent blocks, std::span<const std::byte> bytes) noexcept {
-        {
-            const entered guard{volume_};
-            BOOST_OUTCOME_TRY(volume_.writable());
-        }
-        return volume_.device.write(blocks, bytes);
-    }
-
     /// The checksums go with the data: what was read was proved by them.
     result<bool> flip(object_id owner, logical_block first, block_count blocks, std::uint64_t generation,
                       extent target) noexcept {
@@ -119,24 +102,6 @@ class relocation_source {
             volume_.metrics.moves_raced.add(1);
         }
         return flipped;
-    }
-
-    result<> sync() noexcept {
-        const entered guard{volume_};
-        return flush(volume_);
-    }
-
-    [[nodiscard]] std::uint64_t scope_count() noexcept { return volume_.geometry.groups; }
-    result<relocation_scope>    scope(std::uint64_t group) noexcept {
-           if (group >= volume_.geometry.groups) return errc::out_of_range;
-        const entered guard{volume_};
-           BOOST_OUTCOME_TRY(const auto known,
-                             with_loads(volume_, [&]() noexcept { return space::summary(volume_.metadata(), group); }));
-           return relocation_scope{
-            {first_of_group(group, volume_.geometry.block), block_count{volume_.geometry.group_blocks(group)}},
-            block_count{known.free},
-            block_count{known.largest},
-            known.free_runs()};
     }
 
   private:
@@ -384,9 +349,6 @@ class relocation_source {
         std::uint64_t     ideal_    = 0;
         bool              in_scope_ = false;
     };
-
-    Volume&     volume_;
-    queue_type* queue_ = nullptr;
 };
 
 }  // namespace ashlar::inline v0

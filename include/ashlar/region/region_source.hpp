@@ -1,7 +1,7 @@
 #pragma once
 /// Users' regions as something that can be moved.
 
-#include <ashlar/device/blocking_queue.hpp>
+#include <ashlar/object/volume_host.hpp>
 #include <ashlar/region/region_transfer.hpp>
 #include <ashlar/relocation/chunk_copy.hpp>
 
@@ -24,13 +24,16 @@ struct region_move_memory {
 /// One move at a time. Made per call: what lasts as long as a move is in the memory. Every call takes the engine's
 /// lock, and gives it up while the device works.
 template <class Volume>
-class region_source {
+class region_source : public volume_host<Volume> {
+    using base = volume_host<Volume>;
+    using base::volume_;
+
   public:
-    using queue_type = queue_of<typename Volume::device_type>;
+    using typename base::queue_type;
 
     /// Targets lie within `into`. With a queue, chunks of a move overlap; it is empty, and nobody else's meanwhile.
     region_source(Volume& volume, const region_move_memory& memory, extent into, queue_type* queue = nullptr) noexcept
-        : volume_{volume}, memory_{memory}, into_{into}, queue_{queue} {}
+        : base{volume, queue}, memory_{memory}, into_{into} {}
     void aim_into(extent blocks) noexcept { into_ = blocks; }
 
     /// Regions as the relocation core calls its owners.
@@ -41,7 +44,6 @@ class region_source {
         return {static_cast<std::uint32_t>(owner.value >> 32U), static_cast<std::uint32_t>(owner.value)};
     }
 
-    [[nodiscard]] block_size    block() const noexcept { return volume_.geometry.block; }
     [[nodiscard]] std::uint64_t owner_count() noexcept {
         const entered guard{volume_};
         std::uint64_t count = 0;
@@ -103,29 +105,12 @@ class region_source {
         motion_scope<Volume>::end(volume_);
     }
 
-    result<> hold(extent blocks) noexcept {
-        const entered guard{volume_};
-        return volume_.space.hold(blocks);
-    }
-    void unhold(extent blocks) noexcept {
-        const entered guard{volume_};
-        volume_.space.unhold(blocks);
-    }
-
-    [[nodiscard]] queue_type* queue() noexcept requires QueuedDevice<typename Volume::device_type> { return queue_; }
-    [[nodiscard]] bool        on_device(extent) noexcept { return true; }
-    result<>                  prove(extent, std::span<const std::byte>) noexcept { return success(); }
+    [[nodiscard]] bool on_device(extent) noexcept { return true; }
+    result<>           prove(extent, std::span<const std::byte>) noexcept { return success(); }
 
     /// A region's bytes are its user's; nothing here could prove them.
     result<> read_blocks(extent blocks, std::span<std::byte> bytes) noexcept {
         return volume_.device.read(blocks, bytes);
-    }
-    result<> write_blocks(extent blocks, std::span<const std::byte> bytes) noexcept {
-        {
-            const entered guard{volume_};
-            BOOST_OUTCOME_TRY(volume_.writable());
-        }
-        return volume_.device.write(blocks, bytes);
     }
 
     /// Writers go on once it returned. What they make durable then makes the flip durable first (sync_regions).
@@ -142,24 +127,6 @@ class region_source {
         volume_.metrics.ranges_moved.add(1);
         volume_.metrics.blocks_moved.add(target.count.value);
         return true;
-    }
-
-    result<> sync() noexcept {
-        const entered guard{volume_};
-        return flush(volume_);
-    }
-
-    [[nodiscard]] std::uint64_t scope_count() noexcept { return volume_.geometry.groups; }
-    result<relocation_scope>    scope(std::uint64_t group) noexcept {
-           if (group >= volume_.geometry.groups) return errc::out_of_range;
-        const entered guard{volume_};
-           BOOST_OUTCOME_TRY(const auto known,
-                             with_loads(volume_, [&]() noexcept { return space::summary(volume_.metadata(), group); }));
-           return relocation_scope{
-            {first_of_group(group, volume_.geometry.block), block_count{volume_.geometry.group_blocks(group)}},
-            block_count{known.free},
-            block_count{known.largest},
-            known.free_runs()};
     }
 
   private:
@@ -231,10 +198,8 @@ class region_source {
         return flipped;
     }
 
-    Volume&            volume_;
     region_move_memory memory_;
     extent             into_;
-    queue_type*        queue_;
 };
 
 }  // namespace ashlar::inline v0
