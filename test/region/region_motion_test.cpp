@@ -232,6 +232,38 @@ TEST_F(RegionMotionTest, WritesAreNotedHoweverLittleMemoryThereIsForIt) {
     }
 }
 
+TEST(RegionMotion, WhatTheJournalCouldNotFlipIsNotCopiedAtAll) {
+    const volume_shape           large{.block_bytes = 512, .blocks = 150'000, .journal_blocks = 64};
+    auto                         memory = make_memory(large);
+    faulty_device<memory_device> device{memory};
+    format_on(device, large);
+    auto          live = opened_on(device);
+    store_regions regions{live};
+    std::uint64_t moved = 0, refused = 0;
+    for (std::uint64_t blocks = 4000; blocks < 60'000; blocks += 4000) {
+        const auto gap  = regions.add({.type = maps, .blocks = block_count{blocks}});
+        const auto name = regions.add({.type = logs, .blocks = block_count{blocks}});
+        if (!gap || !name) break;
+        ASHLAR_ASSERT_OK(regions.remove(gap.value()));
+        ASHLAR_ASSERT_OK(live.checkpoint());
+        auto       compacting = task::open(live, {.regions = {.threshold_permille = 1}}).value();
+        const auto writes     = device.calls(transfer_kind::write);
+        const auto said       = compacting.step({.blocks_max = 100'000});
+        if (said.failure.code == errc::none) {
+            ++moved;
+        } else {
+            ++refused;
+            EXPECT_EQ(said.failure.code, errc::too_large);
+            EXPECT_EQ(device.calls(transfer_kind::write), writes) << "nothing was copied";
+        }
+        ASHLAR_ASSERT_OK(regions.remove(name.value()));
+        ASHLAR_ASSERT_OK(live.checkpoint());
+    }
+    EXPECT_GT(moved, 0U);
+    EXPECT_GT(refused, 0U);
+    EXPECT_EQ(findings_of(live), "");
+}
+
 TEST_F(RegionMotionTest, APlanForOneRegionLeavesTheOthers) {
     ASHLAR_ASSERT_OK(store_regions{live}.add({.type = logs, .blocks = block_count{20}, .from = place.end()}));
     for (std::uint32_t number = 0; number < 3; ++number) {

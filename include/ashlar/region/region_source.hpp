@@ -87,7 +87,7 @@ class region_source : public volume_host<Volume> {
 
     /// From here on writes to the region are noted, and it does not go.
     /// Errors: read_only; busy where another region moves; not_found where no region of that length is there any more;
-    /// those of reserve_long_run.
+    /// too_large where the journal could not hold the flip; those of reserve_long_run.
     result<extent> reserve_target(target_request target) noexcept {
         const entered guard{volume_};
         BOOST_OUTCOME_TRY(volume_.writable());
@@ -96,6 +96,10 @@ class region_source : public volume_host<Volume> {
         if (name) *memory_.motion = region_motion{*name, target.blocks, memory_.written};
         auto run = name ? reserve_long_run(volume_, target.blocks, space_use::relocation, into_.first, into_.end())
                         : result<extent>{errc::not_found};
+        if (run.has_value() && !journal_holds_move(volume_, {target.goal, target.blocks}, run.value())) {
+            volume_.space.release(run.value(), volume_.geometry.block);
+            run = errc::too_large;
+        }
         if (run.has_error()) motion_scope<Volume>::end(volume_);
         return run;
     }

@@ -29,6 +29,28 @@ template <class Volume>
     return volume.space.available(space_use::metadata) < blocks ? errc::no_space : errc::reserve_only;
 }
 
+/// Whether the journal, once it is empty, holds the change that what lies at `from` lies at `to`, in one batch: asked
+/// before anything is copied. Both runs are in whole groups but for their ends.
+template <class Volume>
+[[nodiscard]] bool journal_holds_move([[maybe_unused]] const Volume& volume, [[maybe_unused]] extent from,
+                                      [[maybe_unused]] extent to) noexcept {
+    if constexpr (!Volume::journal_type::durable) {
+        return true;
+    } else {
+        const auto& geometry  = volume.geometry;
+        const auto  groups_of = [&](extent run) noexcept {
+            return place_of(run.end() - block_count{1}, geometry.block).group -
+                   place_of(run.first, geometry.block).group + 1;
+        };
+        const std::uint64_t parts   = groups_of(from) + groups_of(to);
+        const std::uint64_t tables  = group_table_blocks(geometry.groups, geometry.block).value;
+        const std::uint64_t bitmaps = parts < geometry.groups ? parts : geometry.groups;
+        const auto          shape =
+            full_shape(1 + (parts < tables ? parts : tables) + 2 * bitmaps, listed_max(volume), geometry.block);
+        return volume.journal.blocks_needed(shape) <= volume.journal.capacity();
+    }
+}
+
 /// Reserves the first free run of exactly so many blocks that lies between `from` and `end`.
 /// Errors: no_space; reserve_only; no_contiguous_space; too_large where too many runs are reserved; busy where others
 /// took what was found, each time; those of reading metadata. Cost: the bitmaps of the groups up to the run.
