@@ -42,23 +42,25 @@ class volume_copy {
     }
 
     /// Cost: every record and every extent of the source.
-    [[nodiscard]] result<volume_copy_estimate> estimate() noexcept {
+    [[nodiscard]] result<volume_copy_estimate> estimate() noexcept { return estimate(*from_); }
+    /// Before there is a target.
+    [[nodiscard]] static result<volume_copy_estimate> estimate(store<From>& from) noexcept {
         volume_copy_estimate said;
-        for (std::uint64_t record = 0; record < from_->volume().space.totals().records_high_water; ++record) {
-            BOOST_OUTCOME_TRY(const auto seen, see(record));
+        for (std::uint64_t record = 0; record < from.volume().space.totals().records_high_water; ++record) {
+            BOOST_OUTCOME_TRY(const auto seen, see(from, record));
             if (!seen.in_use) continue;
             ++said.objects;
-            for (const auto& piece : from_->extents(seen.id))
+            for (const auto& piece : from.extents(seen.id))
                 (piece.unwritten ? said.reserved : said.blocks) += piece.physical.count;
         }
-        store_regions source{*from_};
+        store_regions source{from};
         for (std::uint32_t i = 0; i < source.count(); ++i) {
             BOOST_OUTCOME_TRY(const auto one, source.at(i));
             if (one.engine) continue;
             ++said.regions;
             said.blocks += one.place.count;
         }
-        said.skipped = from_->volume().geometry.blocks - said.blocks;
+        said.skipped = from.volume().geometry.blocks - said.blocks;
         return said;
     }
 
@@ -191,7 +193,7 @@ class volume_copy {
             return success();
         }
         --now.looks;
-        BOOST_OUTCOME_TRY(const auto seen, see(record_));
+        BOOST_OUTCOME_TRY(const auto seen, see(*from_, record_));
         if (record_ >= to_->volume().space.totals().records_high_water) {
             const entered guard{to_->volume()};
             BOOST_OUTCOME_TRY(import_record(to_->volume(), record_, seen));
@@ -208,8 +210,8 @@ class volume_copy {
         return success();
     }
 
-    result<record_seen> see(std::uint64_t record) noexcept {
-        auto&         source = from_->volume();
+    static result<record_seen> see(store<From>& from, std::uint64_t record) noexcept {
+        auto&         source = from.volume();
         const entered guard{source};
         return with_loads(source, [&]() noexcept { return see_record(source, record); });
     }

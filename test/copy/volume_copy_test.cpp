@@ -111,6 +111,7 @@ TEST_F(VolumeCopyTest, EverythingComesOutInAVolumeOfAnotherShape) {
         const auto& did = copying.value().last_result();
         EXPECT_TRUE(did.finished && !did.resumed);
         EXPECT_EQ(did.blocks, estimate.value().blocks);
+        EXPECT_EQ(did.blocks, task::estimate(source).value().blocks) << "the same without a target";
         EXPECT_EQ(did.objects, estimate.value().objects);
         EXPECT_EQ(did.regions, 1U);
         EXPECT_EQ(content_of(target), before);
