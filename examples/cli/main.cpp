@@ -1,4 +1,4 @@
-/// The program `ashlar`: volumes made, filled, looked at, defragmented and compacted from the shell.
+/// The program `ashlar`: volumes made, filled, looked at, defragmented, compacted and copied from the shell.
 
 #include "commands/commands.hpp"
 #include "interrupt.hpp"
@@ -6,6 +6,7 @@
 #include "sizes.hpp"
 
 #include <ashlar/config.hpp>
+#include <ashlar/format/object_record.hpp>
 #include <ashlar/vocabulary/address.hpp>
 
 #include <fmt/format.h>
@@ -46,6 +47,7 @@ struct command_line {
     cli::region_pin_options   region_pin{};
     cli::region_bytes_options region_bytes{};
     cli::compact_options      compact{};
+    cli::copy_options         copy{};
 };
 
 /// A size with a unit; stands where CLI11 would take a plain number.
@@ -280,6 +282,33 @@ void add_compact_command(CLI::App& app, command_line& line) {
                       "say what would move and what that would gain, and move nothing");
 }
 
+void add_copy_command(CLI::App& app, command_line& line) {
+    auto* const command =
+        add_command(app, line, "copy", "copy the volume to another one; what was stopped goes on with the same command",
+                    [&](const cli::context& with) { return run_copy(with, line.copy); });
+    command->get_option("volume")->description("the volume to copy")->type_name("SOURCE");
+    command
+        ->add_option("target", line.copy.target,
+                     "a place where nothing stands, an empty volume, or a copy that was stopped")
+        ->required()
+        ->check(not_empty)
+        ->type_name("TARGET");
+    add_size(command, "--size", line.copy.bytes,
+             "bytes of a new target; the default is all of what exists, or the "
+             "size of the source");
+    command
+        ->add_option("--record-bytes", line.copy.record_bytes,
+                     "width of the target's object records; the default is the source's")
+        ->type_name("BYTES")
+        ->check(CLI::Range(112U, ashlar::record_bytes_max))
+        ->check([](const std::string& text) {
+            return std::strtoul(text.c_str(), nullptr, 10) % 8 == 0 ? std::string{}
+                                                                    : fmt::format("'{}' is no multiple of 8", text);
+        });
+    add_size(command, "--rate", line.copy.bytes_per_second, "bytes a second at most; the default is no limit");
+    command->add_flag("--dry-run", line.copy.dry_run, "say what would be copied, and write nothing");
+}
+
 /// CLI11 tells wrong command lines by codes of its own; here each is 2. Help and version are answers.
 int end_of_parse(const CLI::App& app, const CLI::ParseError& error, const command_line& line, int count, char** words) {
     if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) return app.exit(error);
@@ -316,6 +345,7 @@ int main(int count, char** words) {
     add_defrag_commands(app, line);
     add_region_commands(app, line);
     add_compact_command(app, line);
+    add_copy_command(app, line);
     try {
         app.parse(count, words);
         return run(line);

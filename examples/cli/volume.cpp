@@ -1,13 +1,17 @@
 #include "volume_core.hpp"
 
+#include "descriptor.hpp"
 #include "target.hpp"
 
+#include <fcntl.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <filesystem>
 
 namespace cli {
 namespace {
@@ -68,20 +72,22 @@ result<> reserve_space(int file, const format_request& request) {
     return system_failure("the disk does not hold the volume", request.path, failed);
 }
 
-result<> format_device(const format_request& request) {
+/// Formats what `place` leads to, which errors call by the path of the request.
+result<> format_device(const format_request& request, const std::string& place) {
     const bool                  grows = request.create;
     ashlar::file_device_options how{.block_bytes = request.block_bytes, .create = grows, .bytes = request.bytes};
-    auto                        device = ashlar::native_device::open(request.path.c_str(), how);
+    auto                        device = ashlar::native_device::open(place.c_str(), how);
     if (!device && device.error().os_code == EBUSY &&
         request.overwrite) {  // mounted, and its user wants it gone all the same
         how.lock = false;
-        device   = ashlar::native_device::open(request.path.c_str(), how);
+        device   = ashlar::native_device::open(place.c_str(), how);
     }
     if (!device) return open_failure(request.path, device.error());
     if (grows && !request.sparse) { BOOST_OUTCOME_TRY(reserve_space(device.value().native_handle(), request)); }
     BOOST_OUTCOME_TRY(const auto id, fresh_id());
-    const ashlar::format_options chosen{
+    ashlar::format_options chosen{
         .volume = id, .label = request.label, .created = nanoseconds_of_epoch(), .overwrite = request.overwrite};
+    if (request.record_bytes != 0) chosen.record_bytes = request.record_bytes;
     const auto made = program_store::format(device.value(), chosen);
     if (!made && made.error().code == ashlar::errc::out_of_range) {
         return failure{
@@ -90,6 +96,28 @@ result<> format_device(const format_request& request) {
             request.path, "use a larger --size"};
     }
     if (!made) return store_failure("cannot format", request.path, made.error());
+    return success();
+}
+
+/// Formats a file that has no name yet and then gives it one: whatever ends this process, nobody finds half a volume.
+/// Where the file system has no such files, the other way is taken.
+result<> format_new_file(const format_request& request) {
+    const std::filesystem::path path{request.path};
+    const auto                  folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path{"."};
+    std::error_code             ignored;
+    const bool                  vacant = !std::filesystem::exists(std::filesystem::symlink_status(path, ignored));
+    const descriptor            file{vacant ? ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0644) : -1};
+    const auto                  place = fmt::format("/proc/self/fd/{}", file.number());
+    if (!file.open() || ::access(place.c_str(), F_OK) != 0 ||
+        ::ftruncate(file.number(), static_cast<off_t>(request.bytes)) != 0) {
+        return format_device(request, request.path);
+    }
+    BOOST_OUTCOME_TRY(format_device(request, place));
+    if (::linkat(AT_FDCWD, place.c_str(), AT_FDCWD, request.path.c_str(), AT_SYMLINK_FOLLOW) != 0)
+        return system_failure("cannot give the new volume its name", request.path, errno);
+    const descriptor names{::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    if (!names.open() || ::fsync(names.number()) != 0)
+        return system_failure("cannot make the new volume's name durable", request.path, errno);
     return success();
 }
 
@@ -139,7 +167,7 @@ volume& volume::operator=(volume&&) noexcept = default;
 volume::~volume()                            = default;
 
 result<> volume::format(const format_request& request) {
-    auto done = format_device(request);
+    auto done = request.create ? format_new_file(request) : format_device(request, request.path);
     if (!done && request.create && done.error().code != exit_code::busy)
         ::unlink(request.path.c_str());  // half a volume is of no use
     return done;
@@ -176,17 +204,19 @@ ashlar::time_point             volume::now() const { return core_->clock.now(); 
 
 volume_facts volume::facts() const {
     const auto info = core_->store.info();
-    return {.label          = info.label.data(),
-            .id             = info.volume,
-            .block_bytes    = info.block.bytes,
-            .blocks         = info.blocks.value,
-            .free_blocks    = info.free.value,
-            .objects        = info.objects,
-            .groups         = info.groups,
-            .journal_blocks = info.journal.count.value,
-            .epoch          = info.epoch,
-            .sequence       = info.last.value,
-            .created        = info.created};
+    return {.label            = info.label.data(),
+            .id               = info.volume,
+            .block_bytes      = info.block.bytes,
+            .blocks           = info.blocks.value,
+            .free_blocks      = info.free.value,
+            .available_blocks = info.available.value,
+            .objects          = info.objects,
+            .groups           = info.groups,
+            .journal_blocks   = info.journal.count.value,
+            .epoch            = info.epoch,
+            .sequence         = info.last.value,
+            .created          = info.created,
+            .record_bytes     = info.record_bytes};
 }
 
 ashlar::object_id volume::root() const { return core_->store.root(); }

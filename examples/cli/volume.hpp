@@ -41,15 +41,17 @@ struct object_facts {
 struct volume_facts {
     std::string       label{};
     ashlar::volume_id id{};
-    std::uint32_t     block_bytes    = 0;
-    std::uint64_t     blocks         = 0;
-    std::uint64_t     free_blocks    = 0;
-    std::uint64_t     objects        = 0;
-    std::uint64_t     groups         = 0;
-    std::uint64_t     journal_blocks = 0;
-    std::uint64_t     epoch          = 0;
-    std::uint64_t     sequence       = 0;
-    std::uint64_t     created        = 0;  ///< Nanoseconds of the epoch.
+    std::uint32_t     block_bytes      = 0;
+    std::uint64_t     blocks           = 0;
+    std::uint64_t     free_blocks      = 0;
+    std::uint64_t     available_blocks = 0;  ///< Without what is kept for the store itself.
+    std::uint64_t     objects          = 0;
+    std::uint64_t     groups           = 0;
+    std::uint64_t     journal_blocks   = 0;
+    std::uint64_t     epoch            = 0;
+    std::uint64_t     sequence         = 0;
+    std::uint64_t     created          = 0;  ///< Nanoseconds of the epoch.
+    std::uint32_t     record_bytes     = 0;  ///< Width of an object record.
 };
 
 struct space_facts {
@@ -112,9 +114,10 @@ struct format_request {
     std::uint64_t bytes       = 0;  ///< Of the volume: whole blocks.
     std::uint32_t block_bytes = 4096;
     std::string   label{};
-    bool          create    = false;  ///< A file that does not exist yet.
-    bool          overwrite = false;  ///< What stands there may go.
-    bool          sparse    = false;  ///< Do not reserve the file's space on its disk.
+    std::uint32_t record_bytes = 0;      ///< Width of an object record; 0: the usual.
+    bool          create       = false;  ///< A file that does not exist yet, or is empty.
+    bool          overwrite    = false;  ///< What stands there may go.
+    bool          sparse       = false;  ///< Do not reserve the file's space on its disk.
 };
 
 enum class access { read_only, read_write };
@@ -137,9 +140,11 @@ class volume {
     [[nodiscard]] const std::string&             path() const;
     [[nodiscard]] const ashlar::recovery_report& recovered() const;
     /// Whether transfers go past the page cache.
-    [[nodiscard]] bool                 direct() const;
-    [[nodiscard]] volume_facts         facts() const;
-    [[nodiscard]] result<space_facts>  space();
+    [[nodiscard]] bool                direct() const;
+    [[nodiscard]] volume_facts        facts() const;
+    [[nodiscard]] result<space_facts> space();
+    /// Whether a copy into it was stopped: a part of what its objects name is missing.
+    [[nodiscard]] bool                 is_unfinished_copy();
     [[nodiscard]] result<verify_facts> verify();
     /// Mends what is certain. A dry run says the same and writes nothing.
     [[nodiscard]] result<repair_facts> repair(bool dry_run);
@@ -169,6 +174,7 @@ class volume {
 
   private:
     friend class volume_regions;
+    friend class volume_copier;
 
     struct core;
     explicit volume(std::unique_ptr<core> inner) noexcept;

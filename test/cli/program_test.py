@@ -61,7 +61,7 @@ class ProgramTest(unittest.TestCase):
         done = run(*words, **options)
         self.assertEqual(done.returncode, code, f"{words}\n{done.stdout}\n{done.stderr}")
         if code not in (0, 4):
-            lines = [line for line in done.stderr.splitlines() if not line.startswith(("ashlar: warning:", "import [", "age [", "defragment [", "compact ["))]
+            lines = [line for line in done.stderr.splitlines() if not line.startswith(("ashlar: warning:", "import [", "age [", "defragment [", "compact [", "copy ["))]
             self.assertEqual(len(lines), 1, f"an error is one line: {done.stderr}")
             self.assertTrue(lines[0].startswith("ashlar: "), lines)
         return done
@@ -188,7 +188,8 @@ class Documents(ProgramTest):
                                ("defrag-start", ("--intensity", "high")), ("export", (self.folder / "out",)), ("regions", ()),
                                ("region-add", ("LOGS", "1M", "--dry-run")), ("region-add", ("LOGS", "1M")), ("region-write", ("LOGS", 0, "/dev/null")),
                                ("region-read", ("LOGS", 0, self.folder / "bytes")), ("region-pin", ("LOGS", 0)), ("region-pin", ("LOGS", 0, "--off")),
-                               ("compact", ("--dry-run",)), ("compact", ("--region", "LOGS:0")), ("region-remove", ("LOGS", 0))):
+                               ("compact", ("--dry-run",)), ("compact", ("--region", "LOGS:0")), ("copy", (self.folder / "copy.ash", "--dry-run")),
+                               ("copy", (self.folder / "copy.ash",)), ("region-remove", ("LOGS", 0))):
             document = self.document(command, self.volume, *words)
             self.assertEqual(document["schema"], f"ashlar.{command}/1")
             self.assertEqual(document["volume"], str(self.volume))
@@ -215,7 +216,7 @@ class Documents(ProgramTest):
 class WrongCommandLines(ProgramTest):
     def test_each_ends_with_code_2_and_touches_nothing(self):
         self.format()
-        before = self.volume.read_bytes()
+        before, other = self.volume.read_bytes(), self.folder / "other.ash"
         for words in ((), ("nonsense",), ("format",), ("format", self.volume, "--size", "12X"), ("format", self.volume, "--size", "0"),
                       ("format", self.volume, "--size", "-5"), ("format", self.volume, "--size", "64M", "--block", "1000"),
                       ("format", self.volume, "--force", "--size", "64M", "--block", "128K"), ("format", self.volume, "--force", "--size", "67108865"),
@@ -230,9 +231,14 @@ class WrongCommandLines(ProgramTest):
                       ("region-add", self.volume, "JRNL", "1M"), ("region-add", self.volume, "LOG", "1M"), ("region-remove", self.volume, "OBJT", "0"),
                       ("region-remove", self.volume, "LOGS"), ("region-remove", self.volume, "LOGS", "x"), ("region-remove", self.volume, "LOGS", "4294967296"),
                       ("region-pin", self.volume, "LOGS", "-1"), ("region-read", self.volume, "LOGS", "0", "--json"),
-                      ("compact", self.volume, "--region", "LOGS"), ("compact", self.volume, "--region", "JRNL:0"), ("compact", self.volume, "--rate", "0")):
+                      ("compact", self.volume, "--region", "LOGS"), ("compact", self.volume, "--region", "JRNL:0"), ("compact", self.volume, "--rate", "0"),
+                      ("copy", self.volume), ("copy", self.volume, ""), ("copy", self.volume, self.volume), ("copy", self.volume, other, "--size", "1537"),
+                      ("copy", self.volume, other, "--size", "0"), ("copy", self.volume, other, "--record-bytes", "104"),
+                      ("copy", self.volume, other, "--record-bytes", "130"), ("copy", self.volume, other, "--record-bytes", "264"),
+                      ("copy", self.volume, other, "--size", "8K")):
             self.expect(2, *words)
         self.assertEqual(self.volume.read_bytes(), before)
+        self.assertFalse(other.exists())
 
 
 class Formatting(ProgramTest):
@@ -648,6 +654,169 @@ class Regions(ProgramTest):
         done = self.document("compact", self.volume, "--rate", "4M")
         self.assertEqual(done["bytes_moved"], 4 * MEBIBYTE)
         self.assertGreater(done["seconds"], 0.8)
+
+
+class Copies(ProgramTest):
+    def setUp(self):
+        super().setUp()
+        self.format()
+        self.tree = self.make_tree()
+        self.expect(0, "import", self.volume, self.tree)
+        self.expect(0, "age", self.volume, "--seed", 1, "--until", "0.4")
+        self.expect(0, "region-add", self.volume, "LOGS", "300K")
+        self.log = random.Random(7).randbytes(300 * 1024)
+        (self.folder / "log").write_bytes(self.log)
+        self.expect(0, "region-write", self.volume, "LOGS", 0, self.folder / "log")
+        self.target = self.folder / "target.ash"
+
+    def expect_copied(self, target=None):
+        """The tree and the region came out the same, and the copy is a volume like any other."""
+        source, self.volume = self.volume, target or self.target
+        self.expect(0, "verify", self.volume)
+        self.export_and_compare(self.tree)
+        out = self.folder / "region"
+        self.expect(0, "region-read", self.volume, "LOGS", 0, out, "--force")
+        self.assertTrue(out.read_bytes() == self.log)
+        self.assertNotIn("COPY", self.expect(0, "regions", self.volume).stdout)
+        ours, theirs = self.expect(0, "ls", source).stdout, self.expect(0, "ls", self.volume).stdout
+        self.assertEqual(ours, theirs)
+        self.expect(0, "import", self.volume, self.make_tree("more", files=10, seed=8))
+        self.expect(0, "verify", self.volume)
+        self.volume = source
+
+    def test_a_copy_of_any_size_and_width_holds_the_same(self):
+        before = self.volume.read_bytes()
+        for name, words, blocks, width in (("same", (), 64 * 1024, 136), ("small", ("--size", "24M"), 24 * 1024, 136),
+                                           ("large", ("--size", "200M", "--record-bytes", 160), 200 * 1024, 160)):
+            target = self.folder / f"{name}.ash"
+            said = self.document("copy", self.volume, target, *words)
+            self.assertEqual((said["blocks_copied"], said["objects_copied"], said["regions_copied"], said["resumed"]),
+                             (said["blocks"], said["objects"], 1, False))
+            self.assertEqual(said["skipped_blocks"], 64 * 1024 - said["blocks"])
+            self.assertEqual(said["bytes_copied"], said["blocks_copied"] * 1024)
+            seen = self.document("info", target)
+            self.assertEqual((seen["blocks"], seen["objects"]), (blocks, said["objects"]))
+            self.assertEqual(int.from_bytes(target.read_bytes()[132:136], "little"), width)
+            self.assertEqual(self.document("defrag-analyze", target)["fragmented_objects"], 0, "objects come out whole")
+            self.expect_copied(target)
+        self.assertEqual(self.volume.read_bytes(), before)
+
+    def test_a_dry_run_says_what_a_copy_takes_and_touches_nothing(self):
+        before = self.volume.read_bytes()
+        said = self.document("copy", self.volume, self.target, "--dry-run")
+        self.assertFalse(self.target.exists())
+        self.assertIn("nothing was written", self.expect(0, "copy", self.volume, self.target, "--dry-run").stdout)
+        self.assertIn("does not fit", self.expect(6, "copy", self.volume, self.target, "--size", "1M", "--dry-run").stderr)
+        self.expect(0, "format", self.target, "--size", "64M", "--block", 1024)
+        empty = self.target.read_bytes()
+        self.assertEqual(self.document("copy", self.volume, self.target, "--dry-run")["blocks"], said["blocks"])
+        self.assertEqual((self.target.read_bytes(), self.volume.read_bytes()), (empty, before))
+        done = self.document("copy", self.volume, self.target)
+        self.assertEqual([done[key] for key in ("objects", "regions", "blocks", "skipped_blocks")],
+                         [said[key] for key in ("objects", "regions", "blocks", "skipped_blocks")])
+        self.expect_copied()
+
+    def test_a_target_with_content_is_refused_and_kept(self):
+        self.expect(0, "copy", self.volume, self.target)
+        self.expect(0, "region-add", self.volume, "LOGS", "1M")
+        other = self.folder / "other.ash"
+        with open(other, "wb") as image:
+            image.truncate(64 * MEBIBYTE)
+            image.write(b"XFSB")
+        for target, words in ((self.target, "an ashlar volume stands here"), (other, "an XFS file system stands here")):
+            before = target.read_bytes()
+            for options in ((), ("--dry-run",)):
+                self.assertIn(words, self.expect(1, "copy", self.volume, target, *options).stderr)
+            self.assertEqual(target.read_bytes(), before)
+        self.expect(0, "format", other, "--force", "--block", 4096)
+        self.assertIn("--block 1024", self.expect(1, "copy", self.volume, other).stderr)
+        self.expect(1, "copy", self.volume, self.folder)
+        self.expect(3, "copy", self.folder / "nowhere", self.target)
+        self.expect(3, "copy", self.volume, self.folder / "no folder" / "target")
+
+    def test_a_target_that_is_too_small_is_said_at_once_and_leaves_nothing(self):
+        blocks = self.document("copy", self.volume, self.target, "--dry-run")["blocks"]
+        self.assertIn("larger target", self.expect(6, "copy", self.volume, self.target, "--size", "1M").stderr)
+        self.assertIn("larger target", self.expect(6, "copy", self.volume, self.target, "--size", f"{blocks + 100}K").stderr)
+        self.assertFalse(self.target.exists())
+
+    def test_a_target_that_another_process_has_is_refused(self):
+        self.expect(0, "format", self.target, "--size", "64M", "--block", 1024)
+        with open(self.target, "rb") as held:
+            fcntl.flock(held, fcntl.LOCK_SH)
+            self.expect(5, "copy", self.volume, self.target)
+        with open(self.volume, "rb") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            self.expect(5, "copy", self.volume, self.target)
+        self.expect(0, "copy", self.volume, self.target)
+
+    def test_a_damaged_source_ends_the_copy_and_is_named(self):
+        data = next(path.read_bytes() for path in sorted((self.tree / "folder5").iterdir()) if path.stat().st_size >= 5000)
+        with open(self.volume, "r+b") as image:
+            at = image.read().find(data[:1024])
+            image.seek(at)
+            image.write(bytes([data[0] ^ 1]))
+        done = self.expect(4, "copy", self.volume, self.target)
+        self.assertIn(f": {self.volume}: ", done.stderr)
+        self.assertIn("checksum", done.stderr)
+        with open(self.volume, "r+b") as image:
+            image.seek(at)
+            image.write(data[:1])
+        self.assertTrue(self.document("copy", self.volume, self.target)["resumed"])
+        self.expect_copied()
+
+    def start(self, seconds, how, *words):
+        with subprocess.Popen([str(PROGRAM), "copy", str(self.volume), str(self.target), *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                              text=True) as child:
+            try:
+                _, errors = child.communicate(timeout=seconds)
+            except subprocess.TimeoutExpired:
+                child.send_signal(how)
+                _, errors = child.communicate(timeout=60)
+            return child.returncode, errors
+
+    def expect_sound_part(self):
+        """The target is consistent, and nobody takes it for a copy that is complete."""
+        findings = json.loads(run("verify", self.target, "--json").stdout)["findings"]
+        self.assertIn(findings, ([], ["the volume is an unfinished copy"]))
+        if findings:
+            for words in (("ls",), ("export", self.folder / "out"), ("import", self.tree), ("age", "--seed", 1, "--until", "0.5")):
+                self.assertIn("unfinished copy", self.expect(4, words[0], self.target, *words[1:]).stderr)
+
+    def test_control_c_stops_and_the_same_command_goes_on(self):
+        for how in (signal.SIGINT, signal.SIGTERM):
+            code, errors = self.start(0.8, how, "--rate", "2M", "--size", "80M")
+            self.assertEqual(code, 130, errors)
+            self.assertIn("run the same command to go on", errors)
+            self.expect_sound_part()
+        other = self.folder / "other.ash"
+        self.assertIn("unfinished copy", self.expect(1, "copy", self.target, other).stderr)
+        self.assertFalse(other.exists())
+        self.expect(0, "format", other, "--size", "64M", "--block", 1024)
+        self.assertIn("unfinished copy of another volume", self.expect(1, "copy", other, self.target).stderr)
+        self.expect(2, "copy", self.volume, self.target, "--size", "64M")
+        self.expect(2, "copy", self.volume, self.target, "--record-bytes", 160)
+        done = self.document("copy", self.volume, self.target, "--size", "80M")
+        self.assertTrue(done["resumed"])
+        self.assertLess(done["objects_copied"], done["objects"])
+        self.expect_copied()
+
+    def test_a_kill_at_any_moment_and_the_same_command_goes_on(self):
+        numbers = random.Random(12)
+        for seconds in [numbers.uniform(0.01, 0.2) for _ in range(6)] + [1.4]:
+            code, errors = self.start(seconds, signal.SIGKILL, "--rate", "1M")
+            self.assertEqual(code, -signal.SIGKILL, errors)
+            if self.target.exists():
+                self.expect_sound_part()
+        done = self.document("copy", self.volume, self.target)
+        self.assertTrue(done["resumed"])
+        self.assertLess(done["blocks_copied"], done["blocks"], "what was copied before the kill is kept")
+        self.expect_copied()
+        self.assertEqual([name for name in os.listdir(self.folder) if "target" in name], ["target.ash"])
+
+    def test_the_rate_is_kept(self):
+        done = self.document("copy", self.volume, self.target, "--rate", "4M")
+        self.assertGreater(done["seconds"], (done["bytes_copied"] - MEBIBYTE) / (4 * MEBIBYTE))
 
 
 class OtherProcesses(ProgramTest):

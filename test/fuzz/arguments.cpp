@@ -97,6 +97,12 @@ result<exit_code> run_compact(const context& with, const compact_options& option
     ashlar::fuzz::expect(!options.only || ashlar::is_user_region(options.only->type), "--region names a user's");
     return ashlar::fuzz::reached(with);
 }
+result<exit_code> run_copy(const context& with, const copy_options& options) {
+    ashlar::fuzz::expect(!options.target.empty(), "copy has a target");
+    ashlar::fuzz::expect(options.record_bytes == 0 || ashlar::is_record_width(options.record_bytes, 1),
+                         "--record-bytes is a width that records may have");
+    return ashlar::fuzz::reached(with);
+}
 
 }  // namespace cli
 
@@ -174,6 +180,7 @@ std::vector<seed_input> seeds() {
     add("region_read", "region-read\nv.ash\nLOGS\n0\nfile\n--force\n");
     add("region_write", "region-write\nv.ash\nLOGS\n0\n-\n");
     add("compact", "compact\nv.ash\n--region\nLOGS:1\n--rate\n1M\n--dry-run\n");
+    add("copy", "copy\nv.ash\nw.ash\n--size\n1G\n--record-bytes\n160\n--rate\n10M\n--dry-run\n");
     add("size_too_large", "format\nv.ash\n--size\n99999999999999999999T\n--json\n");
     add("not_a_number", "age\nv.ash\n--until\nnan\n--seed\n-1\n");
     add("two_commands", "info\nv.ash\nverify\nv.ash\n");

@@ -98,6 +98,14 @@ struct compact_options {
     bool                             dry_run          = false;
 };
 
+struct copy_options {
+    std::string   target{};
+    std::uint64_t bytes            = 0;  ///< Of a new target; 0: as large as what exists, or as the source.
+    std::uint32_t record_bytes     = 0;  ///< Width of the target's object records; 0: as the source's.
+    std::uint64_t bytes_per_second = 0;  ///< 0: as fast as it goes.
+    bool          dry_run          = false;
+};
+
 [[nodiscard]] result<exit_code> run_format(const context& with, const format_options& options);
 [[nodiscard]] result<exit_code> run_import(const context& with, const import_options& options);
 [[nodiscard]] result<exit_code> run_export(const context& with, const export_options& options);
@@ -115,5 +123,6 @@ struct compact_options {
 [[nodiscard]] result<exit_code> run_region_read(const context& with, const region_bytes_options& options);
 [[nodiscard]] result<exit_code> run_region_write(const context& with, const region_bytes_options& options);
 [[nodiscard]] result<exit_code> run_compact(const context& with, const compact_options& options);
+[[nodiscard]] result<exit_code> run_copy(const context& with, const copy_options& options);
 
 }  // namespace cli

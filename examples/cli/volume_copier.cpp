@@ -1,0 +1,120 @@
+#include "volume_copier.hpp"
+
+#include "volume_core.hpp"
+
+#include <ashlar/volume_copy.hpp>
+
+#include <algorithm>
+
+namespace cli {
+namespace {
+
+using program_copy = ashlar::volume_copy<program_volume, program_volume, ashlar::token_bucket, ashlar::steady_clock>;
+
+constexpr ashlar::region_id marker{program_copy::marker_type, 0};
+
+ashlar::token_bucket throttle_for(std::uint64_t bytes_per_second) {
+    ashlar::token_bucket::options options;
+    options.bytes_per_second    = bytes_per_second;
+    options.bytes_in_flight_max = bytes_per_second != 0 ? 256 * 1024 : 1024 * 1024;
+    return ashlar::token_bucket{options};
+}
+
+/// Whether a volume has nothing but what `format` made, and perhaps the mark of a copy.
+result<bool> is_empty(program_store& store, const std::string& path) {
+    ashlar::store_regions regions{store};
+    for (std::uint32_t i = 0; i < regions.count(); ++i) {
+        const auto one = regions.at(i);
+        if (!one) return store_failure("cannot look at the regions", path, one.error());
+        if (!one.value().engine && one.value().name != marker) return false;
+    }
+    const auto root = store.info(store.root());
+    if (!root) return store_failure("cannot look at the root", path, root.error());
+    return store.volume().space.totals().records_high_water == 1 && root.value().size == 0 && root.value().extents == 0;
+}
+
+failure stands_here(const char* what, const std::string& path) {
+    return {exit_code::failed, fmt::format("{} stands here", what), path,
+            "use another place, or 'ashlar format --force' to destroy it"};
+}
+
+}  // namespace
+
+bool volume::is_unfinished_copy() { return ashlar::store_regions{core_->store}.find(marker).has_value(); }
+
+struct volume_copier::core {
+    volume::core& from;
+    volume::core& to;
+    program_copy  task;
+};
+
+volume_copier::volume_copier(std::unique_ptr<core> inner) noexcept : core_{std::move(inner)} {}
+volume_copier::volume_copier(volume_copier&&) noexcept = default;
+volume_copier::~volume_copier()                        = default;
+
+result<copy_estimate_facts> volume_copier::estimate(volume& of) {
+    const auto said = program_copy::estimate(of.core_->store);
+    if (!said) return of.core_->failed("cannot read what the volume holds", said.error());
+    return copy_estimate_facts{.objects  = said.value().objects,
+                               .regions  = said.value().regions,
+                               .blocks   = said.value().blocks.value,
+                               .reserved = said.value().reserved.value,
+                               .skipped  = said.value().skipped.value};
+}
+
+result<> volume_copier::check_source(volume& from) {
+    if (!from.is_unfinished_copy()) return success();
+    return failure{exit_code::failed, "the volume is itself an unfinished copy", from.path(),
+                   "run the command that makes it again, until it has finished"};
+}
+
+result<> volume_copier::check_target(volume& from, volume& to) {
+    auto& target = *to.core_;
+    if (!to.is_unfinished_copy()) {
+        BOOST_OUTCOME_TRY(const bool empty, is_empty(target.store, target.path));
+        if (!empty) return stands_here("an ashlar volume", target.path);
+    }
+    const auto wanted = from.facts().block_bytes, has = to.facts().block_bytes;
+    if (wanted != has) {
+        return failure{exit_code::failed,
+                       fmt::format("its blocks have {} bytes, and those of the source {}", has, wanted), target.path,
+                       fmt::format("use another place, or 'ashlar format --force --block {}'", wanted)};
+    }
+    return success();
+}
+
+result<volume_copier> volume_copier::open(volume& from, volume& to, std::uint64_t bytes_per_second) {
+    BOOST_OUTCOME_TRY(check_source(from));
+    BOOST_OUTCOME_TRY(check_target(from, to));
+    auto task = program_copy::open(from.core_->store, to.core_->store, {}, throttle_for(bytes_per_second));
+    if (!task && task.error().code == ashlar::errc::busy)
+        return stands_here("an unfinished copy of another volume", to.path());
+    if (!task) return to.core_->failed("cannot begin the copy", task.error());
+    return volume_copier{std::make_unique<core>(core{*from.core_, *to.core_, std::move(task.value())})};
+}
+
+ashlar::progress volume_copier::step(std::uint64_t bytes_max) {
+    return core_->task.step({.blocks_max = std::max<std::uint64_t>(1, bytes_max / core_->to.store.info().block.bytes)});
+}
+
+/// An error does not say which of the two volumes it is about: a full one is the target, and so is one that has ended
+/// its writing.
+failure volume_copier::failed(ashlar::error error) const {
+    using ashlar::errc;
+    if (error.os_code == 0 &&
+        (error.code == errc::no_space || error.code == errc::reserve_only || error.code == errc::no_contiguous_space)) {
+        auto full = core_->to.failed("the copy does not fit", error);
+        full.fix  = "make the target anew, with a larger --size";
+        return full;
+    }
+    const bool  ended = core_->to.store.info().failure.code != errc::none;
+    const auto& where = ended ? core_->to : core_->from;
+    return where.failed("the copy cannot go on", error);
+}
+
+copied_facts volume_copier::copied() const {
+    const auto& done = core_->task.last_result();
+    return {.resumed = done.resumed, .objects = done.objects, .regions = done.regions, .blocks = done.blocks.value};
+}
+
+}  // namespace cli
