@@ -785,7 +785,7 @@ class Copies(ProgramTest):
 
     def test_control_c_stops_and_the_same_command_goes_on(self):
         for how in (signal.SIGINT, signal.SIGTERM):
-            code, errors = self.start(0.8, how, "--rate", "2M", "--size", "80M")
+            code, errors = self.start(1.0, how, "--rate", "1M", "--size", "80M")
             self.assertEqual(code, 130, errors)
             self.assertIn("run the same command to go on", errors)
             self.expect_sound_part()
@@ -803,7 +803,7 @@ class Copies(ProgramTest):
 
     def test_a_kill_at_any_moment_and_the_same_command_goes_on(self):
         numbers = random.Random(12)
-        for seconds in [numbers.uniform(0.01, 0.2) for _ in range(6)] + [1.4]:
+        for seconds in [numbers.uniform(0.01, 0.2) for _ in range(6)] + [2.4]:
             code, errors = self.start(seconds, signal.SIGKILL, "--rate", "1M")
             self.assertEqual(code, -signal.SIGKILL, errors)
             if self.target.exists():
