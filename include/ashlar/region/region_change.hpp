@@ -60,8 +60,8 @@ template <class Volume>
 /// Adds a region in one transaction. What its blocks hold is not said: a region is used like a device.
 /// Errors: invalid_argument for a type that is the format's, or no blocks; busy where the number is taken; too_large
 /// where the directory is full; too_large or journal_full where the journal could not hold the change; no_space,
-/// reserve_only, no_contiguous_space; those of reading metadata. Cost: the bitmaps up to the run; a journaled change for
-/// each group that it touches. Durable at the next sync.
+/// reserve_only, no_contiguous_space; those of reading metadata. Cost: the bitmaps up to the run; a journaled change
+/// for each group that it touches. Durable at the next sync.
 template <class Volume>
 result<region_id> add_region(Volume& volume, const region_request& wanted) noexcept {
     if (!is_user_region(wanted.type) || wanted.blocks.value == 0) return errc::invalid_argument;
