@@ -209,7 +209,8 @@ TEST(JournalConformance, EveryCallThatFailsIsNamedUnlessItWasMeantTo) {
         meant += is_named ? 0 : 1;
     }
     EXPECT_GT(nth, 150U);
-    EXPECT_LE(meant, 10U) << "too little memory, unreadable data, a batch of a reader, and six calls of a write that fails";
+    EXPECT_LE(meant, 10U)
+        << "too little memory, unreadable data, a batch of a reader, and six calls of a write that fails";
     lying_journal::tell(lie::none, 1);
 }
 
