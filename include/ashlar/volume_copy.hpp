@@ -50,8 +50,9 @@ class volume_copy {
             BOOST_OUTCOME_TRY(const auto seen, see(from, record));
             if (!seen.in_use) continue;
             ++said.objects;
-            for (const auto& piece : from.extents(seen.id))
-                (piece.unwritten ? said.reserved : said.blocks) += piece.physical.count;
+            auto pieces = from.extents(seen.id);
+            for (const auto& piece : pieces) (piece.unwritten ? said.reserved : said.blocks) += piece.physical.count;
+            if (pieces.failure().code != errc::none) return pieces.failure();
         }
         store_regions source{from};
         for (std::uint32_t i = 0; i < source.count(); ++i) {
