@@ -122,7 +122,10 @@ class region_workload {
             threaded_regions all{on_};
             const auto       made = all.add({.type = maps, .blocks = block_count{1 + random.below(150)}});
             if (!made) {
-                ASSERT_TRUE(was_busy(made)) << said(made);
+                const auto why = made.error().code;  // what others copy, or just gave back, is not free yet
+                const bool full =
+                    why == errc::reserve_only || why == errc::no_space || why == errc::no_contiguous_space;
+                ASSERT_TRUE(full || was_busy(made)) << said(made);
                 continue;
             }
             const region_id other{logs, static_cast<std::uint32_t>(random.below(regions))};
@@ -233,7 +236,7 @@ class region_workload {
 };
 
 TEST(RegionThreads, EveryBlockHoldsWhatItsWriterWroteWhileRegionsMoveComeAndGo) {
-    const volume_shape shape{.block_bytes = block_bytes, .blocks = 6000, .journal_blocks = 256};
+    const volume_shape shape{.block_bytes = block_bytes, .blocks = 10000, .journal_blocks = 256};
     memory_device      memory = make_memory(shape);
     locked_memory      device{memory};
     any_device         any{device};
