@@ -10,6 +10,7 @@ writes, nor assertions, which are compiled out. Fails where a row of the table i
 to the goals. Writes summary.json into the work folder. --report takes the counters that lie there, and builds and runs nothing.
 """
 import argparse
+import collections
 import concurrent.futures
 import json
 import math
@@ -78,9 +79,23 @@ def read_counters(counters):
         if "include/ashlar/" not in file["file"]:
             continue
         name = file["file"].split("include/ashlar/", 1)[1]
-        found += [(name, line["line_number"], line["count"],
-                   [branch["count"] for branch in line["branches"] if not branch["throw"]]) for line in file["lines"]]
+        starts = collections.Counter(function["start_line"] for function in file["functions"])
+        for line in file["lines"]:
+            branches = [branch["count"] for branch in line["branches"] if not branch["throw"]]
+            for one in instantiations(line, branches, starts):
+                found.append((name, line["line_number"], line["count"], one))
     return found
+
+
+def instantiations(line, branches, starts):
+    """The branches of each. Of a lambda in a template gcov strings those of all instantiations in a row."""
+    if "function_name" in line or not branches:
+        return [branches]
+    count = starts[max((start for start in starts if start <= line["line_number"]), default=0)]
+    if count < 2 or len(branches) % count != 0:
+        return [branches]
+    width = len(branches) // count
+    return [branches[i:i + width] for i in range(0, len(branches), width)]
 
 
 def measure(work, jobs):
