@@ -131,10 +131,10 @@ block_index image_input::block_for(place_kind kind, std::uint16_t index) {
     const auto& regions = base_->where.regions;
     const auto  groups  = base_->where.geometry.groups;
     switch (kind) {
-        case place_kind::group_table: return regions.group_table({index % regions.groups().count.value}).home;
+        case place_kind::group_table: return regions.group_table({index % regions.groups().front().count.value}).home;
         case place_kind::bitmap: return regions.bitmap(index % groups).home;
         case place_kind::trimmed: return regions.trimmed(index % groups).home;
-        case place_kind::checksums: return regions.checksum_block(index % regions.checksums().count.value).home;
+        case place_kind::checksums: return regions.checksum_block(index % regions.checksums().front().count.value).home;
         case place_kind::objects:
             return regions.object_block(0, index % regions.object_parts().front().count.value).home;
         case place_kind::ring: return base_->where.ring.first + block_count{index % base_->where.ring.count.value};

@@ -20,10 +20,10 @@ std::uint64_t target_of(const base_image& base, unsigned kind, std::uint64_t num
     const auto  size    = base.where.geometry.block;
     switch (kind % 8) {
         case 0: return frame_home(number % frame::count, size).value;
-        case 1: return regions.groups().first.value + number % regions.groups().count.value;
+        case 1: return regions.group_table({number % regions.groups().front().count.value}).home.value;
         case 2: return regions.bitmap(number % base.where.geometry.groups).home.value;
         case 3: return regions.object_block(0, number % regions.object_parts().front().count.value).home.value;
-        case 4: return regions.checksum_block(number % regions.checksums().count.value).home.value;
+        case 4: return regions.checksum_block(number % regions.checksums().front().count.value).home.value;
         case 5: return base.where.ring.first.value + number % base.where.ring.count.value;
         case 6: return number % base.where.geometry.blocks.value;
         default: return ~(number % 4);

@@ -79,6 +79,16 @@ TEST_F(RegionTest, WhatIsRemovedIsFreeAgainAndItsHandlesSayThatItIsGone) {
     EXPECT_EQ(findings_of(live), "");
 }
 
+TEST_F(RegionTest, ARegionMayGoFromBetweenThePartsOfTheObjectTable) {
+    const auto between = store_regions{live}.add({.type = logs, .blocks = block_count{8}});
+    ASHLAR_ASSERT_OK(between);
+    while (live.volume().regions.object_parts().size() < 3) ASHLAR_ASSERT_OK(live.create());
+    ASHLAR_ASSERT_OK(store_regions{live}.remove(between.value()));
+    reopen(true);
+    ASSERT_EQ(live.volume().regions.object_parts().size(), 3U);
+    expect_whole(live);
+}
+
 TEST_F(RegionTest, APinnedRegionStays) {
     store_regions regions{live};
     const auto    name = regions.add({.type = logs, .blocks = block_count{8}}).value();

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -128,8 +129,8 @@ TEST(RegionTable, NoTwoRegionsShareABlockOrAName) {
     named_twice.add(tag_of("MINE"), 3, 4);
     named_twice.add(tag_of("MINE"), 3, 4);
     expect_refused(named_twice, errc::damaged, "the same name");
-    second_engine.add(tag::bitmap, geometry.groups, 1);
-    expect_refused(second_engine, errc::damaged, "a second one of the engine's");
+    second_engine.add(tag::journal, 8, 1);
+    expect_refused(second_engine, errc::damaged, "a second ring");
 
     region_table table;
     ASSERT_TRUE(table.add(overlapping.of(tag::groups), where));
@@ -147,6 +148,47 @@ TEST(RegionTable, PartsOfTheObjectTableCountFromZeroAndAreBounded) {
     more = most;
     more.add(tag::objects, 1, region_table::object_parts_max);
     expect_refused(more, errc::damaged, "one too many");
+}
+
+TEST(RegionTable, ATableGoesOnInItsNextPart) {
+    directory whole;
+    for (const auto type : {tag::groups, tag::bitmap, tag::trimmed, tag::checksums}) {
+        whole.add(type, 2, 1);
+        whole.add(type, 3, 2);
+    }
+    const auto table = whole.decoded();
+    ASSERT_TRUE(table);
+    for (std::uint64_t i = 0; i < geometry.groups; ++i)
+        EXPECT_EQ(table.value().bitmap(i).identity, (block_identity{tag::bitmap, 0, i}));
+    for (std::uint64_t i = 0; i < 2; ++i)
+        EXPECT_EQ(table.value().bitmap(geometry.groups + i).identity, (block_identity{tag::bitmap, 1, i}));
+    const auto first = table.value().checksums()[0].count.value + 2;
+    EXPECT_EQ(table.value().checksum_block(first).identity, (block_identity{tag::checksums, 2, 0}));
+    for (const auto& block : {table.value().bitmap(geometry.groups + 4), table.value().trimmed(geometry.groups + 2),
+                              table.value().group_table({table.value().groups()[0].count.value + 3}),
+                              table.value().checksum_block(first + 2)}) {
+        const auto found = table.value().identity_of(block.home);
+        ASSERT_TRUE(found);
+        EXPECT_EQ(*found, block.identity);
+    }
+}
+
+TEST(RegionTable, PartsMayStandInAnyOrderButNoneMayMiss) {
+    directory turned;
+    turned.add(tag::objects, 5, 1);
+    turned.add(tag::bitmap, 2, 1);
+    std::reverse(turned.slots.begin(), turned.slots.end());
+    const auto table = turned.decoded();
+    ASSERT_TRUE(table);
+    EXPECT_EQ(table.value().object_parts()[1].count, block_count{5});
+    EXPECT_EQ(table.value().bitmap(geometry.groups).identity, (block_identity{tag::bitmap, 1, 0}));
+    for (const auto type : {tag::groups, tag::bitmap, tag::trimmed, tag::checksums}) {
+        directory missing, more;
+        missing.add(type, 2, 2);
+        expect_refused(missing, errc::damaged, "part 1 is missing");
+        for (std::uint32_t i = 1; i <= region_table::table_parts_max; ++i) more.add(type, 1, i);
+        expect_refused(more, errc::damaged, "one part too many");
+    }
 }
 
 TEST(RegionTable, WhatTheEngineIndexesMustBeLongEnough) {

@@ -31,10 +31,54 @@ struct region_block {
     block_identity identity{};
 };
 
+/// A table of the engine, in parts: part n continues part n - 1.
+template <std::size_t Most>
+class table_parts {
+  public:
+    /// Notes a part; parts may come in any order. False where there is no such part, or it is known.
+    [[nodiscard]] bool add(std::uint32_t id, extent place) noexcept {
+        if (id >= Most || !parts_[id].empty()) return false;
+        parts_[id] = place;
+        ++count_;
+        return true;
+    }
+    /// Whether no part before the last is missing.
+    [[nodiscard]] bool is_whole() const noexcept {
+        for (std::size_t i = 0; i < count_; ++i) {
+            if (parts_[i].empty()) return false;
+        }
+        return true;
+    }
+    [[nodiscard]] std::span<const extent> all() const noexcept { return {parts_.data(), count_}; }
+    [[nodiscard]] std::uint64_t           blocks() const noexcept {
+                  std::uint64_t sum = 0;
+                  for (const auto& part : all()) sum += part.count.value;
+        return sum;
+    }
+    /// The block that has that number in the table. Precondition: number < blocks(). Cost: a comparison a part.
+    [[nodiscard]] region_block block(std::uint32_t type, std::uint64_t number) const noexcept {
+        std::size_t part = 0;
+        while (number >= parts_[part].count.value && part + 1 < Most) number -= parts_[part++].count.value;
+        return {parts_[part].first + block_count{number}, {type, part, number}};
+    }
+    /// What a block is that lies in the table.
+    [[nodiscard]] std::optional<block_identity> identity_of(std::uint32_t type, block_index block) const noexcept {
+        for (std::size_t i = 0; i < count_; ++i) {
+            if (parts_[i].contains(block)) return block_identity{type, i, (block - parts_[i].first).value};
+        }
+        return std::nullopt;
+    }
+
+  private:
+    std::array<extent, Most> parts_{};
+    std::size_t              count_ = 0;
+};
+
 /// The directory, decoded. It says what exists; frame 8 in the cache is its durable form.
 class region_table {
   public:
     static constexpr std::size_t object_parts_max = 32;
+    static constexpr std::size_t table_parts_max  = 8;  ///< Of the tables that grow with the volume.
 
     /// Reads the directory's content (4096 bytes, already verified).
     /// Errors: damaged where a slot contradicts the volume; unsupported for a flag or version that this build lacks.
@@ -66,16 +110,19 @@ class region_table {
 
     /// Notes one more region.
     result<> add(const region_slot& slot, block_index where) noexcept {
-        if (slot.type == tag::objects) {
-            if (slot.id != parts_ || parts_ == object_parts_max) return error{errc::damaged, where};
-            objects_[parts_++] = slot.place();
+        const auto noted = [&](bool is_new) noexcept -> result<> {
+            if (!is_new) return error{errc::damaged, where};
             return success();
+        };
+        switch (slot.type) {
+            case tag::journal: return noted(journal_.add(slot.id, slot.place()));
+            case tag::groups: return noted(groups_.add(slot.id, slot.place()));
+            case tag::bitmap: return noted(bitmaps_.add(slot.id, slot.place()));
+            case tag::trimmed: return noted(trimmed_.add(slot.id, slot.place()));
+            case tag::checksums: return noted(checksums_.add(slot.id, slot.place()));
+            case tag::objects: return noted(objects_.add(slot.id, slot.place()));
+            default: return success();  // a user's region: the engine only keeps its blocks
         }
-        extent* const place = engine(slot.type);
-        if (place == nullptr) return success();  // a user's region: the engine only keeps its blocks
-        if (slot.id != 0 || !place->empty()) return error{errc::damaged, where};
-        *place = slot.place();
-        return success();
     }
 
     [[nodiscard]] std::uint32_t slots() const noexcept { return slots_; }
@@ -87,73 +134,55 @@ class region_table {
         ++version_;
     }
 
-    [[nodiscard]] extent                  journal() const noexcept { return journal_; }
-    [[nodiscard]] extent                  groups() const noexcept { return groups_; }
-    [[nodiscard]] extent                  checksums() const noexcept { return checksums_; }
-    [[nodiscard]] std::span<const extent> object_parts() const noexcept { return {objects_.data(), parts_}; }
+    [[nodiscard]] extent journal() const noexcept { return journal_.all().empty() ? extent{} : journal_.all()[0]; }
+    [[nodiscard]] std::span<const extent> groups() const noexcept { return groups_.all(); }
+    [[nodiscard]] std::span<const extent> bitmaps() const noexcept { return bitmaps_.all(); }
+    [[nodiscard]] std::span<const extent> trimmed() const noexcept { return trimmed_.all(); }
+    [[nodiscard]] std::span<const extent> checksums() const noexcept { return checksums_.all(); }
+    [[nodiscard]] std::span<const extent> object_parts() const noexcept { return objects_.all(); }
 
     [[nodiscard]] region_block group_table(block_count number) const noexcept {
-        return block_of(groups_, tag::groups, number.value);
+        return groups_.block(tag::groups, number.value);
     }
-    [[nodiscard]] region_block bitmap(std::uint64_t group) const noexcept {
-        return block_of(bitmaps_, tag::bitmap, group);
-    }
+    [[nodiscard]] region_block bitmap(std::uint64_t group) const noexcept { return bitmaps_.block(tag::bitmap, group); }
     [[nodiscard]] region_block trimmed(std::uint64_t group) const noexcept {
-        return block_of(trimmed_, tag::trimmed, group);
+        return trimmed_.block(tag::trimmed, group);
     }
     [[nodiscard]] region_block checksum_block(std::uint64_t number) const noexcept {
-        return block_of(checksums_, tag::checksums, number);
+        return checksums_.block(tag::checksums, number);
     }
     [[nodiscard]] region_block object_block(std::size_t part, std::uint64_t number) const noexcept {
-        return {objects_[part].first + block_count{number}, {tag::objects, part, number}};
+        return {object_parts()[part].first + block_count{number}, {tag::objects, part, number}};
     }
 
     /// Which region a metadata block belongs to; empty when none. For recovery, which knows blocks by number only.
     [[nodiscard]] std::optional<block_identity> identity_of(block_index block) const noexcept {
-        const std::pair<extent, std::uint32_t> all[] = {
-            {groups_, tag::groups}, {bitmaps_, tag::bitmap}, {trimmed_, tag::trimmed}, {checksums_, tag::checksums}};
-        for (const auto& [place, type] : all) {
-            if (place.contains(block)) return block_identity{type, 0, (block - place.first).value};
-        }
-        for (std::size_t i = 0; i < parts_; ++i) {
-            if (objects_[i].contains(block)) return block_identity{tag::objects, i, (block - objects_[i].first).value};
-        }
-        return std::nullopt;
+        if (const auto found = groups_.identity_of(tag::groups, block)) return found;
+        if (const auto found = bitmaps_.identity_of(tag::bitmap, block)) return found;
+        if (const auto found = trimmed_.identity_of(tag::trimmed, block)) return found;
+        if (const auto found = checksums_.identity_of(tag::checksums, block)) return found;
+        return objects_.identity_of(tag::objects, block);
+    }
+
+    /// Whether each table that is indexed by number is whole, and long enough for a volume of that size.
+    [[nodiscard]] bool fits(const volume_geometry& geometry) const noexcept {
+        const std::uint64_t sums = geometry.groups * checksum_blocks_per_group(geometry.block);
+        return groups_.is_whole() && bitmaps_.is_whole() && trimmed_.is_whole() && checksums_.is_whole() &&
+               objects_.is_whole() && !objects_.all().empty() &&
+               groups_.blocks() >= group_table_blocks(geometry.groups, geometry.block).value &&
+               bitmaps_.blocks() >= geometry.groups && trimmed_.blocks() >= geometry.groups &&
+               (checksums_.all().empty() || checksums_.blocks() >= sums);
     }
 
   private:
-    [[nodiscard]] static region_block block_of(extent region, std::uint32_t type, std::uint64_t number) noexcept {
-        return {region.first + block_count{number}, {type, 0, number}};
-    }
-
-    [[nodiscard]] extent* engine(std::uint32_t type) noexcept {
-        switch (type) {
-            case tag::journal: return &journal_;
-            case tag::groups: return &groups_;
-            case tag::bitmap: return &bitmaps_;
-            case tag::trimmed: return &trimmed_;
-            case tag::checksums: return &checksums_;
-            default: return nullptr;
-        }
-    }
-
-    /// Whether each region that the engine indexes by number is long enough for this volume.
-    [[nodiscard]] bool fits(const volume_geometry& geometry) const noexcept {
-        const std::uint64_t sums = geometry.groups * checksum_blocks_per_group(geometry.block);
-        return groups_.count >= group_table_blocks(geometry.groups, geometry.block) &&
-               bitmaps_.count.value >= geometry.groups && trimmed_.count.value >= geometry.groups &&
-               (checksums_.empty() || checksums_.count.value >= sums) && parts_ > 0;
-    }
-
-    extent                               journal_{};
-    extent                               groups_{};
-    extent                               bitmaps_{};
-    extent                               trimmed_{};
-    extent                               checksums_{};
-    std::array<extent, object_parts_max> objects_{};
-    std::size_t                          parts_   = 0;
-    std::uint32_t                        slots_   = 0;
-    std::uint32_t                        version_ = 0;
+    table_parts<1>                journal_{};
+    table_parts<table_parts_max>  groups_{};
+    table_parts<table_parts_max>  bitmaps_{};
+    table_parts<table_parts_max>  trimmed_{};
+    table_parts<table_parts_max>  checksums_{};
+    table_parts<object_parts_max> objects_{};
+    std::uint32_t                 slots_   = 0;
+    std::uint32_t                 version_ = 0;
 };
 
 }  // namespace ashlar::inline v0
