@@ -27,6 +27,14 @@ struct extent {
     return lead <= outer.count && inner.count <= outer.count - lead;
 }
 
+/// The blocks that lie in both; empty where none does. Precondition: neither reaches beyond the last number.
+[[nodiscard]] constexpr extent common_part(extent a, extent b) noexcept {
+    if (!overlap(a, b)) return {};
+    const auto first = a.first < b.first ? b.first : a.first;
+    const auto end   = a.end() < b.end() ? a.end() : b.end();
+    return {first, end - first};
+}
+
 /// The part from block `skip` on, of at most `count` blocks. Precondition: skip <= whole.count.
 [[nodiscard]] constexpr extent part_of(extent whole, block_count skip, block_count count) noexcept {
     const auto left = whole.count - skip;

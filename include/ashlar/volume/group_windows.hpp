@@ -36,7 +36,7 @@ class group_windows {
                             const space_request& request, std::uint64_t start) noexcept {
         BOOST_OUTCOME_TRY(auto found, search(counts, at, allocator, request, start, request.blocks, near_groups));
         if (found.empty() && request.least < request.blocks) {
-            BOOST_OUTCOME_TRY(const auto group, roomiest(at, start));
+            BOOST_OUTCOME_TRY(const auto group, roomiest(counts, at, start));
             BOOST_OUTCOME_TRY(found, look_in(counts, at, allocator, request, group, request.least));
         }
         if (found.empty()) {
@@ -49,6 +49,15 @@ class group_windows {
     /// Marks the part of the extent that lies in loaded groups.
     void set_busy(extent blocks, block_size size) noexcept { mark(blocks, size, true); }
     void set_free(extent blocks, block_size size) noexcept { mark(blocks, size, false); }
+
+    /// What was known of these blocks is old: their groups are looked at anew.
+    void forget(extent blocks, block_size size) noexcept {
+        for (auto& one : windows_) {
+            if (one.used != 0 && part_in_group(blocks, one.group, size).count != 0) one = {};
+        }
+    }
+    /// Nothing of these blocks can be had: here nothing is remembered of groups that are not loaded.
+    void exclude(extent, const volume_geometry&) noexcept {}
 
   private:
     struct window {
@@ -104,7 +113,7 @@ class group_windows {
         for (std::uint64_t i = 0; i < groups && i < groups_max; ++i) {
             const std::uint64_t group = start + i < groups ? start + i : start + i - groups;
             BOOST_OUTCOME_TRY(const auto known, space::summary(at, group));
-            if (known.largest < least.value) continue;
+            if (known.largest < least.value || counts.withholds(at, group)) continue;
             BOOST_OUTCOME_TRY(const auto found, look_in(counts, at, allocator, request, group, least));
             if (!found.empty()) return found;
         }
@@ -113,14 +122,15 @@ class group_windows {
 
     /// Of the groups near `start`, the one with the longest free run.
     template <class Source>
-    result<std::uint64_t> roomiest(const metadata_access<Source>& at, std::uint64_t start) noexcept {
+    result<std::uint64_t> roomiest(const space& counts, const metadata_access<Source>& at,
+                                   std::uint64_t start) noexcept {
         const std::uint64_t groups  = at.geometry.groups;
         std::uint64_t       best    = start;
         std::uint32_t       largest = 0;
         for (std::uint64_t i = 0; i < groups && i < near_groups; ++i) {
             const std::uint64_t group = start + i < groups ? start + i : start + i - groups;
             BOOST_OUTCOME_TRY(const auto known, space::summary(at, group));
-            if (known.largest > largest) {
+            if (known.largest > largest && !counts.withholds(at, group)) {
                 largest = known.largest;
                 best    = group;
             }

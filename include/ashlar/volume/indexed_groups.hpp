@@ -78,6 +78,27 @@ class indexed_groups {
         });
     }
 
+    /// What was known of these blocks is old: their groups are looked at anew.
+    void forget(extent blocks, block_size size) noexcept {
+        if (blocks.empty()) return;
+        ++frees_;
+        for (std::uint32_t i = 0; i < slots_.size(); ++i) {
+            if (slots_[i].used == 0 || part_in_group(blocks, slots_[i].group, size).count == 0) continue;
+            index_.release(i);
+            slots_[i] = {};
+        }
+        for_each_cell(blocks, size, [&](std::size_t cell) noexcept { hints_.forget(hints_.first_group(cell)); });
+    }
+    /// Nothing of these blocks can be had: no search looks into cells that lie in them.
+    void exclude(extent blocks, const volume_geometry& geometry) noexcept {
+        for_each_cell(blocks, geometry.block, [&](std::size_t cell) noexcept {
+            const auto first = first_of_group(hints_.first_group(cell), geometry.block);
+            const auto last  = hints_.end_group(cell) - 1;
+            const auto end   = first_of_group(last, geometry.block) + block_count{geometry.group_blocks(last)};
+            if (lies_in({first, end - first}, blocks)) hints_.lower(cell, 0);
+        });
+    }
+
     [[nodiscard]] const run_hints& hints() const noexcept { return hints_; }
 
   private:
@@ -96,6 +117,13 @@ class indexed_groups {
                 each(group, part);
                 return success();
             }));
+    }
+
+    template <class Each>
+    void for_each_cell(extent blocks, block_size size, Each each) noexcept {
+        if (blocks.empty()) return;
+        const auto last = hints_.cell_of(place_of(blocks.end() - block_count{1}, size).group);
+        for (auto cell = hints_.cell_of(place_of(blocks.first, size).group); cell <= last; ++cell) each(cell);
     }
 
     [[nodiscard]] std::uint32_t find(std::uint64_t group) const noexcept {

@@ -46,8 +46,6 @@ class space {
     /// Reads the totals. Errors: those of the device; damaged.
     template <class Source>
     result<> open(const metadata_access<Source>& at) noexcept {
-        metadata_blocks_ = bounded(at.geometry.blocks.value >> 9U, 8, 512);
-        reserve_blocks_  = metadata_blocks_ + bounded(at.geometry.blocks.value >> 7U, 8, 4096);
         const auto block = at.regions.group_table(block_count{0});
         BOOST_OUTCOME_TRY(const auto pin, at.get(block));
         const auto totals =
@@ -55,6 +53,7 @@ class space {
         if (!totals) return error{errc::damaged, block.home};
         totals_        = *totals;
         durable_group_ = no_group;
+        withhold({}, at.geometry);
         return success();
     }
 
@@ -62,14 +61,25 @@ class space {
 
     /// Blocks that could be reserved now by that use.
     [[nodiscard]] block_count available(space_use use) const noexcept {
-        const std::uint64_t held = retired_blocks_ + reserved_blocks_ + floor_of(use);
+        const std::uint64_t held = retired_blocks_ + reserved_blocks_ + withheld_free_ + floor_of(use);
         return {totals_.free > held ? totals_.free - held : 0};
     }
+    /// Whether metadata has all of its reserve.
+    [[nodiscard]] bool has_reserve() const noexcept { return available(space_use::metadata).value >= metadata_blocks_; }
     /// Where the last data was placed: what has no better goal goes on there.
     [[nodiscard]] block_index last_end() const noexcept { return last_end_; }
     /// Blocks that a confirmed batch and a checkpoint would make available.
     [[nodiscard]] block_count draining() const noexcept { return {retired_blocks_}; }
     [[nodiscard]] std::size_t retired_room() const noexcept { return retired_.room(); }
+    /// Blocks that nobody is given, whoever asks and for whatever. Empty: there are none. It lasts until the volume is
+    /// closed. What comes free inside is free, and waits there. See withheld_space.hpp.
+    [[nodiscard]] extent withheld() const noexcept { return withheld_; }
+    /// Whether all of a group is withheld.
+    template <class Source>
+    [[nodiscard]] bool withholds(const metadata_access<Source>& at, std::uint64_t group) const noexcept {
+        return !withheld_.empty() &&
+               part_in_group(withheld_, group, at.geometry.block).count == at.geometry.group_blocks(group);
+    }
 
     [[nodiscard]] bool can_reserve() const noexcept { return !reserved_.full(); }
     /// Counts what was reserved, ever: who searched for a run without holding the lock all the time sees whether
@@ -168,8 +178,14 @@ class space {
         };
         for (const auto& run : reserved_.all()) mark(run);
         for (const auto& run : retired_.all()) mark(run.blocks);
+        mark(withheld_);
         return any;
     }
+
+    /// Counts what is free in the next group of what is withheld. Answers whether more groups follow.
+    /// Errors: those of reading the group's record and bitmap.
+    template <class Source>
+    result<bool> count_withheld(const metadata_access<Source>& at) noexcept;
 
   protected:
     constexpr void take(arena& from, block_size block, const space_limits& limits, std::size_t reserved_max,
@@ -194,6 +210,27 @@ class space {
         if (request.least.value > in_group) return error{errc::no_contiguous_space};
         if (request.blocks.value > in_group) request.blocks = block_count{in_group};
         return success();
+    }
+
+    /// Withholds these blocks and no others; the reserves become those of a volume of what is left. Nothing is counted
+    /// yet.
+    void withhold(extent blocks, const volume_geometry& geometry) noexcept {
+        const std::uint64_t left = (geometry.blocks - blocks.count).value;
+        metadata_blocks_         = bounded(left >> 9U, 8, 512);
+        reserve_blocks_          = metadata_blocks_ + bounded(left >> 7U, 8, 4096);
+        withheld_                = blocks;
+        counted_to_              = blocks.first;
+        withheld_free_           = 0;
+        ++reservations_;
+    }
+    /// What is left of a run that comes free, for others: its parts before and behind what is withheld.
+    template <class Each>
+    void for_each_not_withheld(extent run, Each each) noexcept {
+        if (!overlap(run, withheld_)) return each(run);
+        const auto inside = common_part(run, withheld_);
+        withheld_free_ += common_part(inside, {withheld_.first, counted_to_ - withheld_.first}).count.value;
+        if (run.first < inside.first) each(extent{run.first, inside.first - run.first});
+        if (inside.end() < run.end()) each(extent{inside.end(), run.end() - inside.end()});
     }
 
     void note_reserved(extent run) noexcept {
@@ -342,6 +379,9 @@ class space {
     std::uint64_t               reserved_blocks_ = 0;
     std::uint64_t               reservations_    = 0;
     std::uint64_t               retired_blocks_  = 0;
+    std::uint64_t               withheld_free_   = 0;  // blocks of it that are free, as far as they are counted
+    extent                      withheld_{};
+    block_index                 counted_to_{};  ///< Up to here of what is withheld.
     std::uint64_t               metadata_blocks_ = 0;
     std::uint64_t               reserve_blocks_  = 0;  // both reserves
     std::uint64_t               last_group_      = 0;

@@ -55,12 +55,23 @@ class space_of : public space {
     /// Gives a reserved run back. It was never in use, so it is free at once.
     void release(extent run, block_size size) noexcept {
         unreserve(run);
-        groups_.set_free(run, size);
+        for_each_not_withheld(run, [&](extent part) noexcept { groups_.set_free(part, size); });
     }
 
     /// Frees what waited: runs whose batch is confirmed, and for former metadata also behind the journal's tail.
     void drain(sequence confirmed, sequence tail, block_size size) noexcept {
-        drain_retired(confirmed, tail, [&](extent run) noexcept { groups_.set_free(run, size); });
+        drain_retired(confirmed, tail, [&](extent run) noexcept {
+            for_each_not_withheld(run, [&](extent part) noexcept { groups_.set_free(part, size); });
+        });
+    }
+
+    /// From here on no block of the extent is given out; an empty one ends it. Count what is withheld then.
+    void withhold(extent blocks, const volume_geometry& geometry) noexcept {
+        const auto before = withheld();
+        space::withhold(blocks, geometry);
+        groups_.forget(before, geometry.block);
+        groups_.forget(blocks, geometry.block);
+        groups_.exclude(blocks, geometry);
     }
 
     /// What may be allocated of a group. It stands until space changes or another group is looked at.
