@@ -13,21 +13,23 @@ namespace ashlar::inline v0 {
 
 /// What a metadata block is: the tags of the trailers and of the region directory.
 namespace tag {
-inline constexpr std::uint32_t superblock = tag_of("SUPR");
-inline constexpr std::uint32_t pointers   = tag_of("PTRS");
-inline constexpr std::uint32_t directory  = tag_of("RDIR");
-inline constexpr std::uint32_t anchor     = tag_of("ANCH");
-inline constexpr std::uint32_t journal    = tag_of("JRNL");
-inline constexpr std::uint32_t groups     = tag_of("GRPS");
-inline constexpr std::uint32_t bitmap     = tag_of("BMAP");
-inline constexpr std::uint32_t trimmed    = tag_of("TRIM");
-inline constexpr std::uint32_t checksums  = tag_of("CSUM");
-inline constexpr std::uint32_t objects    = tag_of("OBJT");
-inline constexpr std::uint32_t node       = tag_of("NODE");
+inline constexpr std::uint32_t superblock  = tag_of("SUPR");
+inline constexpr std::uint32_t pointers    = tag_of("PTRS");
+inline constexpr std::uint32_t directory   = tag_of("RDIR");
+inline constexpr std::uint32_t anchor      = tag_of("ANCH");
+inline constexpr std::uint32_t journal     = tag_of("JRNL");
+inline constexpr std::uint32_t groups      = tag_of("GRPS");
+inline constexpr std::uint32_t bitmap      = tag_of("BMAP");
+inline constexpr std::uint32_t trimmed     = tag_of("TRIM");
+inline constexpr std::uint32_t checksums   = tag_of("CSUM");
+inline constexpr std::uint32_t objects     = tag_of("OBJT");
+inline constexpr std::uint32_t node        = tag_of("NODE");
+inline constexpr std::uint32_t indirection = tag_of("INDR");
+inline constexpr std::uint32_t slide       = tag_of("SLID");  ///< A region of blocks that a slide has beside its own.
 
-/// All of them, and two that are kept for tables to come.
-inline constexpr std::uint32_t all[] = {superblock, pointers,  directory, anchor, journal,        groups,        bitmap,
-                                        trimmed,    checksums, objects,   node,   tag_of("INDR"), tag_of("MCHK")};
+/// All of them, and one that is kept for a table to come.
+inline constexpr std::uint32_t all[] = {superblock, pointers,  directory, anchor, journal,     groups, bitmap,
+                                        trimmed,    checksums, objects,   node,   indirection, slide,  tag_of("MCHK")};
 }  // namespace tag
 
 /// Where a metadata block belongs, so that a misdirected or stale block fails its checksum. It stays while blocks move.

@@ -25,12 +25,18 @@ class region_place {
         return place_;
     }
 
-    /// The blocks of the device behind `logical` ones. Errors: not_found; out_of_range.
+    /// The blocks of the device behind the first of `logical` ones, as far as they follow each other: all of them,
+    /// unless a region is being moved in parts. What remains is asked for again.
+    /// Errors: not_found; out_of_range; why the indirection table could not be read, where it could not.
+    /// Cost: a comparison; a lookup a block while parts of any region lie apart.
     template <class Volume>
     [[nodiscard]] result<extent> resolve(Volume& volume, extent logical) noexcept {
         BOOST_OUTCOME_TRY(const auto place, find(volume));
         if (!lies_in(logical, {block_index{0}, place.count})) return error{errc::out_of_range, logical.first};
-        return extent{place.first + block_count{logical.first.value}, logical.count};
+        const extent by_directory{place.first + block_count{logical.first.value}, logical.count};
+        if (volume.indirection.empty()) return by_directory;
+        if (volume.indirection.lost().code != errc::none) return volume.indirection.lost();
+        return volume.indirection.resolve_run(by_directory);
     }
 
   private:
@@ -44,32 +50,50 @@ class region_place {
 /// Errors: those of resolve and of the device. Precondition of these four: the volume is entered.
 template <class Volume>
 result<> read_region(Volume& volume, region_place& region, extent logical, std::span<std::byte> into) noexcept {
-    BOOST_OUTCOME_TRY(const auto blocks, region.resolve(volume, logical));
-    const auto ticket = volume.space.enter_reader();
-    auto       done   = volume.lock.outside([&]() noexcept { return volume.device.read(blocks, into); });
-    volume.space.leave_reader(ticket);
-    return done;
+    for (;;) {
+        BOOST_OUTCOME_TRY(const auto blocks, region.resolve(volume, logical));
+        const auto length = blocks.count == logical.count
+                                ? into.size()
+                                : static_cast<std::size_t>(bytes_of(blocks.count, volume.geometry.block));
+        const auto ticket = volume.space.enter_reader();
+        auto done = volume.lock.outside([&]() noexcept { return volume.device.read(blocks, into.first(length)); });
+        volume.space.leave_reader(ticket);
+        if (done.has_error() || blocks.count == logical.count) return done;
+        logical = part_of(logical, blocks.count, logical.count);
+        into    = into.subspan(length);
+    }
 }
 
 namespace detail {
 
-/// Runs `change(blocks)` on the device. A region that moves hears of it before and after, so that a copy made in
-/// between is made again; while its last part is copied, writers wait.
+/// Whether writes to those blocks of the region have to wait: the last of what moves now is being copied.
+template <class Volume>
+[[nodiscard]] bool must_wait(const Volume& volume, region_id region, extent logical) noexcept {
+    const auto* const motion = volume.region_traffic.motion;
+    return motion != nullptr && motion->held && motion->region == region && motion->holds(logical);
+}
+
+/// Runs `change(blocks)` on the device, for each run of blocks that follow each other there. A region that moves hears
+/// of it before and after, so that a copy made in between is made again; while its last part is copied, writers wait.
 template <class Volume, class Change>
 result<> change_region_blocks(Volume& volume, region_place& region, extent logical, Change&& change) noexcept {
-    BOOST_OUTCOME_TRY(volume.writable());
     auto&      traffic = volume.region_traffic;
     const auto moving = [&]() noexcept { return traffic.motion != nullptr && traffic.motion->region == region.name(); };
-    if constexpr (Volume::threading_type::concurrent) {  // else nobody could be writing while writers are kept away
-        while (moving() && traffic.motion->held) volume.lock.wait();
+    for (;;) {
+        BOOST_OUTCOME_TRY(volume.writable());
+        if constexpr (Volume::threading_type::concurrent) {  // else nobody could be writing while writers are kept away
+            while (must_wait(volume, region.name(), logical)) volume.lock.wait();
+        }
+        BOOST_OUTCOME_TRY(const auto blocks, region.resolve(volume, logical));
+        const extent part{logical.first, blocks.count};
+        const auto   ticket = traffic.enter();
+        if (moving()) traffic.motion->note(part);
+        auto done = volume.lock.outside([&]() noexcept { return change(blocks); });
+        if (moving()) traffic.motion->note(part);
+        traffic.leave(ticket);
+        if (done.has_error() || part.count == logical.count) return done;
+        logical = part_of(logical, part.count, logical.count);
     }
-    BOOST_OUTCOME_TRY(const auto blocks, region.resolve(volume, logical));
-    const auto ticket = traffic.enter();
-    if (moving()) traffic.motion->note(logical);
-    auto done = volume.lock.outside([&]() noexcept { return change(blocks); });
-    if (moving()) traffic.motion->note(logical);
-    traffic.leave(ticket);
-    return done;
 }
 
 }  // namespace detail
@@ -77,8 +101,12 @@ result<> change_region_blocks(Volume& volume, region_place& region, extent logic
 /// In place: after an error, or a crash before the next sync, the blocks hold old bytes, new ones, or a mixture.
 template <class Volume>
 result<> write_region(Volume& volume, region_place& region, extent logical, std::span<const std::byte> from) noexcept {
-    return detail::change_region_blocks(volume, region, logical,
-                                        [&](extent blocks) noexcept { return volume.device.write(blocks, from); });
+    return detail::change_region_blocks(volume, region, logical, [&](extent blocks) noexcept {
+        if (blocks.count == logical.count) return volume.device.write(blocks, from);
+        const auto part = from.first(static_cast<std::size_t>(bytes_of(blocks.count, volume.geometry.block)));
+        from            = from.subspan(part.size());
+        return volume.device.write(blocks, part);
+    });
 }
 
 template <class Volume>

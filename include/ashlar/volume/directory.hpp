@@ -39,6 +39,24 @@ result<> change_region(Volume& volume, std::uint32_t tx, const region_change& ch
     return success();
 }
 
+/// Notes a further change of a transaction that changes a region: all of them are made, or none. Errors: too_large
+/// where no slot is left, or it has too many.
+template <class Volume>
+result<> change_beside(Volume& volume, std::uint32_t tx, const region_change& change) noexcept {
+    auto&         state = volume.transactions[tx];
+    std::uint32_t more  = state.region.before.type == 0 ? 2 : 1;
+    for (auto& one : state.beside) {
+        if (one.any()) {
+            more += one.before.type == 0 ? 1U : 0U;
+            continue;
+        }
+        if (change.before.type == 0 && volume.regions.slots() + more > region_slots) return errc::too_large;
+        one = change;
+        return success();
+    }
+    return errc::too_large;
+}
+
 /// Enters a change that joins. The slots in use stay at the front: the last one takes the place of one that goes.
 template <class Volume>
 void change_directory(Volume& volume, const region_change& change) noexcept {
@@ -53,8 +71,10 @@ void change_directory(Volume& volume, const region_change& change) noexcept {
         put(slots++, change.after);
         static_cast<void>(volume.regions.add(change.after, {}));
     } else if (const auto i = index_of_region(volume, name_of(change.before)); change.after.type != 0) {
+        volume.regions.replace(change.before, change.after);
         put(i, change.after);
     } else {
+        volume.regions.replace(change.before, change.after);
         put(i, slot_at(volume, --slots));
         put(slots, {});
     }

@@ -61,7 +61,12 @@ result<> join(Volume& volume, transaction_state& tx) noexcept {
         cache.at(slot).unborn = false;
         cache.change(slot, 0, volume.geometry.block.bytes - trailer_bytes);  // the first entry of a block is all of it
     }
-    if (tx.region.any()) change_directory(volume, tx.region);
+    if (tx.region.any()) {
+        change_directory(volume, tx.region);
+        for (const auto& one : tx.beside) {
+            if (one.any()) change_directory(volume, one);
+        }
+    }
     volume.space.apply(volume.metadata(), tx, batch);
     apply_checksums(volume, tx);
     for (const auto& run : tx.taken.all()) {

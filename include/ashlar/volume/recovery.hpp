@@ -5,6 +5,7 @@
 #include <ashlar/format/object_record.hpp>
 #include <ashlar/volume/commit.hpp>
 #include <ashlar/volume/frames.hpp>
+#include <ashlar/volume/indirection.hpp>
 
 namespace ashlar::inline v0 {
 
@@ -296,6 +297,7 @@ result<> open_volume(Volume& volume, std::uint32_t object_map_format, bool read_
     }
     BOOST_OUTCOME_TRY(volume.space.open(volume.metadata()));
     BOOST_OUTCOME_TRY(check_totals(volume));
+    BOOST_OUTCOME_TRY(load_indirection(volume));
     if constexpr (Volume::journal_type::durable) {
         if (!volume.recovered.was_clean && !read_only) {
             BOOST_OUTCOME_TRY(

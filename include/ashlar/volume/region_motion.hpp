@@ -44,6 +44,10 @@ class region_motion {
         return part_of(window, {}, {blocks_.value - window.first.value});
     }
 
+    /// Only so many of its blocks move now; else all do.
+    void               only(extent part) noexcept { part_ = part; }
+    [[nodiscard]] bool holds(extent logical) const noexcept { return part_.empty() || overlap(part_, logical); }
+
     /// Whether the region goes, which ends by itself; a move goes on when its owner steps.
     [[nodiscard]] bool goes() const noexcept { return words_.empty(); }
 
@@ -54,6 +58,7 @@ class region_motion {
     block_count            blocks_{};
     std::span<bitmap_word> words_{};
     unsigned               shift_ = 6;
+    extent                 part_{};
 };
 
 /// Counts writes in flight, in two phases: whoever changes the phase can tell when all that began before are done.

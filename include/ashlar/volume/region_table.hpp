@@ -121,9 +121,42 @@ class region_table {
             case tag::trimmed: return noted(trimmed_.add(slot.id, slot.place()));
             case tag::checksums: return noted(checksums_.add(slot.id, slot.place()));
             case tag::objects: return noted(objects_.add(slot.id, slot.place()));
+            case tag::slide: return noted(slide_.add(slot.id, slot.place()));
+            case tag::indirection: return noted(add_indirection(slot));
             default: return success();  // a user's region: the engine only keeps its blocks
         }
     }
+
+    /// Notes that a region went, or lies elsewhere where `after` has a type. Only those that may: the others stay.
+    void replace(const region_slot& before, const region_slot& after) noexcept {
+        if (before.type == tag::slide) {
+            slide_ = {};
+            if (after.type != 0) static_cast<void>(slide_.add(after.id, after.place()));
+        }
+        if (before.type != tag::indirection) return;
+        for (std::size_t i = 0; i < tables_; ++i) {
+            if (indirection_[i].number != before.id) continue;
+            indirection_[i] = indirection_[--tables_];
+            return;
+        }
+    }
+
+    /// A table of entries of the indirection.
+    struct indirection_place {
+        extent        blocks{};
+        std::uint32_t number = 0;
+    };
+    /// The table that counts: of two the one with the lower number; empty where all blocks lie as the directory says.
+    [[nodiscard]] indirection_place indirection() const noexcept {
+        if (tables_ == 2 && indirection_[1].number < indirection_[0].number) return indirection_[1];
+        return tables_ == 0 ? indirection_place{} : indirection_[0];
+    }
+    [[nodiscard]] std::size_t  indirection_tables() const noexcept { return tables_; }
+    [[nodiscard]] region_block indirection_block(const indirection_place& table, std::uint32_t part) const noexcept {
+        return {table.blocks.first + block_count{part}, {tag::indirection, table.number, part}};
+    }
+    /// What a slide has beside its region; empty where none is under way.
+    [[nodiscard]] extent slide() const noexcept { return slide_.all().empty() ? extent{} : slide_.all()[0]; }
 
     [[nodiscard]] std::uint32_t slots() const noexcept { return slots_; }
     /// Changes with the directory: what was looked up before may be elsewhere.
@@ -161,6 +194,11 @@ class region_table {
         if (const auto found = bitmaps_.identity_of(tag::bitmap, block)) return found;
         if (const auto found = trimmed_.identity_of(tag::trimmed, block)) return found;
         if (const auto found = checksums_.identity_of(tag::checksums, block)) return found;
+        for (std::size_t i = 0; i < tables_; ++i) {
+            const auto& table = indirection_[i];
+            if (table.blocks.contains(block))
+                return block_identity{tag::indirection, table.number, (block - table.blocks.first).value};
+        }
         return objects_.identity_of(tag::objects, block);
     }
 
@@ -175,14 +213,24 @@ class region_table {
     }
 
   private:
+    [[nodiscard]] bool add_indirection(const region_slot& slot) noexcept {
+        if (tables_ == indirection_.size()) return false;
+        indirection_[tables_++] = {slot.place(), slot.id};
+        return true;
+    }
+
     table_parts<1>                journal_{};
     table_parts<table_parts_max>  groups_{};
     table_parts<table_parts_max>  bitmaps_{};
     table_parts<table_parts_max>  trimmed_{};
     table_parts<table_parts_max>  checksums_{};
     table_parts<object_parts_max> objects_{};
-    std::uint32_t                 slots_   = 0;
-    std::uint32_t                 version_ = 0;
+    table_parts<1>                slide_{};
+
+    std::array<indirection_place, 2> indirection_{};  ///< One, or one and the next that is being made.
+    std::size_t                      tables_  = 0;
+    std::uint32_t                    slots_   = 0;
+    std::uint32_t                    version_ = 0;
 };
 
 }  // namespace ashlar::inline v0

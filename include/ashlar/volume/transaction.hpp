@@ -6,6 +6,8 @@
 #include <ashlar/format/volume_totals.hpp>
 #include <ashlar/volume/metadata_cache.hpp>
 
+#include <array>
+
 namespace ashlar::inline v0 {
 
 /// A run that a transaction takes or gives back.
@@ -108,6 +110,7 @@ class transaction_state {
         locked.clear();
         totals      = {};
         region      = {};
+        beside      = {};
         generation  = 0;
         locks_table = false;
         may_stage   = false;
@@ -116,22 +119,23 @@ class transaction_state {
         open        = false;
     }
 
-    bounded_list<std::uint32_t> shadows;    ///< Copies that carry its changes.
-    bounded_list<block_change>  taken;      ///< Reserved runs that come into use.
-    bounded_list<block_change>  given;      ///< Runs in use that retire.
-    bounded_list<std::uint32_t> born;       ///< Slots of metadata blocks that it made.
-    bounded_list<block_index>   discarded;  ///< Metadata blocks that it frees.
-    bounded_list<std::uint64_t> sums;       ///< Checksums of the data that it wrote.
-    bounded_list<mapped_extent> pieces;     ///< Of the mapping that it is making.
-    bounded_list<object_id>     locked;     ///< Objects that no other transaction may change.
-    totals_change               totals{};
-    region_change               region{};             ///< At most one transaction has one.
-    std::uint64_t               generation  = 0;      ///< The newest that it gave to a mapping.
-    bool                        locks_table = false;  ///< It creates or erases objects.
-    bool                        may_stage   = false;  ///< One small write and nothing else: it may wait in memory.
-    bool                        staged      = false;  ///< Its newest data waits in memory for the next batch.
-    bool                        held        = false;  ///< A caller keeps it open; nobody waits for it to end.
-    bool                        open        = false;
+    bounded_list<std::uint32_t>  shadows;    ///< Copies that carry its changes.
+    bounded_list<block_change>   taken;      ///< Reserved runs that come into use.
+    bounded_list<block_change>   given;      ///< Runs in use that retire.
+    bounded_list<std::uint32_t>  born;       ///< Slots of metadata blocks that it made.
+    bounded_list<block_index>    discarded;  ///< Metadata blocks that it frees.
+    bounded_list<std::uint64_t>  sums;       ///< Checksums of the data that it wrote.
+    bounded_list<mapped_extent>  pieces;     ///< Of the mapping that it is making.
+    bounded_list<object_id>      locked;     ///< Objects that no other transaction may change.
+    totals_change                totals{};
+    region_change                region{};             ///< At most one transaction has one.
+    std::array<region_change, 3> beside{};             ///< More of them, of what the engine keeps beside that region.
+    std::uint64_t                generation  = 0;      ///< The newest that it gave to a mapping.
+    bool                         locks_table = false;  ///< It creates or erases objects.
+    bool                         may_stage   = false;  ///< One small write and nothing else: it may wait in memory.
+    bool                         staged      = false;  ///< Its newest data waits in memory for the next batch.
+    bool                         held        = false;  ///< A caller keeps it open; nobody waits for it to end.
+    bool                         open        = false;
 };
 
 }  // namespace ashlar::inline v0

@@ -8,6 +8,7 @@
 #include <ashlar/format/object_record.hpp>
 #include <ashlar/volume/buffer_pool.hpp>
 #include <ashlar/volume/engine_lock.hpp>
+#include <ashlar/volume/indirection_map.hpp>
 #include <ashlar/volume/region_motion.hpp>
 #include <ashlar/volume/space_of.hpp>
 #include <ashlar/volume/staged_writes.hpp>
@@ -29,6 +30,9 @@ struct volume_limits {
     std::size_t edge_buffers  = 8;              ///< Blocks for reads and writes of parts of blocks; at least 4.
     std::size_t verify_groups = 4;              ///< Groups whose owners are checked in one pass.
     bool        verify_home   = true;           ///< A checkpoint reads back what it wrote.
+    /// Blocks of a region that slides which may lie elsewhere than the directory says: what a slide needs in memory, 24
+    /// bytes or more each. 0: regions move whole or not at all.
+    std::size_t indirection_entries_max = 4096;
 };
 
 inline constexpr std::size_t cache_blocks_min = 16;
@@ -48,7 +52,8 @@ inline constexpr std::size_t home_transfers   = 16;  ///< Runs of blocks that go
            limits.transaction.objects >= 1 && limits.space.groups_loaded >= 1 && limits.space.groups_loaded <= 0xFFFF &&
            limits.space.hint_cells >= 1 && limits.verify_groups >= 1 &&
            limits.space.retired >= 2 * limits.transaction.extents && limits.space.holds >= 1 &&
-           limits.edge_buffers >= 4 && limits.unsynced_runs >= limits.transaction.extents;
+           limits.indirection_entries_max < (1U << 30U) && limits.edge_buffers >= 4 &&
+           limits.unsynced_runs >= limits.transaction.extents;
 }
 
 /// What a volume hands its journal to replay into: one type for every use, so that the reader of batches is compiled
@@ -107,6 +112,7 @@ struct volume_state {
     staged_writes                staged{};
     buffer_pool                  edges{};
     region_writes                region_traffic{};
+    indirection_map              indirection{};
 
     volume_metrics<ThreadingPolicy> metrics{};
 
@@ -222,6 +228,7 @@ struct volume_state {
         bounded_list<extent>      unsynced;
         staged_writes             staged;
         buffer_pool               edges;
+        indirection_map           indirection;
         cache.take(from, block, slots, grant.shadows);
         space.take(from, block, limits.space, limits.transactions * limits.transaction.extents, slots);
         const auto transactions = from.take<transaction_state>(limits.transactions);
@@ -238,6 +245,7 @@ struct volume_state {
         staged.take(from, block, limits.staged_bytes, alignment);
         edges.take(from, block, limits.edge_buffers, alignment);
         unsynced.lend(from.take<extent>(limits.unsynced_runs));
+        indirection.take(from, limits.indirection_entries_max);
         std::span<std::byte> journal_memory;
         if constexpr (JournalPolicy::durable) {
             const auto journal_least = JournalPolicy::staging_bytes(block);
@@ -257,6 +265,7 @@ struct volume_state {
         volume->staged         = staged;
         volume->edges          = edges;
         volume->unsynced       = unsynced;
+        volume->indirection    = indirection;
         volume->journal_memory = journal_memory;
     }
 
