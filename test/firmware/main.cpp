@@ -40,6 +40,7 @@ constexpr log_store::options small_options() noexcept {
     chosen.limits.staging_bytes           = 5120;
     chosen.limits.journal_bytes           = 5120;
     chosen.limits.verify_groups           = 1;
+    chosen.limits.indirection_entries_max = 0;
     return chosen;
 }
 
