@@ -218,6 +218,26 @@ void add_region_type(CLI::App* command, std::uint32_t& into) {
         ->type_name("TYPE");
 }
 
+void add_region_size(CLI::App* command, cli::region_add_options& into) {
+    command
+        ->add_option_function<std::string>(
+            "size",
+            [&into](const std::string& text) {
+                if (text == "small") into.share = ashlar::region_size::small;
+                if (text == "large") into.share = ashlar::region_size::large;
+                if (into.share) return;
+                const auto size = cli::parse_size(text);
+                if (!size || *size == 0)
+                    throw CLI::ValidationError(
+                        "size", fmt::format("'{}' is no size; write a number, such as 512M or 2G, or small or large",
+                                            cli::shown(text)));
+                into.bytes = *size;
+            },
+            "bytes of the region: whole blocks; or small, a 1024th of the volume, or large, a 256th")
+        ->required()
+        ->type_name("SIZE");
+}
+
 void add_region_name(CLI::App* command, ashlar::region_id& into) {
     add_region_type(command, into.type);
     command->add_option("number", into.number, "number of the region within its type")
@@ -236,7 +256,7 @@ void add_region_commands(CLI::App& app, command_line& line) {
     command = add_command(app, line, "region-add", "add a region of free blocks, in one run",
                           [&](const cli::context& with) { return run_region_add(with, line.region_add); });
     add_region_type(command, line.region_add.type);
-    add_size(command, "size", line.region_add.bytes, "bytes of the region: whole blocks")->required();
+    add_region_size(command, line.region_add);
     command->add_flag("--dry-run", line.region_add.dry_run, "say whether it fits and where, and change nothing");
 
     command = add_command(app, line, "region-remove", "remove a region and what it holds",

@@ -2,6 +2,7 @@
 /// Users' regions: runs of blocks beside the objects, each used like a device of its own.
 
 #include <ashlar/maintenance/region_report.hpp>
+#include <ashlar/region/region_size.hpp>
 #include <ashlar/region/region_transfer.hpp>
 #include <ashlar/store.hpp>
 

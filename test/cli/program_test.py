@@ -538,6 +538,14 @@ class Regions(ProgramTest):
         self.assertEqual((done["first"], done["blocks"]), (said["first"], said["blocks"]))
         self.assertEqual(self.rows()["LOGS:0"]["first"], said["first"])
 
+    def test_a_size_may_be_a_share_of_the_volume(self):
+        self.format()
+        blocks = self.document("regions", self.volume)["blocks"]
+        for number, (name, share, least) in enumerate((("small", 1024, 64), ("large", 256, 256))):
+            said = self.document("region-add", self.volume, "LOGS", name)
+            self.assertEqual((said["number"], said["blocks"]), (number, min(max(blocks // share, least), blocks // 16)))
+        self.assertIn("small or large", self.expect(2, "region-add", self.volume, "LOGS", "medium").stderr)
+
     def test_what_does_not_fit_is_refused_with_the_figure(self):
         self.format()
         for words in (("--dry-run",), ()):

@@ -5,6 +5,7 @@
 #include "../volume.hpp"
 
 #include <ashlar/format/region_directory.hpp>
+#include <ashlar/region/region_size.hpp>
 
 #include <cstdint>
 #include <optional>
@@ -72,9 +73,10 @@ struct regions_options {
 };
 
 struct region_add_options {
-    std::uint32_t type    = 0;
-    std::uint64_t bytes   = 0;
-    bool          dry_run = false;
+    std::uint32_t                      type  = 0;
+    std::uint64_t                      bytes = 0;  ///< Where no share of the volume is named.
+    std::optional<ashlar::region_size> share{};
+    bool                               dry_run = false;
 };
 
 struct region_options {

@@ -33,14 +33,18 @@ nlohmann::ordered_json about(const context& with, ashlar::region_id name) {
 }  // namespace
 
 result<exit_code> run_region_add(const context& with, const region_add_options& options) {
-    BOOST_OUTCOME_TRY(check_size(with, options.bytes));
+    if (!options.share) { BOOST_OUTCOME_TRY(check_size(with, options.bytes)); }
     BOOST_OUTCOME_TRY(auto on, volume::open(with.volume, options.dry_run ? access::read_only : access::read_write));
-    const auto     blocks = options.bytes / on.facts().block_bytes;
+    const auto facts = on.facts();
+    const auto share = options.share.value_or(ashlar::region_size::small);
+    const auto blocks =
+        options.share ? ashlar::blocks_of(share, {facts.blocks}).value : options.bytes / facts.block_bytes;
+    const auto     bytes = blocks * facts.block_bytes;
     volume_regions regions{on};
     if (options.dry_run) {
         BOOST_OUTCOME_TRY(const auto place, regions.can_add(blocks));
         with.out.answer(fmt::format("a region {} of {} fits, at blocks {} to {}; nothing was changed",
-                                    type_text(options.type), human_bytes(options.bytes), place.first.value,
+                                    type_text(options.type), human_bytes(bytes), place.first.value,
                                     place.end().value - 1));
         with.out.document(with.command, {{"volume", with.volume},
                                          {"dry_run", true},
@@ -52,7 +56,7 @@ result<exit_code> run_region_add(const context& with, const region_add_options& 
     BOOST_OUTCOME_TRY(const auto name, regions.add(options.type, blocks));
     BOOST_OUTCOME_TRY(const auto made, regions.find(name));
     BOOST_OUTCOME_TRY(on.close());
-    with.out.say(fmt::format("added {}: {} at blocks {} to {}", text_of(name), human_bytes(options.bytes),
+    with.out.say(fmt::format("added {}: {} at blocks {} to {}", text_of(name), human_bytes(bytes),
                              made.place.first.value, made.place.end().value - 1));
     with.out.document(with.command, {{"volume", with.volume},
                                      {"dry_run", false},
