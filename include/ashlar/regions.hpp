@@ -2,20 +2,31 @@
 /// Users' regions: runs of blocks beside the objects, each used like a device of its own.
 
 #include <ashlar/maintenance/region_report.hpp>
+#include <ashlar/region/region_queue.hpp>
 #include <ashlar/region/region_size.hpp>
-#include <ashlar/region/region_transfer.hpp>
 #include <ashlar/store.hpp>
 
 namespace ashlar::inline v0 {
 
+namespace detail {
+template <Blueprint B>
+struct no_region_queue {};
+template <Blueprint B>
+struct has_region_queue {
+    using queue = region_queue<typename store<B>::volume_type>;
+};
+}  // namespace detail
+
 /// One region. Its logical blocks stay while it moves, so it models BlockDevice, and whatever works on a device works
-/// on a region. What it holds is its user's: the store neither journals nor checks it.
+/// on a region; where the store's device has queues, so has the region. What it holds is its user's: the store neither
+/// journals nor checks it.
 ///
 /// Writes are in place: after a crash each block written since the last `sync` holds old bytes, new ones, or a mixture.
 /// Precondition: the store outlives it and stays open; its handle may move.
 /// Safe from: one thread at a time; as many handles of a region as there are threads, where the blueprint has threads.
 template <Blueprint B>
-class region_device {
+class region_device : public std::conditional_t<QueuedDevice<typename B::device>, detail::has_region_queue<B>,
+                                                detail::no_region_queue<B>> {
   public:
     [[nodiscard]] device_geometry geometry() const noexcept { return geometry_; }
     [[nodiscard]] region_id       name() const noexcept { return place_.name(); }
@@ -39,6 +50,11 @@ class region_device {
     result<> sync() noexcept {
         const entered guard{store_.volume()};
         return sync_regions(store_.volume());
+    }
+
+    /// A queue of its own, which outlives this handle. Errors: those of region_queue::open.
+    [[nodiscard]] auto open_queue(queue_options options) noexcept requires QueuedDevice<typename B::device> {
+        return region_queue<typename store<B>::volume_type>::open(store_.volume(), name(), options);
     }
 
   private:

@@ -41,12 +41,29 @@ class [[nodiscard]] motion_scope {
     Volume& volume_;
 };
 
-/// Keeps new writes of the moving region away, and waits for those on their way.
+/// Waits for the writes of the phase before. What queues have in flight is completed here: their owners may be far
+/// away, or be this thread. Error: busy where a queue broke with writes in flight; they end when it is destroyed.
 template <class Volume>
-void hold_region_writes(Volume& volume) noexcept {
+result<> await_older_writes(Volume& volume) noexcept {
+    const auto& traffic = volume.region_traffic;
+    while (traffic.older()) {
+        if (traffic.find_queue([](const auto& one) noexcept { return one.broken; }) != nullptr) return errc::busy;
+        auto* const idle = traffic.find_queue([](const auto& one) noexcept { return one.pending && !one.in_use; });
+        if (idle != nullptr)
+            idle->drain(*idle);
+        else
+            volume.lock.wait();
+    }
+    return success();
+}
+
+/// Keeps new writes of the moving region away, and waits for those on their way. Error: busy; see await_older_writes.
+template <class Volume>
+result<> hold_region_writes(Volume& volume) noexcept {
     volume.region_traffic.motion->held = true;
+    BOOST_OUTCOME_TRY(await_older_writes(volume));  // of a hold before that could not wait
     volume.region_traffic.change_phase();
-    while (volume.region_traffic.older()) volume.lock.wait();
+    return await_older_writes(volume);
 }
 
 /// The lowest number that no region of the type has.
@@ -91,7 +108,7 @@ result<> remove_region(Volume& volume, region_id name) noexcept {
     region_motion motion{name};
     BOOST_OUTCOME_TRY(motion_scope<Volume>::begin(volume, motion));
     const motion_scope<Volume> scope{volume};
-    hold_region_writes(volume);
+    BOOST_OUTCOME_TRY(hold_region_writes(volume));
     return run_transaction(volume, [&](std::uint32_t tx) noexcept -> result<> {
         BOOST_OUTCOME_TRY(const auto slot, find_region(volume, name));
         if ((slot.flags & region_flag::pinned) != 0) return error{errc::pinned, slot.place().first};

@@ -177,7 +177,7 @@ class region_source : public volume_host<Volume> {
         BOOST_OUTCOME_TRY(const auto slot, find_region(volume_, name));
         if (slot.generation != generation || (slot.flags & region_flag::pinned) != 0) return false;
         for (int pass = 0; pass < passes_max; ++pass) { BOOST_OUTCOME_TRY(copy_written(slot.place(), target)); }
-        hold_region_writes(volume_);
+        BOOST_OUTCOME_TRY(hold_region_writes(volume_));
         BOOST_OUTCOME_TRY(copy_written(slot.place(), target));
         BOOST_OUTCOME_TRY(volume_.writable());
         // Before the batch, not with it: a batch that was cut off after its journal would point at an unwritten copy.

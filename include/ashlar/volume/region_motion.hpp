@@ -61,9 +61,35 @@ class region_motion {
     extent                 part_{};
 };
 
+/// A queue of transfers of a region, as those see it that wait for writes. Read and changed under the engine's lock.
+struct region_queue_link {
+    void (*drain)(region_queue_link&) noexcept = nullptr;  ///< Waits for all that it has in flight.
+    region_queue_link* next                    = nullptr;
+    bool               in_use                  = false;  ///< Somebody completes its transfers just now.
+    bool               pending                 = false;  ///< Else: it has transfers in flight,
+    bool               broken                  = false;  ///< which nobody can wait for.
+};
+
 /// Counts writes in flight, in two phases: whoever changes the phase can tell when all that began before are done.
 class region_writes {
   public:
+    void link(region_queue_link& one) noexcept {
+        one.next = queues_;
+        queues_  = &one;
+    }
+    void unlink(region_queue_link& one) noexcept {
+        auto* at = &queues_;
+        while (*at != &one) at = &(*at)->next;
+        *at = one.next;
+    }
+    /// The first queue for which `holds(queue)`, or null.
+    template <class Holds>
+    [[nodiscard]] region_queue_link* find_queue(Holds&& holds) const noexcept {
+        auto* at = queues_;
+        while (at != nullptr && !holds(*at)) at = at->next;
+        return at;
+    }
+
     [[nodiscard]] std::uint32_t enter() noexcept {
         const std::uint32_t ticket = phase_ & 1U;
         ++count_[ticket];
@@ -79,8 +105,9 @@ class region_writes {
     region_motion* motion = nullptr;  ///< At most one region moves or goes.
 
   private:
-    std::uint32_t count_[2]{};
-    std::uint32_t phase_ = 0;
+    region_queue_link* queues_ = nullptr;
+    std::uint32_t      count_[2]{};
+    std::uint32_t      phase_ = 0;
 };
 
 }  // namespace ashlar::inline v0
