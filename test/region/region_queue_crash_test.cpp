@@ -48,6 +48,7 @@ class queued_history {
             busy_[block] = true;
             queue_->submit(one.io);
         }
+        ASHLAR_EXPECT_OK(queue_->complete({}, 0));  // begins them
     }
     void reap(std::size_t least) {
         std::array<transfer*, depth + 1> ended{};
