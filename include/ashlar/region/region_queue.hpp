@@ -114,7 +114,7 @@ class region_queue_core : public region_queue_link {
         auto all = std::move(waiting_);
         while (!all.empty()) {
             transfer& t = all.pop();
-            if (broken || (changes(t) && is_held())) {
+            if (broken || (changes(t) && detail::must_wait(volume_, place_.name(), t.blocks))) {
                 waiting_.push(t);
             } else if (auto begun = begin(t); begun.has_error()) {
                 t.failure = begun.error();
@@ -130,7 +130,6 @@ class region_queue_core : public region_queue_link {
         const auto* const motion = volume_.region_traffic.motion;
         return motion != nullptr && motion->region == place_.name();
     }
-    [[nodiscard]] bool is_held() const noexcept { return is_moving() && volume_.region_traffic.motion->held; }
 
     result<> begin(transfer& t) noexcept {
         extent first{};
