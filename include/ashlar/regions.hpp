@@ -90,21 +90,24 @@ class store_regions {
         const entered guard{store_.volume(), store_.time()};
         return add_region(store_.volume(), wanted);
     }
-    /// Whether `add` would succeed now, and where the region would lie; writes nothing.
+    /// Whether `add` would succeed now, and where the region would lie. Writes nothing, unless blocks that wait to be
+    /// free could help: then everything is confirmed and brought home first, as `add` would do.
     /// Errors: those of `add`, but for a journal that could not hold the change.
     result<extent> can_add(const region_request& wanted) noexcept {
-        const entered guard{store_.volume()};
+        const entered guard{store_.volume(), store_.time()};
         auto&         volume = store_.volume();
         if (!is_user_region(wanted.type) || wanted.blocks.value == 0) return errc::invalid_argument;
         BOOST_OUTCOME_TRY(volume.writable());
         if (volume.regions.slots() == region_slots) return errc::too_large;
-        BOOST_OUTCOME_TRY(may_take(volume, wanted.blocks, space_use::data));
-        BOOST_OUTCOME_TRY(const auto found, with_loads(volume, [&]() noexcept {
-                              volume_free_space<volume_type> source{volume};
-                              return first_fit(source, wanted.blocks, wanted.from);
-                          }));
-        if (!found) return errc::no_contiguous_space;
-        return *found;
+        return ask_for_space(volume, [&]() noexcept -> result<extent> {
+            BOOST_OUTCOME_TRY(may_take(volume, wanted.blocks, space_use::data));
+            BOOST_OUTCOME_TRY(const auto found, with_loads(volume, [&]() noexcept {
+                                  volume_free_space<volume_type> source{volume};
+                                  return first_fit(source, wanted.blocks, wanted.from);
+                              }));
+            if (!found) return errc::no_contiguous_space;
+            return *found;
+        });
     }
     /// Its blocks are free once that is confirmed. Errors: remove_region.
     result<> remove(region_id name) noexcept {

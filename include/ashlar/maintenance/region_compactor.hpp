@@ -128,6 +128,8 @@ class region_compactor {
     void begin_next(Volume& volume, region_source<Volume>& source, progress& said) noexcept;
     void settle(Volume& volume, region_source<Volume>& source, const move_answer& answer, progress& said) noexcept;
     void end_walk(Volume& volume, progress& said) noexcept;
+    void make_room(Volume& volume) noexcept;
+    void pay(const Volume& volume, progress& said) noexcept;
     void conclude(Volume& volume, progress& said, bool finished) noexcept;
     /// The region that was being moved is the next one again.
     void abandon(region_source<Volume>& source) noexcept {
@@ -180,6 +182,7 @@ class region_compactor {
     error                          failure_{};
     time_point                     began_{};
     region_compaction_result       result_{}, last_{};
+    block_count                    owed_{};  ///< Copied by flips, and not asked of the throttle yet.
 };
 
 template <class Volume, IoThrottle Throttle, Clock C>
@@ -192,13 +195,17 @@ void region_compactor<Volume, Throttle, C>::advance(Volume& volume, region_sourc
         case compaction_phase::relocating:
             if (move_.active() ? now.blocks.value == 0 : now.looks == 0) {
                 said.reasons |= stop_reason::budget_spent;
+            } else if (owed_.value != 0) {
+                pay(volume, said);
             } else if (!move_.active()) {
                 --now.looks;
                 begin_next(volume, source, said);
             } else {
-                const auto answer = move_.advance(source, throttle_, clock_, now.blocks);
+                const auto owed_before = source.copied_again();
+                const auto answer      = move_.advance(source, throttle_, clock_, now.blocks);
                 now.blocks -= answer.copied < now.blocks ? answer.copied : now.blocks;
                 result_.blocks_moved += answer.copied;
+                owed_ += source.copied_again() - owed_before;
                 settle(volume, source, answer, said);
             }
             break;
@@ -208,6 +215,7 @@ void region_compactor<Volume, Throttle, C>::advance(Volume& volume, region_sourc
 template <class Volume, IoThrottle Throttle, Clock C>
     requires(!Throttle::needs_clock || C::ticks)
 void region_compactor<Volume, Throttle, C>::analyze(Volume& volume, progress& said) noexcept {
+    make_room(volume);
     result_         = {};
     notes_          = {};
     failure_        = {};
@@ -292,11 +300,36 @@ void region_compactor<Volume, Throttle, C>::settle(Volume& volume, region_source
     }
 }
 
+/// Blocks that wait to be free are made free where they can be: a walk sees what it may use (R7). Where it fails the
+/// walk meets the same failure, or makes do without.
+template <class Volume, IoThrottle Throttle, Clock C>
+    requires(!Throttle::needs_clock || C::ticks)
+void region_compactor<Volume, Throttle, C>::make_room(Volume& volume) noexcept {
+    const entered guard{volume};
+    if (volume.writable().has_error() || !may_be_relieved(volume, errc::no_space)) return;
+    static_cast<void>(relieve(volume, errc::no_space));
+}
+
+/// Asks the throttle for what flips copied while writers waited, before anything else is copied.
+template <class Volume, IoThrottle Throttle, Clock C>
+    requires(!Throttle::needs_clock || C::ticks)
+void region_compactor<Volume, Throttle, C>::pay(const Volume& volume, progress& said) noexcept {
+    const auto size  = volume.geometry.block;
+    const auto grant = throttle_.acquire({bytes_of(owed_, size), size.bytes}, clock_.now());
+    throttle_.release(grant.bytes, clock_.now());
+    if (grant.bytes == 0) {
+        said.reasons |= stop_reason::throttled;
+        said.not_before = grant.not_before;
+    }
+    owed_ -= std::min(whole_blocks(grant.bytes, size), owed_);
+}
+
 /// A walk that moved something may have made room for regions above: another one follows.
 template <class Volume, IoThrottle Throttle, Clock C>
     requires(!Throttle::needs_clock || C::ticks)
 void region_compactor<Volume, Throttle, C>::end_walk(Volume& volume, progress& said) noexcept {
     if (moved_) {
+        make_room(volume);
         cursor_ = {};
         passed_ = 0;
         moved_  = false;
@@ -324,12 +357,15 @@ template <class Volume, IoThrottle Throttle, Clock C>
     requires(!Throttle::needs_clock || C::ticks)
 result<region_compaction_plan> region_compactor<Volume, Throttle, C>::plan(Volume& volume, std::span<region_move> moves)
 noexcept {
-    region_source<Volume>     source{volume, parts_.move, {}};
-    volume_free_space<Volume> now{volume};
-    region_compaction_plan    made{.memory_bytes = memory_bytes_};
-    std::size_t               count = 0;
-    relocation_cursor         cursor;
-    BOOST_OUTCOME_TRY(made.before, measure(volume));
+    region_source<Volume>      source{volume, parts_.move, {}};
+    drained_free_space<Volume> now{volume};
+    region_compaction_plan     made{.memory_bytes = memory_bytes_};
+    std::size_t                count = 0;
+    relocation_cursor          cursor;
+    {
+        const entered guard{volume};
+        BOOST_OUTCOME_TRY(made.before, measure_free_space(now));
+    }
     for (;;) {
         const auto next = source.next_candidate(cursor, {}).value();
         if (!next) break;
@@ -338,8 +374,8 @@ noexcept {
         const auto        name = region_source<Volume>::region_of(next->owner);
         region_move       line{name, {from, next->blocks}, from, false, next->has_pinned};
         if (!line.pinned && (!options_.only || *options_.only == name)) {
-            const entered                                 guard{volume};
-            planned_free_space<volume_free_space<Volume>> then{now, moves.first(count)};
+            const entered                                  guard{volume};
+            planned_free_space<drained_free_space<Volume>> then{now, moves.first(count)};
             BOOST_OUTCOME_TRY(const auto to, first_fit(then, next->blocks, data_begin(volume), from));
             line.needed = to.has_value();
             if (to) line.to = to->first;
@@ -349,8 +385,8 @@ noexcept {
         moves[count++] = line;
     }
     made.regions = count;
-    const entered                                 guard{volume};
-    planned_free_space<volume_free_space<Volume>> then{now, moves.first(count)};
+    const entered                                  guard{volume};
+    planned_free_space<drained_free_space<Volume>> then{now, moves.first(count)};
     BOOST_OUTCOME_TRY(made.after, measure_free_space(then));
     if (made.before.permille() < options_.threshold_permille) {  // a pass would stop before its first move
         for (auto& line : moves.first(count)) line.needed = false;

@@ -35,6 +35,8 @@ class region_source : public volume_host<Volume> {
     region_source(Volume& volume, const region_move_memory& memory, extent into, queue_type* queue = nullptr) noexcept
         : base{volume, queue}, memory_{memory}, into_{into} {}
     void aim_into(extent blocks) noexcept { into_ = blocks; }
+    /// Blocks that its flips copied again. Nobody asks a throttle for them: writers wait until they are copied.
+    [[nodiscard]] block_count copied_again() const noexcept { return again_; }
 
     /// Regions as the relocation core calls its owners.
     [[nodiscard]] static object_id owner_of(region_id name) noexcept {
@@ -167,6 +169,7 @@ class region_source : public volume_host<Volume> {
 
     /// Errors: the device's; checksum_differs where what came back from the target is not what was written.
     result<> copy_part(extent from, extent to) noexcept {
+        again_ += from.count;
         const auto length = static_cast<std::size_t>(bytes_of(from.count, volume_.geometry.block));
         const auto bytes  = memory_.window.first(length);
         BOOST_OUTCOME_TRY(volume_.device.read(from, bytes));
@@ -204,6 +207,7 @@ class region_source : public volume_host<Volume> {
 
     region_move_memory memory_;
     extent             into_;
+    block_count        again_{};
 };
 
 }  // namespace ashlar::inline v0

@@ -22,11 +22,43 @@ class volume_free_space {
     Volume& volume_;
 };
 
+/// And what waits to be free: what the free space becomes once everything is confirmed, and readers are gone.
+template <class Volume>
+class drained_free_space {
+  public:
+    explicit drained_free_space(Volume& volume) noexcept : volume_{volume}, now_{volume} {}
+
+    /// Errors: those of volume_free_space. Cost: what waits is looked through.
+    [[nodiscard]] result<std::optional<extent>> next_free(block_index from) noexcept {
+        BOOST_OUTCOME_TRY(const auto now, now_.next_free(from));
+        const auto later = volume_.space.next_retired(from);
+        return later && (!now || later->first < now->first) ? later : now;
+    }
+
+  private:
+    Volume&                   volume_;
+    volume_free_space<Volume> now_;
+};
+
 /// Whether so many blocks may be taken for that use. Errors: no_space; reserve_only.
 template <class Volume>
 [[nodiscard]] result<> may_take(const Volume& volume, block_count blocks, space_use use) noexcept {
     if (volume.space.available(use) >= blocks) return success();
     return volume.space.available(space_use::metadata) < blocks ? errc::no_space : errc::reserve_only;
+}
+
+/// Runs `ask`, and once more where it found no space while blocks wait to be free: what is dying is freed, everything
+/// confirmed and brought home first (R7). Errors: those of `ask`; those of a checkpoint.
+template <class Volume, class Ask>
+[[nodiscard]] auto ask_for_space(Volume& volume, Ask&& ask) noexcept {
+    auto answer = ask();
+    if (answer.has_value() || !may_be_relieved(volume, answer.error().code)) return answer;
+    // Where the turn to commit is a channel's of this thread, the first answer stands.
+    if (const auto room = relieve(volume, answer.error().code); room.has_value())
+        answer = ask();
+    else if (room.error().code != errc::busy)
+        answer = room.error();
+    return answer;
 }
 
 /// Whether the journal, once it is empty, holds the change that what lies at `from` lies at `to`, in one batch: asked

@@ -71,6 +71,16 @@ class space {
     /// Blocks that a confirmed batch and a checkpoint would make available.
     [[nodiscard]] block_count draining() const noexcept { return {retired_blocks_}; }
     [[nodiscard]] std::size_t retired_room() const noexcept { return retired_.room(); }
+    /// The first run of them at or behind a block, or the rest of the one that it is in. Cost: all of them.
+    [[nodiscard]] std::optional<extent> next_retired(block_index from) const noexcept {
+        std::optional<extent> next;
+        for (const auto& run : retired_.all()) {
+            if (run.blocks.end() <= from) continue;
+            const auto first = run.blocks.first > from ? run.blocks.first : from;
+            if (!next || first < next->first) next = extent{first, run.blocks.end() - first};
+        }
+        return next;
+    }
     /// Blocks that nobody is given, whoever asks and for whatever. Empty: there are none. It lasts until the volume is
     /// closed. What comes free inside is free, and waits there. See withheld_space.hpp.
     [[nodiscard]] extent withheld() const noexcept { return withheld_; }
