@@ -41,10 +41,9 @@ class [[nodiscard]] motion_scope {
     Volume& volume_;
 };
 
-/// Waits for the writes of the phase before. What queues have in flight is completed here: their owners may be far
-/// away, or be this thread. Error: busy where a queue broke with writes in flight; they end when it is destroyed.
+namespace detail {
 template <class Volume>
-result<> await_older_writes(Volume& volume) noexcept {
+result<> await_older_changes(Volume& volume) noexcept {
     const auto& traffic = volume.region_traffic;
     while (traffic.older()) {
         if (traffic.find_queue([](const auto& one) noexcept { return one.broken; }) != nullptr) return errc::busy;
@@ -56,14 +55,22 @@ result<> await_older_writes(Volume& volume) noexcept {
     }
     return success();
 }
+}  // namespace detail
 
-/// Keeps new writes of the moving region away, and waits for those on their way. Error: busy; see await_older_writes.
+/// Waits for all changes of regions that are on their way. What queues have in flight is completed here: their owners
+/// may be far away, or be this thread. Error: busy where a queue broke; what it began ends when it is destroyed.
+template <class Volume>
+result<> await_region_changes(Volume& volume) noexcept {
+    BOOST_OUTCOME_TRY(detail::await_older_changes(volume));  // those that somebody could not wait for before
+    volume.region_traffic.change_phase();
+    return detail::await_older_changes(volume);
+}
+
+/// Keeps new changes of the moving region away, and waits for those on their way. Error: busy; see above.
 template <class Volume>
 result<> hold_region_writes(Volume& volume) noexcept {
     volume.region_traffic.motion->held = true;
-    BOOST_OUTCOME_TRY(await_older_writes(volume));  // of a hold before that could not wait
-    volume.region_traffic.change_phase();
-    return await_older_writes(volume);
+    return await_region_changes(volume);
 }
 
 /// The lowest number that no region of the type has.

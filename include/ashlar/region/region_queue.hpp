@@ -114,7 +114,7 @@ class region_queue_core : public region_queue_link {
         auto all = std::move(waiting_);
         while (!all.empty()) {
             transfer& t = all.pop();
-            if (broken || (changes(t) && detail::must_wait(volume_, place_.name(), t.blocks))) {
+            if (broken || (changes(t) && volume_.region_traffic.holds(place_.name(), t.blocks))) {
                 waiting_.push(t);
             } else if (auto begun = begin(t); begun.has_error()) {
                 t.failure = begun.error();
@@ -125,10 +125,6 @@ class region_queue_core : public region_queue_link {
 
     [[nodiscard]] static bool changes(const transfer& t) noexcept {
         return t.kind == transfer_kind::write || t.kind == transfer_kind::trim;
-    }
-    [[nodiscard]] bool is_moving() const noexcept {
-        const auto* const motion = volume_.region_traffic.motion;
-        return motion != nullptr && motion->region == place_.name();
     }
 
     result<> begin(transfer& t) noexcept {
@@ -159,7 +155,7 @@ class region_queue_core : public region_queue_link {
             ++volume_.channel_reads;
         } else if (changes(*one.asked)) {
             one.ticket = volume_.region_traffic.enter();
-            if (is_moving()) volume_.region_traffic.motion->note(one.asked->blocks);
+            volume_.region_traffic.note(place_.name(), one.asked->blocks);
         }
     }
     void leave(region_flight& one) noexcept {
@@ -167,7 +163,7 @@ class region_queue_core : public region_queue_link {
             volume_.space.leave_reader(one.ticket);
             --volume_.channel_reads;
         } else if (changes(*one.asked)) {
-            if (is_moving()) volume_.region_traffic.motion->note(one.asked->blocks);
+            volume_.region_traffic.note(place_.name(), one.asked->blocks);
             volume_.region_traffic.leave(one.ticket);
         }
     }

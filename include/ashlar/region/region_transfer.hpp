@@ -66,30 +66,22 @@ result<> read_region(Volume& volume, region_place& region, extent logical, std::
 
 namespace detail {
 
-/// Whether writes to those blocks of the region have to wait: the last of what moves now is being copied.
-template <class Volume>
-[[nodiscard]] bool must_wait(const Volume& volume, region_id region, extent logical) noexcept {
-    const auto* const motion = volume.region_traffic.motion;
-    return motion != nullptr && motion->held && motion->region == region && motion->holds(logical);
-}
-
 /// Runs `change(blocks)` on the device, for each run of blocks that follow each other there. A region that moves hears
 /// of it before and after, so that a copy made in between is made again; while its last part is copied, writers wait.
 template <class Volume, class Change>
 result<> change_region_blocks(Volume& volume, region_place& region, extent logical, Change&& change) noexcept {
-    auto&      traffic = volume.region_traffic;
-    const auto moving = [&]() noexcept { return traffic.motion != nullptr && traffic.motion->region == region.name(); };
+    auto& traffic = volume.region_traffic;
     for (;;) {
         BOOST_OUTCOME_TRY(volume.writable());
         if constexpr (Volume::threading_type::concurrent) {  // else nobody could be writing while writers are kept away
-            while (must_wait(volume, region.name(), logical)) volume.lock.wait();
+            while (traffic.holds(region.name(), logical)) volume.lock.wait();
         }
         BOOST_OUTCOME_TRY(const auto blocks, region.resolve(volume, logical));
         const extent part{logical.first, blocks.count};
         const auto   ticket = traffic.enter();
-        if (moving()) traffic.motion->note(part);
+        traffic.note(region.name(), part);
         auto done = volume.lock.outside([&]() noexcept { return change(blocks); });
-        if (moving()) traffic.motion->note(part);
+        traffic.note(region.name(), part);
         traffic.leave(ticket);
         if (done.has_error() || part.count == logical.count) return done;
         logical = part_of(logical, part.count, logical.count);

@@ -102,6 +102,15 @@ class region_writes {
     void               change_phase() noexcept { ++phase_; }
     [[nodiscard]] bool older() const noexcept { return count_[(phase_ + 1U) & 1U] != 0; }
 
+    /// Whoever changes blocks of a region calls it before and after.
+    void note(region_id region, extent written) noexcept {
+        if (motion != nullptr && motion->region == region) motion->note(written);
+    }
+    /// Whether changes of those blocks of the region have to wait: the last of what moves now is being copied.
+    [[nodiscard]] bool holds(region_id region, extent logical) const noexcept {
+        return motion != nullptr && motion->held && motion->region == region && motion->holds(logical);
+    }
+
     region_motion* motion = nullptr;  ///< At most one region moves or goes.
 
   private:
