@@ -137,9 +137,9 @@ class relocation_source : public volume_host<Volume> {
     }
 
     result<extent> reserve_run(const target_request& target) noexcept {
-        BOOST_OUTCOME_TRY(const bool there, target.where == placement::near_goal
-                                                ? is_free_at(target.goal, target.blocks)
-                                                : result<bool>{false});
+        BOOST_OUTCOME_TRY(const bool there, target.where == placement::tight
+                                                ? result<bool>{false}
+                                                : is_free_at(target.goal, target.blocks));
         return volume_.space.reserve(volume_.metadata(), volume_.allocator,
                                      {.blocks = target.blocks,
                                       .least  = target.blocks,

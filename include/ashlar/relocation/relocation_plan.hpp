@@ -24,7 +24,7 @@ struct move_request {
 /// its neighbours loses those joints. A move of scattered blocks is made only for a gain above 0. This is what proves
 /// that moving ends: each such move lowers the number of pieces; a merge of free runs lowers the number of free runs
 /// and leaves the pieces as they are; so the pair (pieces, free runs) falls with every move, in the order of words in a
-/// dictionary.
+/// dictionary. Who asks for `away` has a proof of its own: nothing comes back to where the range was.
 struct move_stretch {
     std::uint64_t            generation = 0;
     std::span<mapped_extent> pieces{};  ///< In logical order; in the caller's memory.
@@ -160,6 +160,7 @@ template <RelocationHost Host>
     const auto range = move_detail::clip(memory.first(view.pieces), request.first, end, request.blocks, view.complete);
 
     const bool   tight = request.where == placement::tight;
+    const bool   away  = request.where == placement::away;
     move_stretch best;
     extent       pinned{};
     for (std::size_t at = 0; at < range.pieces.size();) {
@@ -169,7 +170,7 @@ template <RelocationHost Host>
         }
         auto to = at;
         while (to < range.pieces.size() && !range.pieces[to].pinned) ++to;
-        const bool whole   = tight && move_detail::is_whole_extent(range);
+        const bool whole   = away || (tight && move_detail::is_whole_extent(range));
         const auto stretch = whole   ? move_detail::measure(range, at, to)
                              : tight ? move_stretch{}
                                      : move_detail::best_part(range, at, to, request.room);

@@ -37,6 +37,15 @@ struct space_limits {
     std::size_t holds         = 16;    ///< Runs that readers keep from reuse.
 };
 
+/// What is withheld, by what its blocks are; the rest of it is free.
+struct withheld_blocks {
+    block_count in_use{};
+    block_count reserved{};  ///< By operations that began before; these will use them, or give them back.
+    block_count draining{};  ///< Free, but for readers and for the journal.
+
+    [[nodiscard]] bool none() const noexcept { return (in_use + reserved + draining).value == 0; }
+};
+
 /// Space of one volume, without the groups whose free runs are in memory: these are `space_of`'s.
 ///
 /// Invariants: a block may be allocated only when its bit is clear in the durable bitmap and it is neither reserved nor
@@ -84,6 +93,15 @@ class space {
     /// Blocks that nobody is given, whoever asks and for whatever. Empty: there are none. It lasts until the volume is
     /// closed. What comes free inside is free, and waits there. See withheld_space.hpp.
     [[nodiscard]] extent withheld() const noexcept { return withheld_; }
+    /// Counted when `withhold` returned, and exact from then on. Cost: the lists of what is reserved and retired.
+    [[nodiscard]] withheld_blocks withheld_now() const noexcept;
+    /// What moves could take outside of these blocks, of which so many are free, were they withheld.
+    [[nodiscard]] block_count available_outside(extent blocks, block_count free,
+                                                const volume_geometry& geometry) const noexcept {
+        const auto          all  = available(space_use::metadata);
+        const std::uint64_t held = free.value + metadata_reserve((geometry.blocks - blocks.count).value);
+        return {all.value > held ? all.value - held : 0};
+    }
     /// Whether all of a group is withheld.
     template <class Source>
     [[nodiscard]] bool withholds(const metadata_access<Source>& at, std::uint64_t group) const noexcept {
@@ -226,7 +244,7 @@ class space {
     /// yet.
     void withhold(extent blocks, const volume_geometry& geometry) noexcept {
         const std::uint64_t left = (geometry.blocks - blocks.count).value;
-        metadata_blocks_         = bounded(left >> 9U, 8, 512);
+        metadata_blocks_         = metadata_reserve(left);
         reserve_blocks_          = metadata_blocks_ + bounded(left >> 7U, 8, 4096);
         withheld_                = blocks;
         counted_to_              = blocks.first;
@@ -294,6 +312,10 @@ class space {
         return n < least ? least : (n > most ? most : n);
     }
 
+    /// Of a volume of so many blocks.
+    [[nodiscard]] static constexpr std::uint64_t metadata_reserve(std::uint64_t blocks) noexcept {
+        return bounded(blocks >> 9U, 8, 512);
+    }
     [[nodiscard]] std::uint64_t floor_of(space_use use) const noexcept {
         switch (use) {
             case space_use::data: return reserve_blocks_;

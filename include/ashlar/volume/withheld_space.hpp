@@ -29,6 +29,15 @@ result<bool> space::count_withheld(const metadata_access<Source>& at) noexcept {
     return counted_to_ < withheld_.end();
 }
 
+inline withheld_blocks space::withheld_now() const noexcept {
+    withheld_blocks now;
+    for (const auto& run : reserved_.all()) now.reserved += common_part(run, withheld_).count;
+    for (const auto& run : retired_.all()) now.draining += common_part(run.blocks, withheld_).count;
+    const auto free = now.reserved + now.draining + block_count{withheld_free_};
+    now.in_use      = withheld_.count > free ? withheld_.count - free : block_count{};
+    return now;
+}
+
 /// Gives nothing out of these blocks any more: neither to data nor to metadata nor to what is moved, until
 /// `stop_withholding`, or until the volume is closed. In memory only. What is in use inside stays so.
 /// Errors: out_of_range; invalid_argument for no blocks; busy where others are withheld already; no_space where less

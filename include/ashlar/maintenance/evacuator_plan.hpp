@@ -1,0 +1,127 @@
+#pragma once
+/// What an evacuation would do, before it does it.
+
+#include <ashlar/maintenance/evacuator_interface.hpp>
+
+namespace ashlar::inline v0 {
+
+/// The free space of a volume outside of a range, without the targets of a plan.
+template <FreeSpace S>
+class free_space_outside {
+  public:
+    free_space_outside(S& all, extent range, std::span<const extent> targets) noexcept
+        : all_{all}, range_{range}, targets_{targets} {}
+
+    /// Errors: those of the space as it is.
+    [[nodiscard]] result<std::optional<extent>> next_free(block_index from) noexcept {
+        for (;;) {
+            BOOST_OUTCOME_TRY(auto next, all_.next_free(from));
+            if (!next) return next;
+            const auto behind = cut(*next);
+            if (behind == next->first) return next;
+            from = behind;
+        }
+    }
+
+  private:
+    /// Ends the run where something begins that is no part of it; answers where to go on if it begins inside of that.
+    [[nodiscard]] block_index cut(extent& run) const noexcept {
+        const auto one = [&](extent taken) noexcept {
+            if (!overlap(taken, run)) return run.first;
+            if (taken.contains(run.first)) return taken.end();
+            run.count = taken.first - run.first;
+            return run.first;
+        };
+        if (const auto behind = one(range_); behind != run.first) return behind;
+        for (const auto& target : targets_) {
+            if (const auto behind = one(target); behind != run.first) return behind;
+        }
+        return run.first;
+    }
+
+    S&                      all_;
+    extent                  range_;
+    std::span<const extent> targets_;
+};
+
+template <class Volume, IoThrottle Throttle, Clock C>
+    requires(!Throttle::needs_clock || C::ticks)
+result<evacuation_plan> evacuator<Volume, Throttle, C>::plan(Volume& volume, extent range)
+noexcept {
+    if (phase_ != evacuation_phase::idle) return errc::busy;
+    if (range.empty()) return errc::invalid_argument;
+    if (!lies_in(range, {block_index{0}, volume.geometry.blocks})) return error{errc::out_of_range, range.first};
+    range_ = range;
+    evacuation_plan made{.range = range, .memory_bytes = memory_bytes_};
+    obstacles_.clear();
+    {
+        const entered guard{volume};
+        made.fixed = list_fixed(volume, range, obstacles_);
+        volume_free_space<Volume> free{volume};
+        BOOST_OUTCOME_TRY(for_each_free_run(free, range.first, [&](extent run) noexcept {
+            made.free += common_part(run, range).count;
+            return run.end() < range.end();
+        }));
+        made.room = volume.space.withheld() == range
+                        ? volume.space.available(space_use::relocation)
+                        : volume.space.available_outside(range, made.free, volume.geometry);
+    }
+    BOOST_OUTCOME_TRY(plan_regions(volume, made));
+    BOOST_OUTCOME_TRY(plan_objects(volume, made));
+    made.obstacles = obstacles_.count();
+    return made;
+}
+
+/// Each region takes the first run that holds it, and those after it what is left.
+template <class Volume, IoThrottle Throttle, Clock C>
+    requires(!Throttle::needs_clock || C::ticks)
+result<> evacuator<Volume, Throttle, C>::plan_regions(Volume& volume, evacuation_plan& made)
+noexcept {
+    auto                      source = regions_of(volume, nullptr);
+    volume_free_space<Volume> all{volume};
+    std::size_t               planned = 0;
+    for (relocation_cursor at;;) {
+        const auto next = source.next_candidate(at, {.scope = made.range}).value();
+        if (!next) return success();
+        region_ = region_source<Volume>::region_of(next->owner);
+        was_at_ = {block_index{at.logical.value - 1}, next->blocks};
+        if (next->has_pinned) {
+            made.fixed += common_part(was_at_, made.range).count;
+            leave(obstacle_kind::region, stop_reason::pinned);
+            continue;
+        }
+        const entered                                 guard{volume};
+        free_space_outside<volume_free_space<Volume>> outside{all, made.range, parts_.targets.first(planned)};
+        BOOST_OUTCOME_TRY(const auto to, first_fit(outside, next->blocks, anywhere(volume).first));
+        if (!to) {
+            leave(obstacle_kind::region, stop_reason::no_contiguous_space);
+            continue;
+        }
+        if (planned < parts_.targets.size()) parts_.targets[planned++] = *to;
+        ++made.regions;
+        made.region_blocks += next->blocks;
+    }
+}
+
+template <class Volume, IoThrottle Throttle, Clock C>
+    requires(!Throttle::needs_clock || C::ticks)
+result<> evacuator<Volume, Throttle, C>::plan_objects(Volume& volume, evacuation_plan& made)
+noexcept {
+    auto walk = walk_of(volume, made.range);
+    for (evacuee_cursor at;;) {
+        BOOST_OUTCOME_TRY(const auto next, walk.next(at));
+        if (!next) return success();
+        moving_ = *next;
+        if (moving_.pinned) {
+            made.fixed += moving_.place.count;
+            leave(obstacle_kind::extents, stop_reason::pinned);
+        } else if (moving_.is_node) {
+            ++made.nodes;
+        } else if (moving_.blocks.value != 0) {
+            ++made.extents;
+            made.object_blocks += moving_.blocks;
+        }
+    }
+}
+
+}  // namespace ashlar::inline v0
