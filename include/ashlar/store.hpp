@@ -6,6 +6,7 @@
 #include <ashlar/maintenance/repairer.hpp>
 #include <ashlar/maintenance/trimmer.hpp>
 #include <ashlar/maintenance/verifier.hpp>
+#include <ashlar/object/migration_resume.hpp>
 #include <ashlar/store_maintenance.hpp>
 #include <ashlar/store_options.hpp>
 #include <ashlar/store_transaction.hpp>
@@ -478,7 +479,8 @@ class store {
 
     result<> open_here(bool read_only) noexcept {
         const auto guard = enter();
-        return open_volume(volume(), B::object_map::format_id, read_only);
+        BOOST_OUTCOME_TRY(open_volume(volume(), B::object_map::format_id, read_only));
+        return resume_migration(volume());
     }
     result<> close_here() noexcept {
         const auto guard = enter();

@@ -24,12 +24,17 @@ inline constexpr std::uint32_t trimmed     = tag_of("TRIM");
 inline constexpr std::uint32_t checksums   = tag_of("CSUM");
 inline constexpr std::uint32_t objects     = tag_of("OBJT");
 inline constexpr std::uint32_t node        = tag_of("NODE");
+inline constexpr std::uint32_t migration   = tag_of("MCHK");
 inline constexpr std::uint32_t indirection = tag_of("INDR");
 inline constexpr std::uint32_t slide       = tag_of("SLID");  ///< A region of blocks that a slide has beside its own.
 
-/// All of them, and one that is kept for a table to come.
-inline constexpr std::uint32_t all[] = {superblock, pointers,  directory, anchor, journal,     groups, bitmap,
-                                        trimmed,    checksums, objects,   node,   indirection, slide,  tag_of("MCHK")};
+/// Types of regions: the object table that is being made, and the one whose place it took. Their blocks are OBJT.
+inline constexpr std::uint32_t next_objects = tag_of("OBJN");
+inline constexpr std::uint32_t old_objects  = tag_of("OBJO");
+
+inline constexpr std::uint32_t all[] = {superblock, pointers,  directory,    anchor,     journal, groups,
+                                        bitmap,     trimmed,   checksums,    objects,    node,    indirection,
+                                        slide,      migration, next_objects, old_objects};
 }  // namespace tag
 
 /// Where a metadata block belongs, so that a misdirected or stale block fails its checksum. It stays while blocks move.

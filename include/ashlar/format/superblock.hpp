@@ -35,7 +35,8 @@ inline constexpr std::uint32_t frame_bytes_min = 4096;
 /// Changes of the format. A build refuses a volume that sets a bit which it does not know: to write (compatible: never;
 /// read_only: yes; incompatible: even to read).
 namespace format_change {
-inline constexpr std::uint64_t known_read_only    = 0;
+inline constexpr std::uint64_t migrating          = 1;  ///< Records are on their way to another table.
+inline constexpr std::uint64_t known_read_only    = migrating;
 inline constexpr std::uint64_t known_incompatible = 0;
 }  // namespace format_change
 

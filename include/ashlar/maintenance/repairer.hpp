@@ -234,7 +234,7 @@ class repairer {
         for (std::uint64_t record = 0; record < used; ++record) {
             BOOST_OUTCOME_TRY(auto object, load_record(volume_, no_transaction, record));
             if (!object.in_use || !(object.dying || object.shrinking)) continue;
-            BOOST_OUTCOME_TRY(make_room(2));
+            BOOST_OUTCOME_TRY(make_room(3));
             const auto place = place_of_record(volume_, record);
             BOOST_OUTCOME_TRY(const auto pin, volume_.metadata().get(place->block));
             object.next_dying = object_id{totals.dying_head};
@@ -244,7 +244,21 @@ class repairer {
                 volume_.cache.bytes(pin.slot()).subspan(place->byte, object_encoded_bytes(volume_.inline_extents));
             encode_object(bytes, object);
             volume_.cache.change(pin.slot(), place->byte, bytes.size());
+            BOOST_OUTCOME_TRY(follow(record, pin.slot(), place->byte));
         }
+        return success();
+    }
+
+    /// A record that is in the next table too changes there with it.
+    result<> follow(std::uint64_t record, std::uint32_t slot, std::uint32_t byte) noexcept {
+        const auto& next = volume_.migration;
+        if (record >= next.migrated) return success();
+        const auto place = next_place_of_record(volume_, record);
+        if (!place) return errc::damaged;
+        BOOST_OUTCOME_TRY(const auto pin, volume_.metadata().get(place->block));
+        convert_record(volume_.cache.bytes(slot).subspan(byte, volume_.record_bytes), volume_.inline_extents,
+                       volume_.cache.bytes(pin.slot()).subspan(place->byte, next.record_bytes), next.inline_extents);
+        volume_.cache.change(pin.slot(), place->byte, next.record_bytes);
         return success();
     }
 

@@ -3,8 +3,8 @@
 
 #include <ashlar/format/object_name.hpp>
 #include <ashlar/format/object_record.hpp>
+#include <ashlar/object/migration_block.hpp>
 #include <ashlar/vocabulary/short_division.hpp>
-#include <ashlar/volume/block_edit.hpp>
 #include <ashlar/volume/join.hpp>
 
 namespace ashlar::inline v0 {
@@ -16,25 +16,30 @@ struct record_place {
     bool          first = false;  ///< The first record of its block.
 };
 
+[[nodiscard]] constexpr std::uint32_t records_per_block(block_size block, std::uint32_t record_bytes) noexcept {
+    return (block.bytes - static_cast<std::uint32_t>(trailer_bytes)) / record_bytes;
+}
 template <class Volume>
 [[nodiscard]] std::uint32_t records_per_block(const Volume& volume) noexcept {
-    return (volume.geometry.block.bytes - static_cast<std::uint32_t>(trailer_bytes)) / volume.record_bytes;
+    return records_per_block(volume.geometry.block, volume.record_bytes);
 }
 
-/// Records that the table has room for. The last block of each part is kept for the checkpoint of a record migration.
-template <class Volume>
-[[nodiscard]] std::uint64_t record_capacity(const Volume& volume) noexcept {
+/// Records that a table has room for. The last block of each part is kept for the checkpoint of a record migration.
+[[nodiscard]] inline std::uint64_t record_capacity(std::span<const extent> parts, std::uint32_t per_block) noexcept {
     std::uint64_t records = 0;
-    for (const auto& part : volume.regions.object_parts())
-        records += (part.count.value - 1) * records_per_block(volume);
+    for (const auto& part : parts) records += (part.count.value - 1) * per_block;
     return records;
 }
-
-/// Empty when the table is not that long.
 template <class Volume>
-[[nodiscard]] std::optional<record_place> place_of_record(const Volume& volume, std::uint64_t record) noexcept {
-    const std::uint64_t per_block = records_per_block(volume);
-    const auto          parts     = volume.regions.object_parts();
+[[nodiscard]] std::uint64_t record_capacity(const Volume& volume) noexcept {
+    return record_capacity(volume.regions.object_parts(), records_per_block(volume));
+}
+
+/// Where a record stands in a table of such parts. Empty when the table is not that long.
+[[nodiscard]] inline std::optional<record_place> place_in_table(std::span<const extent> parts, block_size block,
+                                                                std::uint32_t record_bytes,
+                                                                std::uint64_t record) noexcept {
+    const std::uint32_t per_block = records_per_block(block, record_bytes);
     for (std::size_t i = 0; i < parts.size(); ++i) {
         const std::uint64_t here = (parts[i].count.value - 1) * per_block;
         if (record >= here) {
@@ -43,9 +48,21 @@ template <class Volume>
         }
         const auto place = divide_by_short(record, static_cast<std::uint16_t>(per_block));
         const auto rest  = static_cast<std::uint32_t>(place.rest);
-        return record_place{volume.regions.object_block(i, place.quotient), rest * volume.record_bytes, rest == 0};
+        return record_place{{parts[i].first + block_count{place.quotient}, {tag::objects, i, place.quotient}},
+                            rest * record_bytes,
+                            rest == 0};
     }
     return std::nullopt;
+}
+template <class Volume>
+[[nodiscard]] std::optional<record_place> place_of_record(const Volume& volume, std::uint64_t record) noexcept {
+    return place_in_table(volume.regions.object_parts(), volume.geometry.block, volume.record_bytes, record);
+}
+/// The same in the table that records are on their way to.
+template <class Volume>
+[[nodiscard]] std::optional<record_place> next_place_of_record(const Volume& volume, std::uint64_t record) noexcept {
+    return place_in_table(volume.regions.next_object_parts(), volume.geometry.block, volume.migration.record_bytes,
+                          record);
 }
 
 /// Records that were ever in use, as transaction `tx` sees it.
@@ -109,6 +126,28 @@ result<block_edit> edit_record(Volume& volume, std::uint32_t tx, const record_pl
     return edit_block(volume, tx, place.block.home, place.block.identity);
 }
 
+/// Writes a record, as it stands in the table in use, into the next table.
+template <class Volume>
+result<> write_next_record(Volume& volume, std::uint32_t tx, const record_place& place,
+                           std::span<const std::byte> record, bool fresh) noexcept {
+    std::byte  memory[record_bytes_max];
+    const auto wide = std::span<std::byte>{memory}.first(volume.migration.record_bytes);
+    convert_record(record, volume.inline_extents, wide, volume.migration.inline_extents);
+    BOOST_OUTCOME_TRY(auto block, edit_record(volume, tx, place, fresh));
+    write_record(block, place.byte, wide);
+    return success();
+}
+
+/// What was changed of a record that is in both tables already is changed in the next one too.
+template <class Volume>
+result<> follow_record(Volume& volume, std::uint32_t tx, std::uint64_t record, const block_edit& block,
+                       std::uint32_t byte) noexcept {
+    if (record >= volume.migration.migrated) return success();
+    const auto place = next_place_of_record(volume, record);
+    if (!place) return errc::damaged;
+    return write_next_record(volume, tx, *place, block.bytes().subspan(byte, volume.record_bytes), false);
+}
+
 }  // namespace detail
 
 /// Writes the object's record in the transaction. Precondition: the table has it. Errors: those of editing the block.
@@ -121,19 +160,20 @@ result<> store_object(Volume& volume, std::uint32_t tx, const object_state& obje
     encode_object(record, object);
     BOOST_OUTCOME_TRY(auto block, detail::edit_record(volume, tx, *place, fresh));
     detail::write_record(block, place->byte, record);
-    return success();
+    return detail::follow_record(volume, tx, record_of(object.id), block, place->byte);
 }
 
-/// Makes a record free. The id stays in it, so that its next user gets another.
+/// Makes a record free, with all that features keep in it. The id stays in it, so that its next user gets another.
 template <class Volume>
 result<> write_free_record(Volume& volume, std::uint32_t tx, const record_place& place, object_id id,
                            bool fresh = false) noexcept {
     std::byte  memory[record_bytes_max]{};
-    const auto record = std::span<std::byte>{memory}.first(object_encoded_bytes(volume.inline_extents));
+    const auto record = std::span<std::byte>{memory}.first(volume.record_bytes);
     store_little<std::uint64_t>(record.data(), id.value);
     BOOST_OUTCOME_TRY(auto block, detail::edit_record(volume, tx, place, fresh));
     detail::write_record(block, place.byte, record);
-    return success();
+    if (!names_record(id)) return success();
+    return detail::follow_record(volume, tx, record_of(id), block, place.byte);
 }
 
 /// Precondition: the table has it.
@@ -159,6 +199,7 @@ template <class Volume>
 result<> lock_object(Volume& volume, std::uint32_t tx, object_id id) noexcept {
     for (std::uint32_t i = 0; i < volume.transactions.size(); ++i) {
         if (!volume.transactions[i].open) continue;
+        if (i != tx && volume.transactions[i].copies.contains(record_of(id))) return errc::busy;
         for (const auto locked : volume.transactions[i].locked.all()) {
             if (locked != id) continue;
             if (i == tx) return success();
@@ -207,6 +248,9 @@ result<> add_table_part(Volume& volume, std::uint32_t tx) noexcept {
         if (run.has_error() && blocks > 4) continue;
         if (run.has_error()) return run.error();
         state.taken.push({.blocks = run.value()});
+        if (volume.migration.phase != migration_phase::none) {
+            BOOST_OUTCOME_TRY(move_migration(volume, tx, run.value()));
+        }
         region_slot part;
         part.type   = tag::objects;
         part.id     = static_cast<std::uint32_t>(parts.size());

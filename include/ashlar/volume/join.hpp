@@ -3,6 +3,7 @@
 
 #include <ashlar/volume/commit.hpp>
 #include <ashlar/volume/directory.hpp>
+#include <ashlar/volume/superblock_edit.hpp>
 
 namespace ashlar::inline v0 {
 
@@ -67,6 +68,7 @@ result<> join(Volume& volume, transaction_state& tx) noexcept {
             if (one.any()) change_directory(volume, one);
         }
     }
+    if (tx.super.any) change_superblock(volume, tx.super);
     volume.space.apply(volume.metadata(), tx, batch);
     apply_checksums(volume, tx);
     for (const auto& run : tx.taken.all()) {

@@ -251,6 +251,15 @@ class metadata_cache {
         }
     }
 
+    /// Forgets the blocks of a run that are in memory. Precondition: none of them is changed.
+    void forget_run(extent run) noexcept {
+        for (std::uint32_t slot = frame_slots; slot < slots_.size(); ++slot) {
+            if (!slots_[slot].used || !run.contains(slots_[slot].home)) continue;
+            if (slots_[slot].loading) slots_[slot].doomed = true;
+            if (slots_[slot].evictable()) drop(slot);
+        }
+    }
+
     /// The block as it stands on the device, unverified and unnamed; for recovery, which changes blocks before it can
     /// judge them. Errors: those of the source; too_large when no slot can be evicted.
     template <class Source>

@@ -4,6 +4,7 @@
 
 #include <ashlar/format/object_record.hpp>
 #include <ashlar/volume/commit.hpp>
+#include <ashlar/volume/directory.hpp>
 #include <ashlar/volume/frames.hpp>
 #include <ashlar/volume/indirection.hpp>
 
@@ -115,6 +116,22 @@ template <class Volume>
 
 }  // namespace detail
 
+namespace detail {
+
+/// What a block is that lies in an object table whose place another one took. Such a table is looked at here alone.
+template <class Volume>
+[[nodiscard]] std::optional<block_identity> identity_in_old_table(Volume& volume, block_index block) noexcept {
+    for (std::uint32_t i = 0; i < volume.regions.slots(); ++i) {
+        const auto slot = slot_at(volume, i);
+        if (slot.type != tag::old_objects || !slot.place().contains(block)) continue;
+        const std::uint64_t number = (block - slot.place().first).value;
+        return block_identity{number + 1 == slot.blocks ? tag::migration : tag::objects, slot.id, number};
+    }
+    return std::nullopt;
+}
+
+}  // namespace detail
+
 /// Brings every replayed block home. Blocks go out early when the cache is full; frames wait for the end, so that one
 /// of their copies is always whole.
 template <class Volume>
@@ -159,9 +176,12 @@ result<> check_replayed(Volume& volume) noexcept {
             return success();
         BOOST_OUTCOME_TRY(const auto slot, volume.cache.get_raw(volume, target));
         const auto content  = std::span<const std::byte>{volume.cache.bytes(slot)};
-        const auto identity = volume.regions.identity_of(target).value_or(block_identity{
-            tag::node, load_little<std::uint64_t>(content.data()), load_little<std::uint64_t>(content.data() + 8)});
-        if (!is_sealed(content, identity.tag, volume.seed(identity))) return error{errc::damaged, target};
+        auto       identity = volume.regions.identity_of(target);
+        if (!identity) identity = detail::identity_in_old_table(volume, target);
+        if (!identity)
+            identity = block_identity{tag::node, load_little<std::uint64_t>(content.data()),
+                                      load_little<std::uint64_t>(content.data() + 8)};
+        if (!is_sealed(content, identity->tag, volume.seed(*identity))) return error{errc::damaged, target};
         return success();
     };
     const auto checked = volume.replay(apply);
@@ -214,6 +234,11 @@ result<> read_tables(Volume& volume) noexcept {
     BOOST_OUTCOME_TRY(volume.regions, region_table::decode(content, volume.geometry));
     if (Volume::checksum_type::enabled && volume.regions.checksums().empty())
         return error{errc::damaged, frame_home(frame::directory, volume.geometry.block)};
+    // The journal may hold a change of the superblock that was found at first.
+    const auto super = load_struct<superblock>(volume.cache.bytes(static_cast<std::uint32_t>(frame_slot::superblock)));
+    if (!is_record_width(super.record_bytes, super.inline_extents)) return error{errc::damaged, block_index{0}};
+    volume.record_bytes   = super.record_bytes;
+    volume.inline_extents = super.inline_extents;
     return success();
 }
 
@@ -253,10 +278,9 @@ result<> open_volume(Volume& volume, std::uint32_t object_map_format, bool read_
     BOOST_OUTCOME_TRY(check_superblock(volume, found, object_map_format, read_only));
     volume.geometry = volume_geometry::of({found.block_bytes}, block_count{found.blocks});
     std::memcpy(volume.id.data(), found.volume, sizeof found.volume);
-    volume.record_bytes   = found.record_bytes;
-    volume.inline_extents = found.inline_extents;
-    volume.read_only      = read_only;
-    volume.recovered      = {};
+    volume.migration = {};
+    volume.read_only = read_only;
+    volume.recovered = {};
     volume.cache.clear();
     volume.staged.clear();
     for (auto& tx : volume.transactions) tx.reset();

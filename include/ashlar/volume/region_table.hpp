@@ -42,6 +42,8 @@ class table_parts {
         ++count_;
         return true;
     }
+    /// Precondition: there is one.
+    void drop_last() noexcept { parts_[--count_] = {}; }
     /// Whether no part before the last is missing.
     [[nodiscard]] bool is_whole() const noexcept {
         for (std::size_t i = 0; i < count_; ++i) {
@@ -123,6 +125,7 @@ class region_table {
             case tag::objects: return noted(objects_.add(slot.id, slot.place()));
             case tag::slide: return noted(slide_.add(slot.id, slot.place()));
             case tag::indirection: return noted(add_indirection(slot));
+            case tag::next_objects: return noted(next_objects_.add(slot.id, slot.place()));
             default: return success();  // a user's region: the engine only keeps its blocks
         }
     }
@@ -173,6 +176,15 @@ class region_table {
     [[nodiscard]] std::span<const extent> trimmed() const noexcept { return trimmed_.all(); }
     [[nodiscard]] std::span<const extent> checksums() const noexcept { return checksums_.all(); }
     [[nodiscard]] std::span<const extent> object_parts() const noexcept { return objects_.all(); }
+    /// Of the table that records are on their way to.
+    [[nodiscard]] std::span<const extent> next_object_parts() const noexcept { return next_objects_.all(); }
+    /// The next object table takes the place of the old one.
+    void swap_objects() noexcept {
+        objects_      = next_objects_;
+        next_objects_ = {};
+    }
+    /// A part of the next object table goes: the last one.
+    void drop_next_part() noexcept { next_objects_.drop_last(); }
 
     [[nodiscard]] region_block group_table(block_count number) const noexcept {
         return groups_.block(tag::groups, number.value);
@@ -199,14 +211,20 @@ class region_table {
             if (table.blocks.contains(block))
                 return block_identity{tag::indirection, table.number, (block - table.blocks.first).value};
         }
-        return objects_.identity_of(tag::objects, block);
+        if (const auto found = identity_in(objects_, block)) return found;
+        return identity_in(next_objects_, block);
+    }
+    /// The last block of a part of the object table: it holds no records, but how far their migration is.
+    [[nodiscard]] static region_block migration_block(std::span<const extent> parts, std::size_t part) noexcept {
+        const auto last = parts[part].count - block_count{1};
+        return {parts[part].first + last, {tag::migration, part, last.value}};
     }
 
     /// Whether each table that is indexed by number is whole, and long enough for a volume of that size.
     [[nodiscard]] bool fits(const volume_geometry& geometry) const noexcept {
         const std::uint64_t sums = geometry.groups * checksum_blocks_per_group(geometry.block);
         return groups_.is_whole() && bitmaps_.is_whole() && trimmed_.is_whole() && checksums_.is_whole() &&
-               objects_.is_whole() && !objects_.all().empty() &&
+               objects_.is_whole() && !objects_.all().empty() && next_objects_.is_whole() &&
                groups_.blocks() >= group_table_blocks(geometry.groups, geometry.block).value &&
                bitmaps_.blocks() >= geometry.groups && trimmed_.blocks() >= geometry.groups &&
                (checksums_.all().empty() || checksums_.blocks() >= sums);
@@ -218,6 +236,15 @@ class region_table {
         indirection_[tables_++] = {slot.place(), slot.id};
         return true;
     }
+    [[nodiscard]] static std::optional<block_identity> identity_in(const table_parts<object_parts_max>& table,
+                                                                   block_index block) noexcept {
+        auto found = table.identity_of(tag::objects, block);
+        if (found) {
+            const auto last = migration_block(table.all(), static_cast<std::size_t>(found->owner));
+            if (last.home == block) found = last.identity;
+        }
+        return found;
+    }
 
     table_parts<1>                journal_{};
     table_parts<table_parts_max>  groups_{};
@@ -225,6 +252,7 @@ class region_table {
     table_parts<table_parts_max>  trimmed_{};
     table_parts<table_parts_max>  checksums_{};
     table_parts<object_parts_max> objects_{};
+    table_parts<object_parts_max> next_objects_{};
     table_parts<1>                slide_{};
 
     std::array<indirection_place, 2> indirection_{};  ///< One, or one and the next that is being made.

@@ -40,6 +40,24 @@ struct region_change {
     [[nodiscard]] bool any() const noexcept { return before.type != 0 || after.type != 0; }
 };
 
+/// A change of the superblock. Only a transaction that locks the object table has one.
+struct superblock_change {
+    bool          any            = false;
+    bool          migrating      = false;
+    bool          swaps_objects  = false;  ///< The next object table takes the place of the old one.
+    std::uint32_t manifest       = 0;
+    std::uint32_t record_bytes   = 0;
+    std::uint32_t inline_extents = 0;
+};
+
+/// Records that no other transaction may change while they are copied.
+struct record_range {
+    std::uint64_t first = 0;
+    std::uint64_t end   = 0;
+
+    [[nodiscard]] bool contains(std::uint64_t record) const noexcept { return record >= first && record < end; }
+};
+
 /// A list with a bound that never grows.
 template <class T>
 class bounded_list {
@@ -111,6 +129,8 @@ class transaction_state {
         totals      = {};
         region      = {};
         beside      = {};
+        super       = {};
+        copies      = {};
         generation  = 0;
         locks_table = false;
         may_stage   = false;
@@ -128,8 +148,10 @@ class transaction_state {
     bounded_list<mapped_extent>  pieces;     ///< Of the mapping that it is making.
     bounded_list<object_id>      locked;     ///< Objects that no other transaction may change.
     totals_change                totals{};
-    region_change                region{};             ///< At most one transaction has one.
-    std::array<region_change, 3> beside{};             ///< More of them, of what the engine keeps beside that region.
+    region_change                region{};  ///< At most one transaction has one.
+    std::array<region_change, 3> beside{};  ///< More of them, of what the engine keeps beside that region.
+    superblock_change            super{};
+    record_range                 copies{};             ///< Records that are on their way to the next object table.
     std::uint64_t                generation  = 0;      ///< The newest that it gave to a mapping.
     bool                         locks_table = false;  ///< It creates or erases objects.
     bool                         may_stage   = false;  ///< One small write and nothing else: it may wait in memory.

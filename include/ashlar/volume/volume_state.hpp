@@ -5,7 +5,7 @@
 #include <ashlar/concepts/checksum.hpp>
 #include <ashlar/concepts/journal.hpp>
 #include <ashlar/device/blocking_queue.hpp>
-#include <ashlar/format/object_record.hpp>
+#include <ashlar/format/migration_checkpoint.hpp>
 #include <ashlar/volume/buffer_pool.hpp>
 #include <ashlar/volume/engine_lock.hpp>
 #include <ashlar/volume/indirection_map.hpp>
@@ -120,6 +120,15 @@ struct volume_state {
     std::uint32_t record_bytes   = 0;
     std::uint32_t inline_extents = 0;
     object_id     root{};
+
+    /// Records on their way to a table of another width.
+    struct record_migration {
+        migration_phase phase          = migration_phase::none;
+        std::uint32_t   record_bytes   = 0;
+        std::uint32_t   inline_extents = 0;
+        std::uint64_t   migrated       = 0;  ///< Records below are in both tables, and are changed in both.
+    };
+    record_migration migration{};
 
     /// Records that were read lately, decoded: as true as they were while nothing has joined.
     struct recent_object {
