@@ -61,5 +61,217 @@ TEST_F(record_migration_test, RecordsBecomeWiderAndEveryObjectIsAsItWas) {
     EXPECT_NE(live_.create().value(), ids[3]) << "the id of an erased object does not come back";
 }
 
+TEST_F(record_migration_test, APlanSaysWhatItTakesAndAllOfItComesTrue) {
+    fill(live_, 60);
+    const auto       free = live_.info().free;
+    record_migration task{live_};
+    const auto       plan = task.plan({.record_bytes = 256});
+    ASHLAR_ASSERT_OK(plan);
+    EXPECT_EQ(plan.value().obstacle, errc::none);
+    EXPECT_EQ(plan.value().records, 61U);
+    EXPECT_EQ(plan.value().parts, 1U);
+    EXPECT_EQ(plan.value().bytes_read, 61U * 136U);
+    EXPECT_EQ(plan.value().bytes_written, 61U * 256U);
+    EXPECT_GT(plan.value().memory_bytes, 0U);
+    std::uint64_t table = 0;
+    for (const auto& part : live_.volume().regions.object_parts()) table += part.count.value;
+    EXPECT_EQ(plan.value().freed.value, table);
+    task.start({.record_bytes = 256});
+    EXPECT_TRUE(run_to_end(task).reasons.has(stop_reason::finished));
+    EXPECT_EQ(task.last_result().blocks, plan.value().blocks);
+    EXPECT_EQ(task.last_result().records, plan.value().records);
+    EXPECT_EQ(live_.info().free.value, free.value + table - plan.value().blocks.value);
+}
+
+TEST_F(record_migration_test, WidthsThatWouldLoseExtentsOrAreNoneAreRefusedBeforeTheFirstWrite) {
+    const auto refused = [&](record_target target, errc why) {
+        const auto       before = byte_vector(memory_.bytes().begin(), memory_.bytes().end());
+        record_migration task{live_};
+        task.start(target);
+        const auto said = run_to_end(task);
+        EXPECT_TRUE(said.reasons.has(stop_reason::finished));
+        EXPECT_EQ(said.failure.code, why);
+        EXPECT_EQ(task.last_result().failure.code, why);
+        EXPECT_FALSE(task.last_result().finished);
+        EXPECT_EQ(task.plan(target).value().obstacle, why);
+        EXPECT_EQ(before, byte_vector(memory_.bytes().begin(), memory_.bytes().end()));
+    };
+    ASHLAR_ASSERT_OK(live_.checkpoint());
+    refused({.record_bytes = 112}, errc::invalid_argument);
+    refused({.record_bytes = 140}, errc::invalid_argument);
+    refused({.record_bytes = 264}, errc::invalid_argument);
+    refused({.record_bytes = 200, .inline_extents = 1}, errc::invalid_argument);
+    refused({.record_bytes = 136, .inline_extents = 3}, errc::invalid_argument);
+    refused({}, errc::invalid_argument);
+}
+
+TEST_F(record_migration_test, MoreExtentsInEachRecordAreUsedAfterwards) {
+    const auto       ids = fill(live_, 20);
+    record_migration task{live_};
+    task.start({.record_bytes = 256, .inline_extents = 7});
+    EXPECT_TRUE(run_to_end(task).reasons.has(stop_reason::finished));
+    EXPECT_EQ(live_.volume().inline_extents, 7U);
+    for (std::uint64_t i = 0; i < 5; ++i) ASHLAR_ASSERT_OK(live_.write(ids[0], i * 2048, bytes_of(600, i)));
+    EXPECT_EQ(live_.info(ids[0]).value().tree_height, 0U);
+    expect_whole(live_);
+    reopen();
+    expect_whole(live_);
+}
+
+TEST_F(record_migration_test, AStoreThatIsKilledAtAnyStepGoesOnAndSaysSo) {
+    const auto ids = fill(live_, 60);
+    ASHLAR_ASSERT_OK(live_.sync());
+    std::uint64_t steps = 0;
+    bool          ended = false;
+    for (; !ended && steps < 200; ++steps) {
+        record_migration task{live_};
+        if (steps == 0) task.start({.record_bytes = 184});
+        const auto said = task.step({.blocks_max = 1, .candidates_max = 1});
+        ASHLAR_ASSERT_OK(live_.sync());
+        ended = said.reasons.has(stop_reason::finished) && steps != 0;
+        if (ended) { EXPECT_TRUE(task.last_result().resumed || task.last_result().records == 0); }
+        kill();
+        EXPECT_EQ(difference_of_tables(live_), "");
+    }
+    EXPECT_TRUE(ended);
+    EXPECT_GT(steps, 20U);
+    EXPECT_EQ(live_.volume().record_bytes, 184U);
+    expect_no_traces(live_);
+    expect_whole(live_);
+    expect_objects(ids);
+}
+
+TEST_F(record_migration_test, CancelledAtAnyStepEverythingIsAsBefore) {
+    const auto ids = fill(live_, 40);
+    ASHLAR_ASSERT_OK(live_.checkpoint());
+    const auto free = live_.info().free;
+    bool       late = false;
+    for (std::uint64_t steps = 1; !late && steps < 100; ++steps) {
+        record_migration task{live_};
+        task.start({.record_bytes = 160});
+        for (std::uint64_t i = 0; i < steps; ++i) static_cast<void>(task.step({.blocks_max = 1, .candidates_max = 1}));
+        late = task.phase() == migration_phase::complete;
+        task.cancel();
+        const auto said = run_to_end(task);
+        EXPECT_TRUE(said.reasons.has(late ? stop_reason::finished : stop_reason::cancelled)) << steps;
+        EXPECT_EQ(said.failure.code, errc::none);
+        EXPECT_EQ(task.last_result().finished, late);
+        EXPECT_EQ(live_.volume().record_bytes, late ? 160U : 136U);
+        if (!late) { EXPECT_EQ(live_.info().free, free); }
+        expect_no_traces(live_);
+        expect_whole(live_);
+        expect_objects(ids);
+    }
+    EXPECT_TRUE(late) << "after the swap it is too late to cancel";
+}
+
+TEST_F(record_migration_test, PausedItDoesNothingAndWithoutATargetThereIsNothingToDo) {
+    fill(live_, 30);
+    record_migration task{live_};
+    EXPECT_EQ(task.step().reasons, stop_reason::finished | stop_reason::nothing_to_gain);
+    task.start({.record_bytes = 160});
+    static_cast<void>(task.step({.blocks_max = 1, .candidates_max = 3}));
+    const auto done = task.step({.blocks_max = 1, .candidates_max = 1}).done;
+    task.pause();
+    EXPECT_EQ(task.step().reasons, stop_reason::paused);
+    EXPECT_EQ(task.step().done, done);
+    task.resume();
+    EXPECT_TRUE(run_to_end(task).reasons.has(stop_reason::finished));
+    EXPECT_EQ(live_.volume().record_bytes, 160U);
+    record_migration cancelled{live_};
+    cancelled.start({.record_bytes = 200});
+    cancelled.cancel();
+    EXPECT_EQ(cancelled.step().reasons, stop_reason::cancelled);
+    EXPECT_EQ(live_.volume().record_bytes, 160U);
+}
+
+TEST_F(record_migration_test, AnotherTargetIsRefusedWhileOneIsUnderWay) {
+    fill(live_, 30);
+    record_migration task{live_};
+    task.start({.record_bytes = 160});
+    static_cast<void>(task.step({.blocks_max = 1, .candidates_max = 4}));
+    EXPECT_EQ(task.plan({.record_bytes = 200}).value().obstacle, errc::busy);
+}
+
+TEST_F(record_migration_test, ATransactionThatIsKeptOpenStopsItAtItsObjectsAndBeforeTheSwap) {
+    const auto ids  = fill(live_, 50);
+    auto       open = live_.begin();
+    ASHLAR_ASSERT_OK(open);
+    ASHLAR_ASSERT_OK(open.value().append(ids[30], bytes_of(20, 1)));
+    record_migration task{live_};
+    task.start({.record_bytes = 160});
+    auto said = run_to_end(task);
+    EXPECT_TRUE(said.reasons.has(stop_reason::raced));
+    EXPECT_EQ(said.done, record_of(ids[30]));
+    EXPECT_EQ(task.phase(), migration_phase::copying);
+    ASHLAR_ASSERT_OK(open.value().commit());
+    auto other = live_.begin();
+    ASHLAR_ASSERT_OK(other.value().append(ids[5], bytes_of(20, 2)));
+    said = run_to_end(task);
+    EXPECT_TRUE(said.reasons.has(stop_reason::raced));
+    EXPECT_EQ(task.phase(), migration_phase::swapping);
+    EXPECT_EQ(difference_of_tables(live_), "");
+    ASHLAR_ASSERT_OK(other.value().commit());
+    EXPECT_EQ(difference_of_tables(live_), "");
+    EXPECT_TRUE(run_to_end(task).reasons.has(stop_reason::finished));
+    EXPECT_EQ(live_.size(ids[30]).value(), 100U + 30U % 7U + 20U);
+    EXPECT_EQ(live_.size(ids[5]).value(), 125U);
+    expect_whole(live_);
+}
+
+TEST_F(record_migration_test, ARollbackWaitsForATransactionThatChangedBothTables) {
+    const auto       ids = fill(live_, 50);
+    record_migration task{live_};
+    task.start({.record_bytes = 160});
+    while (task.phase() != migration_phase::swapping)
+        static_cast<void>(task.step({.blocks_max = 1, .candidates_max = 1}));
+    auto open = live_.begin();
+    ASHLAR_ASSERT_OK(open.value().append(ids[2], bytes_of(20, 1)));
+    task.cancel();
+    EXPECT_TRUE(run_to_end(task).reasons.has(stop_reason::raced));
+    EXPECT_GT(count_regions(live_, tag::next_objects), 0U);
+    ASHLAR_ASSERT_OK(open.value().commit());
+    EXPECT_TRUE(run_to_end(task).reasons.has(stop_reason::cancelled));
+    expect_no_traces(live_);
+    expect_whole(live_);
+}
+
+TEST_F(record_migration_test, AnObjectMadeByATransactionThatIsDroppedLeavesNothing) {
+    fill(live_, 30);
+    record_migration task{live_};
+    task.start({.record_bytes = 160});
+    static_cast<void>(task.step({.blocks_max = 2, .candidates_max = 4}));
+    {
+        auto open = live_.begin();
+        ASHLAR_ASSERT_OK(open.value().create());
+        EXPECT_TRUE(run_to_end(task).reasons.has(stop_reason::raced)) << "the table is locked";
+    }
+    EXPECT_TRUE(run_to_end(task).reasons.has(stop_reason::finished));
+    expect_whole(live_);
+}
+
+TEST_F(record_migration_test, TheTableGrowsMeanwhileAndSoDoesTheNextOne) {
+    fill(live_, 8, 0);
+    record_migration task{live_};
+    task.start({.record_bytes = 256});
+    const auto             before = live_.volume().regions.object_parts().size();
+    std::vector<object_id> made;
+    for (int i = 0; i < 60; ++i) {
+        static_cast<void>(task.step({.blocks_max = 1, .candidates_max = 1}));
+        const auto more = fill(live_, i < 20 ? 4 : 0, 0);
+        made.insert(made.end(), more.begin(), more.end());
+        ASSERT_EQ(difference_of_tables(live_), "");
+        ASHLAR_ASSERT_OK(live_.sync());
+        if (i % 3 == 1) kill();
+        if (i % 3 == 1) task = record_migration{live_};
+    }
+    EXPECT_TRUE(run_to_end(task).reasons.has(stop_reason::finished));
+    EXPECT_GT(live_.volume().regions.object_parts().size(), before);
+    EXPECT_EQ(live_.volume().record_bytes, 256U);
+    for (const auto id : made) EXPECT_EQ(live_.size(id).value(), 0U);
+    expect_no_traces(live_);
+    expect_whole(live_);
+}
+
 }  // namespace
 }  // namespace ashlar::test

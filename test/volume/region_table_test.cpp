@@ -85,8 +85,10 @@ TEST(RegionTable, SaysWhereEachBlockBelongs) {
     EXPECT_EQ(table.slots(), 7U);
     EXPECT_EQ(table.journal(), whole.of(tag::journal).place());
     EXPECT_EQ(table.object_parts().size(), 2U);
-    for (const auto& block : {table.group_table({0}), table.bitmap(2), table.trimmed(1), table.checksum_block(70),
-                              table.object_block(0, 7), table.object_block(1, 4)}) {
+    for (const auto& block :
+         {table.group_table({0}), table.bitmap(2), table.trimmed(1), table.checksum_block(70), table.object_block(0, 6),
+          table.object_block(1, 3), region_table::migration_block(table.object_parts(), 0),
+          region_table::migration_block(table.object_parts(), 1)}) {
         const auto found = table.identity_of(block.home);
         ASSERT_TRUE(found);
         EXPECT_EQ(*found, block.identity);
