@@ -91,7 +91,7 @@ void migrate_in_use(crash_recorder<test_store>& recorder, record_target target, 
             EXPECT_EQ(said.failure.code, errc::none);
             break;
         }
-        if (cancels && said.done > 20) task.cancel();
+        if (cancels && said.done > 36) task.cancel();
         EXPECT_EQ(difference_of_tables(live), "");
         if (i % 2 == 0) recorder.append(ids[i * 5 % ids.size()], pattern(40, i));
         if (i % 5 == 1) recorder.create();
@@ -99,6 +99,13 @@ void migrate_in_use(crash_recorder<test_store>& recorder, record_target target, 
             const auto gone = ids[1 + i % (ids.size() - 1)];
             recorder.erase(gone);
             ids.erase(std::find(ids.begin(), ids.end(), gone));
+        }
+        if (i % 4 == 2) {
+            recorder.transaction([&](auto& changes) {
+                changes.append(ids[i * 3 % ids.size()], pattern(25, i));
+                changes.append(ids[(i * 3 + 1) % ids.size()], pattern(25, i + 1));
+                if (i % 8 == 2) changes.create();
+            });
         }
         if (i % 6 == 4) recorder.sync();
         if (i % 11 == 10) recorder.checkpoint();
@@ -112,7 +119,7 @@ void prove(std::uint32_t from, record_target target, bool cancels) {
     const auto                 setup = setup_of(from);
     crash_recorder<test_store> recorder{setup};
     ASSERT_TRUE(recorder.is_open());
-    for (std::uint64_t i = 0; i < 24; ++i) {
+    for (std::uint64_t i = 0; i < 40; ++i) {
         const auto made = recorder.create();
         if (i % 2 == 0) recorder.append(made.made, pattern(50, i));
     }

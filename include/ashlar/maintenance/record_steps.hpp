@@ -11,7 +11,8 @@ template <class Volume>
     for (std::uint32_t i = 0; i < volume.transactions.size(); ++i) {
         const auto& other = volume.transactions[i];
         if (i == tx || !other.open) continue;
-        if (!other.locked.empty() || !other.shadows.empty() || other.locks_table) return errc::busy;
+        const bool idle = other.locked.empty() && other.shadows.empty() && !other.locks_table && !other.region.any();
+        if (!idle) return errc::busy;
     }
     return success();
 }

@@ -77,7 +77,6 @@ void change_directory(Volume& volume, const region_change& change) noexcept {
         volume.regions.replace(change.before, change.after);
         put(i, slot_at(volume, --slots));
         put(slots, {});
-        if (change.before.type == tag::next_objects) volume.regions.drop_next_part();
     }
     auto head = load_struct<directory_head>(content);
     if (head.slots != slots) {

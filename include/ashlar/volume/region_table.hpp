@@ -136,6 +136,7 @@ class region_table {
             slide_ = {};
             if (after.type != 0) static_cast<void>(slide_.add(after.id, after.place()));
         }
+        if (before.type == tag::next_objects && after.type == 0) next_objects_.drop_last();
         if (before.type != tag::indirection) return;
         for (std::size_t i = 0; i < tables_; ++i) {
             if (indirection_[i].number != before.id) continue;
@@ -183,8 +184,6 @@ class region_table {
         objects_      = next_objects_;
         next_objects_ = {};
     }
-    /// A part of the next object table goes: the last one.
-    void drop_next_part() noexcept { next_objects_.drop_last(); }
 
     [[nodiscard]] region_block group_table(block_count number) const noexcept {
         return groups_.block(tag::groups, number.value);
