@@ -1,348 +1,329 @@
 #pragma once
-/// A volume copied to another one: what is in use, in order, resumable.
+/// A volume copied to another one, also while it is in use: what holds data, in passes, resumable.
 
-#include <ashlar/maintenance/step_budget.hpp>
-#include <ashlar/maintenance/volume_copy_report.hpp>
-#include <ashlar/object/object_import.hpp>
-#include <ashlar/regions.hpp>
+#include <ashlar/copy/copy_estimate.hpp>
+#include <ashlar/copy/copy_regions.hpp>
+#include <ashlar/copy/copy_walk.hpp>
 #include <ashlar/throttle/no_throttle.hpp>
-#include <ashlar/vocabulary/progress.hpp>
 
 namespace ashlar::inline v0 {
 
 /// Copies objects with their ids, attributes, holes, reserved and pinned extents, and users' regions, into an empty
-/// volume of the same block size, of any other size and with records of any width. The target is a volume like any
-/// other meanwhile, and safe against power cuts: a copy that was stopped or cut goes on in another `volume_copy` on the
-/// same two volumes. A region COPY in the target says whose copy it is, and goes as the last step; a volume that has it
-/// is not complete.
+/// volume of the same block size, of any other size and with records of any width. Metadata is made anew; what is read
+/// is proved by the source's checksums, and the target makes its own.
 ///
-/// What is read is proved by the source's checksums, and the target makes its own. Metadata is not copied but made
-/// anew: so objects come out whole, and free space in one piece where the target is large enough. Precondition: both
-/// stores outlive it, and nobody changes either meanwhile; a source that is opened for reading only does not. Safe
-/// from: one thread at a time.
+/// The target is a volume like any other meanwhile, and safe against power cuts. A region COPY in it says whose copy it
+/// is, and goes as the last step: a volume that has it is not complete. A copy that was stopped or cut, on either side,
+/// goes on in another `volume_copy` on the same two volumes. Each object of the target says by its generation whether
+/// it is as the source has it; so nothing else has to be remembered, and nothing that was lost is believed.
+///
+/// With `in_use` the source may be changed between and during steps: passes follow over what changed, until a pass
+/// copied little. Then `step` says `nothing_to_gain`, its phase is `caught_up`, and `finish` copies the rest. Without
+/// it, the last step finishes by itself. Precondition: both stores outlive it, and nobody changes the target, nor the
+/// source where it is not in use. Safe from: one thread at a time; others use the source meanwhile as its store says.
 template <Blueprint From, Blueprint To, IoThrottle Throttle = no_throttle, Clock C = no_clock>
     requires(!Throttle::needs_clock || C::ticks)
 class volume_copy {
   public:
-    static constexpr std::uint32_t marker_type = tag_of("COPY");
+    static constexpr std::uint32_t marker_type = copy_mark::name.type;
 
-    /// Errors: invalid_argument where the block sizes differ; busy where the target holds something else, or the source
-    /// is itself no complete copy; workspace_too_small; those of both stores.
+    /// Errors: invalid_argument where the block sizes differ; busy where the target holds something else, the source is
+    /// itself no complete copy, or another copy is made of a source in use; workspace_too_small; those of both stores.
     [[nodiscard]] static result<volume_copy> open(store<From>& from, store<To>& to, volume_copy_options chosen = {},
                                                   Throttle throttle = {}, C clock = {}) noexcept {
         const auto size = from.volume().geometry.block;
         if (to.volume().geometry.block != size || chosen.chunk.value == 0) return errc::invalid_argument;
         const block_count most{to.volume().limits.transaction.data_blocks};
-        if (chosen.chunk > most) chosen.chunk = most;
-        BOOST_OUTCOME_TRY(auto memory,
-                          aligned_buffer::allocate(static_cast<std::size_t>(bytes_of(chosen.chunk, size))));
-        volume_copy made{from, to, chosen, std::move(memory), std::move(throttle), std::move(clock)};
+        chosen.chunk           = std::min(chosen.chunk, most);
+        chosen.chunks_together = static_cast<std::uint32_t>(
+            std::clamp<std::uint64_t>(quotient_of(most.value, chosen.chunk.value), 1, chosen.chunks_together));
+        const auto least    = static_cast<std::size_t>(bytes_of(chosen.chunk, size)) * 4;
+        chosen.memory_bytes = std::max(chosen.memory_bytes, least);
+        arena counted;
+        lay_out(counted, chosen, size, nullptr);
+        BOOST_OUTCOME_TRY(auto memory, aligned_buffer::allocate(counted.used()));
+        volume_copy made{from, to, chosen, most, std::move(memory), std::move(throttle), std::move(clock)};
         BOOST_OUTCOME_TRY(made.begin());
         return made;
     }
 
-    /// Cost: every record and every extent of the source.
-    [[nodiscard]] result<volume_copy_estimate> estimate() noexcept { return estimate(*from_); }
-    /// Before there is a target.
+    volume_copy(volume_copy&& other) noexcept  = default;
+    volume_copy& operator=(volume_copy&&)      = delete;
+    volume_copy(const volume_copy&)            = delete;
+    volume_copy& operator=(const volume_copy&) = delete;
+    ~volume_copy()                             = default;
+
+    [[nodiscard]] result<volume_copy_estimate> estimate() noexcept { return estimate_copy(source_.of()); }
+    /// Before there is a target. Errors and cost: estimate_copy.
     [[nodiscard]] static result<volume_copy_estimate> estimate(store<From>& from) noexcept {
-        volume_copy_estimate said;
-        for (std::uint64_t record = 0; record < from.volume().space.totals().records_high_water; ++record) {
-            BOOST_OUTCOME_TRY(const auto seen, see(from, record));
-            if (!seen.in_use) continue;
-            ++said.objects;
-            auto pieces = from.extents(seen.id);
-            for (const auto& piece : pieces) (piece.unwritten ? said.reserved : said.blocks) += piece.physical.count;
-            if (pieces.failure().code != errc::none) return pieces.failure();
-        }
-        store_regions source{from};
-        for (std::uint32_t i = 0; i < source.count(); ++i) {
-            BOOST_OUTCOME_TRY(const auto one, source.at(i));
-            if (one.engine) continue;
-            ++said.regions;
-            said.blocks += one.place.count;
-        }
-        said.skipped = from.volume().geometry.blocks - said.blocks;
-        return said;
+        return estimate_copy(from);
     }
 
-    /// Copies on, at most the budget's blocks and about as many records. What was copied is durable when it says
-    /// finished. Errors are in `failure`, with `device_error`; the next step tries again where it stopped.
+    /// Copies on, at most the budget's blocks and about as many records; nothing is in flight when it returns. What was
+    /// copied is durable when it says finished. Errors are in `failure`, with `device_error`; the next step tries again
+    /// where it stopped. A source without checksums then reads the object again from its beginning.
     [[nodiscard]] progress step(step_budget budget = {}) noexcept {
         progress said;
-        turn     now{block_count{budget.blocks_max}, budget.candidates_max};
+        budget_.begin(budget);
+        if (phase_ == copy_phase::caught_up) begin_pass();
         while (said.reasons.none()) {
-            const auto done = advance(now, said);
+            const auto done = advance(said, false);
             if (done.has_value()) continue;
             said.failure = done.error();
             said.reasons |= stop_reason::device_error;
         }
         said.phase = static_cast<std::uint32_t>(phase_);
-        said.done  = record_;
-        said.total = from_->volume().space.totals().records_high_water;
+        said.done  = walk_.record();
+        said.total = walk_.end();
         said.moved = result_.blocks;
         return said;
+    }
+
+    /// Copies what is left, without budget and throttle, and makes the target complete: it is then the source at one
+    /// moment of this call, whatever is not durable there included. Where the source has threads its writers wait
+    /// meanwhile; with one thread nobody could write. No open transaction's changes are in it. Errors: those of both
+    /// stores; `raced` where somebody wrote to the source all the same. Call it again, or step on.
+    [[nodiscard]] result<> finish() noexcept {
+        if (phase_ == copy_phase::finished) return success();
+        const still_volume still{source_.volume()};
+        for (int passes = phase_ == copy_phase::caught_up ? 1 : 2; passes > 0; --passes) {
+            if (phase_ == copy_phase::caught_up) begin_pass();
+            while (phase_ != copy_phase::caught_up) {
+                progress said;
+                budget_.lift();
+                BOOST_OUTCOME_TRY(advance(said, true));
+            }
+        }
+        if (raced_ != 0) return errc::raced;
+        return complete();
     }
 
     [[nodiscard]] const volume_copy_result& last_result() const noexcept { return result_; }
 
   private:
-    struct turn {
-        block_count   blocks{};
-        std::uint64_t looks = 0;
-    };
-    /// Block 0 of the region that says whose copy the target is.
-    struct marker {
-        char      magic[8]{};
-        std::byte source[16]{};
-    };
-    static constexpr region_id marker_name{marker_type, 0};
-    static constexpr char      magic[8] = {'A', 'S', 'H', 'C', 'O', 'P', 'Y', '1'};
+    /// The watch of a source that is written, for as long as this lives.
+    class watching {
+      public:
+        watching() noexcept = default;
+        watching(watching&& other) noexcept
+            : volume_{std::exchange(other.volume_, nullptr)}, watch_{std::exchange(other.watch_, nullptr)} {}
+        watching& operator=(watching&&) = delete;
+        ~watching() {
+            if (volume_ == nullptr) return;
+            const entered guard{*volume_};
+            volume_->region_traffic.watch = nullptr;
+        }
+        result<> begin(typename store<From>::volume_type& volume, region_watch* watch) noexcept {
+            const entered guard{volume};
+            if (volume.region_traffic.watch != nullptr) return errc::busy;
+            volume.region_traffic.watch = watch_ = watch;
+            volume_                              = &volume;
+            return success();
+        }
+        [[nodiscard]] region_watch* get() const noexcept { return watch_; }
 
-    volume_copy(store<From>& from, store<To>& to, const volume_copy_options& chosen, aligned_buffer&& memory,
-                Throttle&& throttle, C&& clock) noexcept
-        : from_{&from},
-          to_{&to},
-          options_{chosen},
+      private:
+        typename store<From>::volume_type* volume_ = nullptr;
+        region_watch*                      watch_  = nullptr;
+    };
+
+    volume_copy(store<From>& from, store<To>& to, const volume_copy_options& chosen, block_count write_max,
+                aligned_buffer&& memory, Throttle&& throttle, C&& clock) noexcept
+        : options_{chosen},
           memory_{std::move(memory)},
-          throttle_{std::move(throttle)},
-          clock_{std::move(clock)} {}
+          source_{from},
+          target_{to, std::min(write_max, block_count{256})},
+          walk_{chosen, true},
+          budget_{std::move(throttle), std::move(clock)} {}
 
-    [[nodiscard]] block_size size() const noexcept { return from_->volume().geometry.block; }
+    static constexpr std::size_t watch_words = 32 * 1024 / sizeof(bitmap_word);
+
+    static void lay_out(arena& from, const volume_copy_options& chosen, block_size size, volume_copy* made) noexcept {
+        const auto half = static_cast<std::size_t>(bytes_of(whole_blocks(chosen.memory_bytes / 2, size), size));
+        copy_batch first, second;
+        first.take(from, half, metadata_cache::io_alignment(size));
+        second.take(from, half, metadata_cache::io_alignment(size));
+        const auto words = from.take<bitmap_word>(chosen.in_use ? watch_words : 0);
+        const auto watch = from.take<region_watch>(1);
+        if (made == nullptr) return;
+        made->batches_[0] = first;
+        made->batches_[1] = second;
+        made->watch_      = watch.data();
+        if (chosen.in_use) *made->watch_ = region_watch{words};
+    }
 
     // The beginning and the end: the mark. ---------------------------------------------------------------------------
 
     result<> begin() noexcept {
-        auto& source = from_->volume();
-        if (index_of_region(source, marker_name) != source.regions.slots()) return errc::busy;
-        const auto& target = to_->volume();
-        const bool  marked = store_regions{*to_}.find(marker_name).has_value();
-        BOOST_OUTCOME_TRY(const bool empty, is_empty());
-        if (empty) return mark(marked);  // the mark of a copy that was cut at once may not have been written
-        if (!marked) return errc::busy;
-        result_.resumed = true;
-        BOOST_OUTCOME_TRY(expect_mark());
-        // All records but the last are whole: what was copied later cannot have outlasted what was copied before.
-        record_ = target.space.totals().records_high_water - 1;
-        return success();
-    }
-
-    /// Whether the target has nothing but its root and perhaps a mark.
-    result<bool> is_empty() noexcept {
-        store_regions regions{*to_};
-        for (std::uint32_t i = 0; i < regions.count(); ++i) {
-            BOOST_OUTCOME_TRY(const auto one, regions.at(i));
-            if (!one.engine && one.name != marker_name) return false;
+        arena from{memory_.bytes()};
+        lay_out(from, options_, target_.volume().geometry.block, this);
+        if (store_regions{source_.of()}.find(copy_mark::name).has_value()) return errc::busy;
+        BOOST_OUTCOME_TRY(const bool empty, is_empty_volume(target_.of()));
+        const bool marked = store_regions{target_.of()}.find(copy_mark::name).has_value();
+        if (!empty && !marked) return errc::busy;
+        if (!empty) {  // an empty one may have been cut before its mark was written
+            BOOST_OUTCOME_TRY(const auto mark, copy_mark::read(target_.of(), scratch()));
+            if (!mark.names(source_.volume().id)) return errc::busy;
+            durable_ = trusted_ = mark.durable;
+            result_.resumed     = true;
         }
-        BOOST_OUTCOME_TRY(const auto root, to_->info(to_->root()));
-        return to_->volume().space.totals().records_high_water == 1 && root.size == 0 && root.extents == 0;
-    }
-
-    result<> mark(bool marked) noexcept {
-        store_regions regions{*to_};
-        if (!marked) { BOOST_OUTCOME_TRY(regions.add({.type = marker_type, .blocks = block_count{1}})); }
-        BOOST_OUTCOME_TRY(auto region, regions.open(marker_name));
-        const auto block = memory_.bytes().first(size().bytes);
-        std::memset(block.data(), 0, block.size());
-        store_struct(block, mark_of_source());
-        BOOST_OUTCOME_TRY(region.write({block_index{0}, block_count{1}}, block));
-        return region.sync();
-    }
-    result<> expect_mark() noexcept {
-        BOOST_OUTCOME_TRY(auto region, store_regions{*to_}.open(marker_name));
-        const auto block = memory_.bytes().first(size().bytes);
-        BOOST_OUTCOME_TRY(region.read({block_index{0}, block_count{1}}, block));
-        const auto expected = mark_of_source();
-        if (std::memcmp(block.data(), &expected, sizeof expected) != 0) return errc::busy;
+        if (options_.in_use) { BOOST_OUTCOME_TRY(watching_.begin(source_.volume(), watch_)); }
+        BOOST_OUTCOME_TRY(note_durable(!marked || empty));
+        result_.total = source_.volume().geometry.blocks;
+        began_        = budget_.now();
+        begin_pass();
         return success();
     }
-    [[nodiscard]] marker mark_of_source() const noexcept {
-        marker made;
-        std::memcpy(made.magic, magic, sizeof magic);
-        std::memcpy(made.source, from_->volume().id.data(), sizeof made.source);
-        return made;
-    }
 
-    result<> finish(progress& said) noexcept {
-        BOOST_OUTCOME_TRY(to_->sync());
-        BOOST_OUTCOME_TRY(store_regions{*to_}.remove(marker_name));
-        BOOST_OUTCOME_TRY(to_->checkpoint());
+    /// Notes in the mark up to where the source can lose nothing any more. Errors: those of both stores.
+    result<> note_durable(bool always) noexcept {
+        BOOST_OUTCOME_TRY(const auto durable, source_.make_durable(durable_));
+        if (durable == durable_ && !always) return success();
+        BOOST_OUTCOME_TRY(copy_mark::of(source_.volume().id, durable).write(target_.of(), scratch()));
+        durable_ = durable;
+        return success();
+    }
+    [[nodiscard]] std::span<std::byte> scratch() const noexcept { return batches_[0].memory_left(); }
+
+    result<> complete() noexcept {
+        BOOST_OUTCOME_TRY(target_.of().sync());
+        if (store_regions{target_.of()}.find(copy_mark::name).has_value()) {  // else the checkpoint failed before
+            BOOST_OUTCOME_TRY(store_regions{target_.of()}.remove(copy_mark::name));
+        }
+        BOOST_OUTCOME_TRY(target_.of().checkpoint());
         phase_           = copy_phase::finished;
         result_.finished = true;
-        said.reasons |= stop_reason::finished;
+        result_.took     = budget_.now() - began_;
         return success();
     }
 
-    // Each of these does one thing and comes back. -------------------------------------------------------------------
+    // Passes. --------------------------------------------------------------------------------------------------------
 
-    result<> advance(turn& now, progress& said) noexcept {
-        switch (phase_) {
-            case copy_phase::objects: return inside_ ? copy_object(now, said) : next_record(now, said);
-            case copy_phase::regions: return inside_ ? copy_region(now, said) : next_region(said);
-            case copy_phase::finished: said.reasons |= stop_reason::finished;
-        }
-        return success();
+    void begin_pass() noexcept {
+        walk_.begin(std::max(source_.records(), target_.records()), trusted_);
+        raced_  = 0;
+        copied_ = {};
+        phase_  = copy_phase::objects;
+        ++result_.passes;
     }
 
-    result<> next_record(turn& now, progress& said) noexcept {
-        auto& source = from_->volume();
-        if (record_ == source.space.totals().records_high_water) {
-            phase_ = copy_phase::regions;
-            return success();
-        }
-        if (now.looks == 0) {
-            said.reasons |= stop_reason::budget_spent;
-            return success();
-        }
-        --now.looks;
-        BOOST_OUTCOME_TRY(const auto seen, see(*from_, record_));
-        if (record_ >= to_->volume().space.totals().records_high_water) {
-            const entered guard{to_->volume()};
-            BOOST_OUTCOME_TRY(import_record(to_->volume(), record_, seen));
-        } else if (seen.in_use) {  // the last one of a copy that was cut, or the root
-            BOOST_OUTCOME_TRY(empty(seen.id));
-        }
-        if (!seen.in_use) {
-            ++record_;
-            return success();
-        }
-        BOOST_OUTCOME_TRY(object_, from_->info(seen.id));
-        inside_ = true;
-        at_     = {};
-        return success();
-    }
-
-    static result<record_seen> see(store<From>& from, std::uint64_t record) noexcept {
-        auto&         source = from.volume();
-        const entered guard{source};
-        return with_loads(source, [&]() noexcept { return see_record(source, record); });
-    }
-
-    /// What an object has is begun again.
-    result<> empty(object_id id) noexcept {
-        BOOST_OUTCOME_TRY(to_->unpin(id, 0, object_bytes_max));
-        return to_->truncate(id, 0);
-    }
-
-    result<> copy_object(turn& now, progress& said) noexcept {
-        BOOST_OUTCOME_TRY(const auto next, from_->next_extent(object_.id, at_));
-        const auto offset = next ? byte_offset_of(*next) : object_.size;
-        if (!next || (!next->unwritten && offset >= object_.size)) return end_object();
-        const auto skip  = at_ > next->logical ? at_ - next->logical : block_count{};
-        const auto part  = part_of(next->physical, skip, next->physical.count);
-        const auto first = byte_offset(block_index{(next->logical + skip).value}, size());
-        if (next->unwritten) {
-            BOOST_OUTCOME_TRY(to_->reserve(object_.id, first, bytes_of(part.count, size())));
-            at_ = next->logical + next->physical.count;
+    /// After the first pass every object that is whole was made or proved by this copy.
+    result<> end_pass(progress& said, bool finishing) noexcept {
+        const bool first = trusted_ != everything;
+        const auto last  = std::exchange(copied_before_, copied_);
+        const auto limit = std::max<std::uint32_t>(1, options_.passes_max);
+        const bool small = raced_ == 0 && copied_ <= options_.rest_max;
+        const bool turns = result_.passes >= limit || (!first && copied_ >= last);  // it does not get less
+        trusted_         = everything;
+        if (!options_.in_use && raced_ == 0) {
+            if (!finishing) {
+                BOOST_OUTCOME_TRY(complete());
+                said.reasons |= stop_reason::finished;
+            } else {
+                phase_ = copy_phase::caught_up;
+            }
+        } else if (finishing || small || turns) {
+            phase_ = copy_phase::caught_up;
+            said.reasons |= stop_reason::nothing_to_gain;
+            if (raced_ != 0) said.reasons |= stop_reason::raced;
         } else {
-            const auto blocks = granted(now, said, part.count);
-            if (blocks.value == 0) return success();
-            auto done = copy_bytes(first, bytes_of(blocks, size()));
-            copied(now, blocks);
-            BOOST_OUTCOME_TRY(done);
-            at_ = next->logical + skip + blocks;
+            BOOST_OUTCOME_TRY(note_durable(false));
+            begin_pass();
         }
-        if (next->pinned && at_ == next->logical + next->physical.count)
-            return to_->pin(object_.id, byte_offset_of(*next), bytes_of(next->physical.count, size()));
-        return success();
-    }
-    [[nodiscard]] std::uint64_t byte_offset_of(const mapped_extent& piece) const noexcept {
-        return byte_offset(block_index{piece.logical.value}, size());
-    }
-    result<> copy_bytes(std::uint64_t offset, std::uint64_t length) noexcept {
-        const auto bytes = memory_.bytes().first(static_cast<std::size_t>(std::min(length, object_.size - offset)));
-        BOOST_OUTCOME_TRY(const auto read, from_->read(object_.id, offset, bytes));
-        if (read != bytes.size()) return errc::raced;
-        return to_->write(object_.id, offset, bytes);
-    }
-
-    result<> end_object() noexcept {
-        BOOST_OUTCOME_TRY(to_->truncate(object_.id, object_.size));
-        BOOST_OUTCOME_TRY(to_->set_attributes(object_.id, object_.attributes));
-        inside_ = false;
-        ++record_;
-        ++result_.objects;
         return success();
     }
 
-    result<> next_region(progress& said) noexcept {
-        store_regions source{*from_};
-        if (slot_ == source.count()) return finish(said);
-        BOOST_OUTCOME_TRY(region_, source.at(slot_));
-        if (region_.engine) {
-            ++slot_;
-            return success();
+    result<> advance(progress& said, bool finishing) noexcept {
+        switch (phase_) {
+            case copy_phase::objects: return copy_objects(said);
+            case copy_phase::regions: return copy_region(said, finishing);
+            case copy_phase::caught_up: said.reasons |= stop_reason::nothing_to_gain; break;
+            case copy_phase::finished: said.reasons |= stop_reason::finished; break;
         }
-        store_regions target{*to_};
-        const auto    known = target.find(region_.name);
-        if (known.has_error()) {
-            BOOST_OUTCOME_TRY(
-                target.add({.type = region_.name.type, .blocks = region_.place.count, .number = region_.name.number}));
-        }
-        inside_ = true;
-        at_     = {};
         return success();
     }
 
-    result<> copy_region(turn& now, progress& said) noexcept {
-        BOOST_OUTCOME_TRY(auto source, store_regions{*from_}.open(region_.name));
-        BOOST_OUTCOME_TRY(auto target, store_regions{*to_}.open(region_.name));
-        const block_count left{region_.place.count.value - at_.value};
-        if (left.value == 0) {
-            BOOST_OUTCOME_TRY(target.sync());
-            BOOST_OUTCOME_TRY(store_regions{*to_}.pin(region_.name, region_.pinned));
-            inside_ = false;
-            ++slot_;
-            ++result_.regions;
-            return success();
+    /// While one batch is read the one before is written. Afterwards both are empty and nothing is in flight.
+    result<> copy_objects(progress& said) noexcept {
+        result<> done = success();
+        for (std::size_t turn = 0; done.has_value(); turn ^= 1U) {
+            auto& reading = batches_[turn];
+            auto& writing = batches_[turn ^ 1U];
+            if (said.reasons.none()) done = walk_.fill(reading, source_, target_, budget_, said);
+            if (done.has_value()) done = source_.begin_reads(reading);
+            if (done.has_value()) done = write(writing);
+            const auto read = source_.await_reads();
+            if (done.has_value()) done = read;
+            if (done.has_error() || reading.empty()) break;
         }
-        const auto blocks = granted(now, said, left);
-        if (blocks.value == 0) return success();
-        const extent part{block_index{at_.value}, blocks};
-        const auto   bytes = memory_.bytes().first(static_cast<std::size_t>(bytes_of(blocks, size())));
-        auto         done  = source.read(part, bytes);
-        if (done.has_value()) done = target.write(part, bytes);
-        copied(now, blocks);
-        BOOST_OUTCOME_TRY(done);
-        at_ = at_ + blocks;
+        for (auto& batch : batches_) drop(batch);
+        if (done.has_value() && walk_.over()) {
+            regions_.begin(watching_.get(), trusted_ != everything);
+            phase_ = copy_phase::regions;
+        }
+        return done;
+    }
+
+    result<> write(copy_batch& batch) noexcept {
+        const auto done = target_.run(batch, source_);
+        if (done.has_error()) return done.error();
+        result_.objects += done.value().whole;
+        count(done.value().copied);
+        raced_ += done.value().raced;
+        result_.kept = walk_.kept();
+        for (const auto& one : batch.acts()) budget_.give_back(one.granted);
+        batch.clear();
         return success();
     }
-
-    /// How many blocks may be copied now; none: the step ends.
-    block_count granted(turn& now, progress& said, block_count wanted) noexcept {
-        if (now.blocks.value == 0) {
-            said.reasons |= stop_reason::budget_spent;
-            return {};
-        }
-        const auto most = std::min({wanted, now.blocks, options_.chunk});
-        grant_          = throttle_.acquire({bytes_of(most, size()), size().bytes}, clock_.now());
-        if (grant_.bytes == 0) {
-            said.reasons |= stop_reason::throttled;
-            said.not_before = grant_.not_before;
-            return {};
-        }
-        return std::min(whole_blocks(grant_.bytes, size()), most);
-    }
-    void copied(turn& now, block_count blocks) noexcept {
-        throttle_.release(grant_.bytes, clock_.now());
-        now.blocks -= blocks;
-        result_.blocks += blocks;
+    /// After an error: the walk goes back to the first object that is not done.
+    void drop(copy_batch& batch) noexcept {
+        for (const auto& one : batch.acts()) budget_.give_back(one.granted);
+        if (!batch.empty()) walk_.go_back(batch.objects().front().record);
+        batch.clear();
     }
 
-    store<From>*                   from_;
-    store<To>*                     to_;
-    volume_copy_options            options_;
-    aligned_buffer                 memory_;
-    [[no_unique_address]] Throttle throttle_;
-    [[no_unique_address]] C        clock_;
-    io_grant                       grant_{};
-    copy_phase                     phase_  = copy_phase::objects;
-    std::uint64_t                  record_ = 0;  ///< The one that is copied, or the next.
-    object_info                    object_{};
-    bool                           inside_ = false;  ///< `object_`, or the region, is under way.
-    logical_block                  at_{};
-    std::uint32_t                  slot_ = 0;
-    region_info                    region_{};
-    volume_copy_result             result_{};
+    result<> copy_region(progress& said, bool finishing) noexcept {
+        typename copy_regions<From, To>::outcome sum;
+        const auto more = regions_.step(source_.of(), target_.of(), scratch(), budget_, said, sum);
+        result_.regions += sum.regions;
+        count(sum.copied);
+        if (more.has_error()) return more.error();
+        if (more.value()) return success();
+        BOOST_OUTCOME_TRY(sync_target());
+        return end_pass(said, finishing);
+    }
+    /// What was written to regions is durable before anything says that the copy is whole.
+    result<> sync_target() noexcept {
+        const entered guard{target_.volume()};
+        return sync_regions(target_.volume());
+    }
+
+    void count(block_count copied) noexcept {
+        copied_ += copied;
+        result_.blocks += copied;
+        result_.bytes += bytes_of(copied, target_.volume().geometry.block);
+    }
+
+    static constexpr std::uint64_t everything = ~std::uint64_t{0};
+
+    volume_copy_options      options_;
+    aligned_buffer           memory_;
+    copy_batch               batches_[2]{};
+    region_watch*            watch_ = nullptr;
+    watching                 watching_{};
+    copy_source<From>        source_;
+    copy_target<From, To>    target_;
+    copy_walk<From, To>      walk_;
+    copy_regions<From, To>   regions_{};
+    copy_budget<Throttle, C> budget_;
+    copy_phase               phase_   = copy_phase::objects;
+    std::uint64_t            durable_ = 0;      ///< As the mark says.
+    std::uint64_t            trusted_ = 0;      ///< Generations up to this one are whole where they are equal.
+    std::uint64_t            raced_   = 0;      ///< Objects of this pass that changed while they were copied.
+    block_count              copied_{};         ///< In this pass,
+    block_count              copied_before_{};  ///< and in the one before.
+    time_point               began_{};
+    volume_copy_result       result_{};
 };
 
 }  // namespace ashlar::inline v0

@@ -13,7 +13,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 
 ISLANDS = {"device", "journal", "allocator", "throttle", "defrag_policy", "checksum", "threading", "trim"}
 FLOORS = {"vocabulary": 0, "concepts": 1, "format": 1, **{island: 2 for island in ISLANDS},
-          "volume": 3, "object": 4, "relocation": 5, "region": 5, "maintenance": 6, "": 7, "hosted": 8, "testing": 8}
+          "volume": 3, "object": 4, "relocation": 5, "region": 5, "maintenance": 6, "copy": 7, "": 7, "hosted": 8, "testing": 8}
 
 # The order of the steps within a floor: a header includes none that stands to the right of it.
 STEPS = [["concepts", "format"],

@@ -2,11 +2,21 @@
 /// What a copy of a volume is told, and what it says.
 
 #include <ashlar/vocabulary/address.hpp>
+#include <ashlar/vocabulary/ratio.hpp>
+#include <ashlar/vocabulary/time_point.hpp>
+
+#include <cstddef>
 
 namespace ashlar::inline v0 {
 
 struct volume_copy_options {
-    block_count chunk{256};  ///< Read and written at once; less where the target's transactions hold less.
+    block_count   chunk{16};            ///< One transfer; less where the target's transactions hold less.
+    std::uint32_t chunks_together = 8;  ///< So many chunks are one transfer where they lie in one run.
+    std::size_t   memory_bytes =
+        4U << 20U;                     ///< Half of it is read while the other half is written; four chunks at least.
+    bool          in_use     = false;  ///< The source is written meanwhile: passes follow, and `finish` ends.
+    std::uint32_t passes_max = 8;      ///< Over what changed meanwhile, before only `finish` is left.
+    block_count   rest_max{1024};      ///< A pass that copied no more says that `finish` would be short.
 };
 
 /// What a copy would take.
@@ -21,11 +31,31 @@ struct volume_copy_estimate {
 struct volume_copy_result {
     bool          finished = false;
     bool          resumed  = false;  ///< It went on where an earlier copy was stopped.
-    std::uint64_t objects  = 0;
+    std::uint32_t passes   = 0;      ///< Over all records and regions, those that only compared included.
+    std::uint64_t objects  = 0;      ///< Made whole; one that changed meanwhile counts again.
     std::uint64_t regions  = 0;
-    block_count   blocks{};  ///< Copied, those of the objects that were begun again included.
+    block_count   blocks{};   ///< Copied, those that were copied again included.
+    block_count   kept{};     ///< Found in the target already, by their checksums.
+    block_count   total{};    ///< Of the source's device.
+    std::uint64_t bytes = 0;  ///< Of `blocks`.
+    duration      took{};     ///< 0 without a clock.
+
+    /// Blocks of the source's device that were not read.
+    [[nodiscard]] constexpr block_count skipped() const noexcept {
+        return blocks < total ? total - blocks : block_count{};
+    }
+    /// How many times as long copying every block of the device would take at the same speed, in percent; 0 where
+    /// nothing was copied.
+    [[nodiscard]] constexpr std::uint64_t speed_up_percent() const noexcept {
+        return quotient_of(total.value * 100, blocks.value);
+    }
 };
 
-enum class copy_phase : std::uint8_t { objects, regions, finished };
+enum class copy_phase : std::uint8_t {
+    objects,
+    regions,
+    caught_up,  ///< Of a source in use: only `finish` is left. A step makes another pass.
+    finished,
+};
 
 }  // namespace ashlar::inline v0

@@ -104,6 +104,7 @@ result<region_id> add_region(Volume& volume, const region_request& wanted) noexc
         state.region.after.blocks = run.count.value;
         return success();
     }));
+    volume.region_traffic.note(name, {block_index{0}, wanted.blocks});  // it holds what its blocks held before
     return name;
 }
 

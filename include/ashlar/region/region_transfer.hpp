@@ -66,8 +66,9 @@ result<> read_region(Volume& volume, region_place& region, extent logical, std::
 
 namespace detail {
 
-/// Runs `change(blocks)` on the device, for each run of blocks that follow each other there. A region that moves hears
-/// of it before and after, so that a copy made in between is made again; while its last part is copied, writers wait.
+/// Runs `change(blocks)` on the device, for each run of blocks that follow each other there. Whoever moves
+/// the region, or copies the volume, hears of it before and after, so that a copy made in between is made again; while
+/// its last part is copied, writers wait.
 template <class Volume, class Change>
 result<> change_region_blocks(Volume& volume, region_place& region, extent logical, Change&& change) noexcept {
     auto& traffic = volume.region_traffic;

@@ -1,9 +1,7 @@
 #pragma once
 /// What is known of writes to users' regions while they are on their way.
 
-#include <ashlar/allocator/bitmap_words.hpp>
-#include <ashlar/config.hpp>
-#include <ashlar/format/region_directory.hpp>
+#include <ashlar/volume/region_watch.hpp>
 
 namespace ashlar::inline v0 {
 
@@ -105,13 +103,17 @@ class region_writes {
     /// Whoever changes blocks of a region calls it before and after.
     void note(region_id region, extent written) noexcept {
         if (motion != nullptr && motion->region == region) motion->note(written);
+        if (watch != nullptr) watch->note(region, written);
     }
-    /// Whether changes of those blocks of the region have to wait: the last of what moves now is being copied.
+    /// Whether changes of those blocks of the region have to wait: the last of what moves now is being copied, or
+    /// the last of the whole volume.
     [[nodiscard]] bool holds(region_id region, extent logical) const noexcept {
-        return motion != nullptr && motion->held && motion->region == region && motion->holds(logical);
+        return (motion != nullptr && motion->held && motion->region == region && motion->holds(logical)) ||
+               (watch != nullptr && watch->held);
     }
 
     region_motion* motion = nullptr;  ///< At most one region moves or goes.
+    region_watch*  watch  = nullptr;  ///< At most one copy of the volume is made.
 
   private:
     region_queue_link* queues_ = nullptr;

@@ -1,0 +1,170 @@
+#pragma once
+/// Users' regions of a volume that is copied.
+
+#include <ashlar/copy/copy_budget.hpp>
+#include <ashlar/copy/copy_mark.hpp>
+
+namespace ashlar::inline v0 {
+
+/// One pass over all regions, in the order of their names: those that the source lost go, new ones come, and of each
+/// what was written since the pass before is copied. The first pass copies all.
+template <Blueprint From, Blueprint To>
+class copy_regions {
+  public:
+    struct outcome {
+        std::uint64_t regions = 0;
+        block_count   copied{};
+    };
+
+    /// `watch`, or null where nobody writes to the source. Precondition: nothing else turns it.
+    void begin(region_watch* watch, bool first) noexcept {
+        watch_ = watch;
+        if (watch != nullptr) watch->turn();
+        first_ = first;
+        after_ = {};
+        state_ = state::removing;
+    }
+
+    /// Does one thing and comes back; true: there is more. A step's end is in `said`. Precondition: `memory` has a
+    /// block.
+    template <class Budget>
+    result<bool> step(store<From>& from, store<To>& to, std::span<std::byte> memory, Budget& budget, progress& said,
+                      outcome& sum) noexcept {
+        switch (state_) {
+            case state::removing: return remove_next(from, to);
+            case state::looking: return next(from, to);
+            case state::copying: return copy(from, to, memory, budget, said, sum);
+            case state::done: break;
+        }
+        return false;
+    }
+
+  private:
+    enum class state : std::uint8_t { removing, looking, copying, done };
+
+    [[nodiscard]] static std::uint64_t number(region_id name) noexcept {
+        return std::uint64_t{name.type} << 32U | name.number;
+    }
+
+    /// The user's region with the lowest name behind `after_`: other than its slot a name stays while regions come and
+    /// go.
+    template <Blueprint B>
+    std::optional<region_info> behind(store<B>& of) const noexcept {
+        store_regions              regions{of};
+        std::optional<region_info> lowest;
+        for (std::uint32_t i = 0; i < regions.count(); ++i) {
+            const auto one = regions.at(i);
+            if (!one || one.value().engine || one.value().name == copy_mark::name) continue;
+            const auto at = number(one.value().name);
+            if (at > number(after_) && (!lowest || at < number(lowest->name))) lowest = one.value();
+        }
+        return lowest;
+    }
+
+    static result<> drop(store<To>& to, const region_info& one) noexcept {
+        if (one.pinned) { BOOST_OUTCOME_TRY(store_regions{to}.pin(one.name, false)); }
+        return store_regions{to}.remove(one.name);
+    }
+
+    result<bool> remove_next(store<From>& from, store<To>& to) noexcept {
+        const auto one = behind(to);
+        if (!one) {
+            after_ = {};
+            state_ = state::looking;
+            return true;
+        }
+        const auto there = store_regions{from}.find(one->name);
+        if (!there || there.value().place.count != one->place.count) { BOOST_OUTCOME_TRY(drop(to, *one)); }
+        after_ = one->name;
+        return true;
+    }
+
+    result<bool> next(store<From>& from, store<To>& to) noexcept {
+        const auto one = behind(from);
+        if (!one) {
+            state_ = state::done;
+            return false;
+        }
+        now_   = *one;
+        whole_ = first_ || watch_ == nullptr;
+        store_regions target{to};
+        const auto    there = target.find(now_.name);
+        if (there && there.value().place.count != now_.place.count) { BOOST_OUTCOME_TRY(drop(to, there.value())); }
+        if (!there || there.value().place.count != now_.place.count) {
+            BOOST_OUTCOME_TRY(target.add(
+                {.type = now_.name.type, .blocks = now_.place.count, .from = {}, .number = now_.name.number}));
+            whole_ = true;
+        }
+        at_    = {};
+        state_ = state::copying;
+        return true;
+    }
+
+    /// What is copied next: from `at_` on, or from the first window behind it that was written.
+    [[nodiscard]] extent next_part(block_count most) const noexcept {
+        const auto blocks = now_.place.count;
+        if (whole_) return {{at_.value}, std::min(most, blocks - at_)};
+        constexpr auto window = region_watch::window_blocks;
+        auto           at     = at_;
+        while (at < blocks && !watch_->wrote(now_.name, at.value / window)) at = {(at.value / window + 1) * window};
+        if (at >= blocks) return {};
+        auto end = at;
+        while (end < blocks && end - at < most && watch_->wrote(now_.name, end.value / window))
+            end = {(end.value / window + 1) * window};
+        return {{at.value}, std::min({end - at, most, blocks - at})};
+    }
+
+    template <class Budget>
+    result<bool> copy(store<From>& from, store<To>& to, std::span<std::byte> memory, Budget& budget, progress& said,
+                      outcome& sum) noexcept {
+        const auto size   = to.volume().geometry.block;
+        auto       source = store_regions{from}.open(now_.name);
+        if (source.has_error()) return gone(source.error());
+        const auto part = next_part(whole_blocks(memory.size(), size));
+        if (part.empty()) return end(from, to, sum);
+        BOOST_OUTCOME_TRY(auto target, store_regions{to}.open(now_.name));
+        const auto given = budget.take(part.count, size, said);
+        if (given.blocks.value == 0) return true;
+        const extent blocks{part.first, given.blocks};
+        const auto   bytes = memory.first(static_cast<std::size_t>(bytes_of(blocks.count, size)));
+        const auto   read  = source.value().read(blocks, bytes);
+        const auto   done  = read.has_error() ? read : target.write(blocks, bytes);
+        budget.give_back(given.bytes);
+        if (read.has_error()) return gone(read.error());
+        BOOST_OUTCOME_TRY(done);
+        sum.copied += blocks.count;
+        at_ = block_count{blocks.end().value};
+        return true;
+    }
+
+    /// A region that went, or came again with fewer blocks, is the next pass's.
+    result<bool> gone(error why) noexcept {
+        if (why.code != errc::not_found && why.code != errc::out_of_range) return why;
+        after_ = now_.name;
+        state_ = state::looking;
+        return true;
+    }
+
+    result<bool> end(store<From>& from, store<To>& to, outcome& sum) noexcept {
+        const auto now = store_regions{from}.find(now_.name);
+        if (now.has_error()) return gone(now.error());
+        const auto there = store_regions{to}.find(now_.name);
+        if (there && there.value().pinned != now.value().pinned) {
+            BOOST_OUTCOME_TRY(store_regions{to}.pin(now_.name, now.value().pinned));
+        }
+        ++sum.regions;
+        after_ = now_.name;
+        state_ = state::looking;
+        return true;
+    }
+
+    region_watch* watch_ = nullptr;
+    region_info   now_{};
+    region_id     after_{};
+    block_count   at_{};
+    state         state_ = state::done;
+    bool          first_ = true;
+    bool          whole_ = true;
+};
+
+}  // namespace ashlar::inline v0

@@ -1,0 +1,234 @@
+#pragma once
+/// The volume that becomes a copy.
+
+#include <ashlar/copy/copy_source.hpp>
+
+namespace ashlar::inline v0 {
+
+/// Changes of a target, each a transaction that leaves every object either whole, and as the source had it at one
+/// moment, or with generation 0.
+template <Blueprint From, Blueprint To>
+class copy_target {
+  public:
+    using volume_type = typename store<To>::volume_type;
+
+    /// What is to be done about an object.
+    struct verdict {
+        bool copies = false;
+        bool held   = false;  ///< The target has blocks of it already.
+    };
+    /// What a batch came to.
+    struct outcome {
+        std::uint64_t whole = 0;  ///< Objects that are complete now.
+        std::uint64_t raced = 0;  ///< Objects that changed in the source meanwhile.
+        block_count   copied{};
+    };
+
+    copy_target(store<To>& to, block_count write_max) noexcept : store_{&to}, write_max_{write_max} {}
+
+    [[nodiscard]] volume_type&  volume() const noexcept { return store_->volume(); }
+    [[nodiscard]] store<To>&    of() const noexcept { return *store_; }
+    [[nodiscard]] std::uint64_t records() const noexcept { return volume().space.totals().records_high_water; }
+
+    /// Makes the record the source's. What has a generation up to `trusted` and the source's own is not copied again.
+    result<verdict> prepare(std::uint64_t record, const source_record& seen, std::uint64_t trusted) noexcept {
+        auto&         to = volume();
+        const entered guard{to};
+        if (record >= records_used(to, no_transaction)) {
+            BOOST_OUTCOME_TRY(import_record(to, record, seen.name));
+            return verdict{.copies = seen.name.in_use};
+        }
+        BOOST_OUTCOME_TRY(const auto held, load(record));
+        if (!held.in_use || held.dying || !seen.name.in_use || held.id != seen.name.id) {
+            const bool gone = !seen.name.in_use && (!held.in_use || held.dying);
+            if (gone) {
+                BOOST_OUTCOME_TRY(const auto name, with_loads(to, [&]() noexcept { return see_record(to, record); }));
+                if (name.id == seen.name.id) return verdict{};
+            }
+            BOOST_OUTCOME_TRY(import_record_again(to, record, seen.name));
+            return verdict{.copies = seen.name.in_use};
+        }
+        const auto& object = seen.object;
+        if (held.generation == object.generation && held.map.blocks == object.map.blocks &&
+            object.generation <= trusted && held.size <= object.size) {
+            if (held.size != object.size || held.attributes != object.attributes) {
+                BOOST_OUTCOME_TRY(complete_imported(to, object));
+            }
+            return verdict{};
+        }
+        BOOST_OUTCOME_TRY(change_imported(to, held.id, [&](std::uint32_t tx, object_state& changed) noexcept {
+            return pin_object(to, tx, changed, 0, object_bytes_max, false);
+        }));
+        return verdict{.copies = true, .held = held.map.extents != 0};
+    }
+    /// The source has no such record: it lost it in a crash.
+    result<> drop(std::uint64_t record) noexcept {
+        const entered guard{volume()};
+        BOOST_OUTCOME_TRY(const auto held, load(record));
+        if (!held.in_use || held.dying) return success();
+        return erase_one(volume(), held.id);
+    }
+
+    /// How many blocks of a run of the source the target has already, by their checksums; or else how many it has not.
+    struct comparison {
+        bool        same = false;
+        block_count blocks{};
+    };
+    result<comparison> compare(typename store<From>::volume_type& from, object_id id, logical_block first,
+                               extent run) noexcept {
+        using source_volume = typename store<From>::volume_type;
+        if constexpr (!volume_type::checksum_type::enabled ||
+                      !std::is_same_v<typename volume_type::checksum_type, typename source_volume::checksum_type>) {
+            return comparison{.blocks = run.count};
+        } else {
+            BOOST_OUTCOME_TRY(const auto there, store_->next_extent(id, first));
+            if (!there || there->logical > first)
+                return comparison{.blocks = there ? std::min(run.count, there->logical - first) : run.count};
+            const auto mine = part_of(there->physical, first - there->logical, run.count);
+            if (there->unwritten) return comparison{.blocks = mine.count};
+            std::array<std::uint64_t, 64> sums, theirs;
+            const auto                    count = std::min<std::size_t>(sums.size(), mine.count.value);
+            BOOST_OUTCOME_TRY(read_sums(volume(), mine.first, std::span{sums}.first(count)));
+            BOOST_OUTCOME_TRY(read_sums(from, run.first, std::span{theirs}.first(count)));
+            comparison  answer{.same = sums[0] == theirs[0]};
+            std::size_t same = 1;
+            while (same < count && (sums[same] == theirs[same]) == answer.same) ++same;
+            answer.blocks = {same};
+            return answer;
+        }
+    }
+
+    /// Does what the batch says; its reads are done. Stops at the first error.
+    result<outcome> run(copy_batch& batch, const copy_source<From>& source) noexcept {
+        outcome sum;
+        auto    acts = batch.acts();
+        for (auto& object : batch.objects()) {
+            for (auto own = acts.first(object.acts); !own.empty() && !object.raced;) {
+                BOOST_OUTCOME_TRY(const auto done, act(object, own, sum));
+                own = own.subspan(done);
+            }
+            acts = acts.subspan(object.acts);
+            if (object.ends) { BOOST_OUTCOME_TRY(end(object, source, sum)); }
+        }
+        return sum;
+    }
+
+  private:
+    result<object_state> load(std::uint64_t record) noexcept {
+        return with_loads(volume(), [&]() noexcept { return load_record(volume(), no_transaction, record); });
+    }
+    template <class Volume>
+    static result<> read_sums(Volume& volume, block_index first, std::span<std::uint64_t> sums) noexcept {
+        const entered guard{volume};
+        return with_loads(volume, [&]() noexcept { return copy_checksums(volume, first, sums); });
+    }
+
+    /// Does one act, or several writes that follow each other; answers how many.
+    result<std::size_t> act(copied_object& object, std::span<copy_act> acts, outcome& sum) noexcept {
+        const copy_act& one = acts.front();
+        if (one.what == copy_act::verb::write) {
+            BOOST_OUTCOME_TRY(clear_to(object, one.first));
+            return write(object, acts, sum);
+        }
+        if (one.what == copy_act::verb::pin) {
+            BOOST_OUTCOME_TRY(pin(object, one));
+        } else if (one.what == copy_act::verb::reserve) {
+            BOOST_OUTCOME_TRY(reserve(object, one));
+        } else {
+            BOOST_OUTCOME_TRY(clear_to(object, one.first));
+            object.reached = std::max(object.reached, one.first + one.count);
+        }
+        return std::size_t{1};
+    }
+
+    result<> pin(const copied_object& object, const copy_act& one) noexcept {
+        auto&         to   = volume();
+        const auto    size = to.geometry.block;
+        const entered guard{to};
+        return change_imported(to, object.seen.id, [&](std::uint32_t tx, object_state& changed) noexcept {
+            return pin_object(to, tx, changed, byte_offset(one.first, size), bytes_of(one.count, size), true);
+        });
+    }
+    /// Blocks that hold nothing take the place of whatever the target had there.
+    result<> reserve(copied_object& object, const copy_act& one) noexcept {
+        BOOST_OUTCOME_TRY(clear_to(object, one.first + one.count));
+        auto&         to   = volume();
+        const auto    size = to.geometry.block;
+        const entered guard{to};
+        BOOST_OUTCOME_TRY(change_imported(to, object.seen.id, [&](std::uint32_t tx, object_state& changed) noexcept {
+            return reserve_object(to, tx, changed, byte_offset(one.first, size), bytes_of(one.count, size));
+        }));
+        object.reached = std::max(object.reached, one.first + one.count);
+        return success();
+    }
+
+    /// The reads of an object that goes or changes may find it gone, or shorter.
+    [[nodiscard]] static bool is_race(const request& asked) noexcept {
+        return asked.failure.code == errc::not_found || asked.failure.code == errc::raced ||
+               (asked.failure.code == errc::none && asked.moved < asked.memory.size());
+    }
+
+    result<std::size_t> write(copied_object& object, std::span<copy_act> acts, outcome& sum) noexcept {
+        auto&                to    = volume();
+        const auto           first = acts.front().first;
+        std::span<std::byte> bytes{acts.front().memory.data(), 0};
+        block_count          count{};
+        std::size_t          done = 0;
+        for (; done < acts.size(); ++done) {
+            auto& next = acts[done];
+            if (next.what != copy_act::verb::write || next.first != first + count ||
+                next.memory.data() != bytes.data() + bytes.size() || (done != 0 && count + next.count > write_max_))
+                break;
+            if (is_race(next.asked)) {
+                object.raced = true;
+                return std::size_t{1};
+            }
+            if (next.asked.failure.code != errc::none) return next.asked.failure;
+            bytes = {bytes.data(), bytes.size() + next.memory.size()};
+            count += next.count;
+        }
+        const entered guard{to};
+        BOOST_OUTCOME_TRY(change_imported(to, object.seen.id, [&](std::uint32_t tx, object_state& changed) noexcept {
+            to.transactions[tx].may_stage = true;
+            return write_object(to, tx, changed, byte_offset(first, to.geometry.block), bytes, space_use::data);
+        }));
+        object.reached = first + count;
+        sum.copied += count;
+        return done;
+    }
+
+    /// What the target has between what is done and `until` does not belong there.
+    result<> clear_to(copied_object& object, logical_block until) noexcept {
+        if (!object.held) return success();
+        while (object.reached < until) {
+            BOOST_OUTCOME_TRY(const auto found, store_->next_extent(object.seen.id, object.reached));
+            if (!found || found->logical >= until) break;
+            const auto    first = std::max(found->logical, object.reached);
+            const auto    end   = std::min(found->logical + found->physical.count, until);
+            const entered guard{volume()};
+            BOOST_OUTCOME_TRY(clear_imported(volume(), object.seen.id, first, end - first));
+            object.reached = end;
+        }
+        object.reached = std::max(object.reached, until);
+        return success();
+    }
+
+    result<> end(copied_object& object, const copy_source<From>& source, outcome& sum) noexcept {
+        BOOST_OUTCOME_TRY(const auto now, source.look(object.record));
+        if (object.raced || !now.name.in_use || now.name.id != object.seen.id ||
+            now.object.generation != object.seen.generation) {
+            ++sum.raced;
+            return success();
+        }
+        BOOST_OUTCOME_TRY(clear_to(object, {~std::uint64_t{0} >> 1U}));
+        const entered guard{volume()};
+        BOOST_OUTCOME_TRY(complete_imported(volume(), now.object));
+        ++sum.whole;
+        return success();
+    }
+
+    store<To>*  store_;
+    block_count write_max_;
+};
+
+}  // namespace ashlar::inline v0
