@@ -65,9 +65,9 @@ class volume_copy {
     [[nodiscard]] progress step(step_budget budget = {}) noexcept {
         progress said;
         budget_.begin(budget);
-        if (phase_ == copy_phase::caught_up) begin_pass();
+        bool again = phase_ == copy_phase::caught_up;
         while (said.reasons.none()) {
-            const auto done = advance(said, false);
+            const auto done = std::exchange(again, false) ? next_pass() : advance(said, false);
             if (done.has_value()) continue;
             said.failure = done.error();
             said.reasons |= stop_reason::device_error;
@@ -227,9 +227,13 @@ class volume_copy {
             said.reasons |= stop_reason::nothing_to_gain;
             if (raced_ != 0) said.reasons |= stop_reason::raced;
         } else {
-            BOOST_OUTCOME_TRY(note_durable(false));
-            begin_pass();
+            return next_pass();
         }
+        return success();
+    }
+    result<> next_pass() noexcept {
+        BOOST_OUTCOME_TRY(note_durable(false));
+        begin_pass();
         return success();
     }
 
