@@ -85,7 +85,8 @@ class volume_copy {
     /// stores; `raced` where somebody wrote to the source all the same. Call it again, or step on.
     [[nodiscard]] result<> finish() noexcept {
         if (phase_ == copy_phase::finished) return success();
-        const still_volume still{source_.volume()};
+        still_volume still{source_.volume()};
+        BOOST_OUTCOME_TRY(still.await_writes());
         for (int passes = phase_ == copy_phase::caught_up ? 1 : 2; passes > 0; --passes) {
             if (phase_ == copy_phase::caught_up) begin_pass();
             while (phase_ != copy_phase::caught_up) {

@@ -95,25 +95,29 @@ class [[nodiscard]] still_volume {
             const entered guard{volume};
             await_quiet(volume);
             volume.exclusive = true;
-            hold_regions(volume, true);
-            volume.region_traffic.change_phase();
-            while (volume.region_traffic.older()) volume.lock.wait();
+            hold_regions(true);
         }
     }
     ~still_volume() {
         if constexpr (Volume::threading_type::concurrent) {
             const entered guard{volume_};
             volume_.exclusive = false;
-            hold_regions(volume_, false);
+            hold_regions(false);
             volume_.lock.wake();
         }
     }
     still_volume(const still_volume&)            = delete;
     still_volume& operator=(const still_volume&) = delete;
 
+    /// Waits for the writes to regions that are on their way. Error: busy where a queue of a region broke meanwhile.
+    result<> await_writes() noexcept {
+        const entered guard{volume_};
+        return await_region_changes(volume_);
+    }
+
   private:
-    static void hold_regions(Volume& volume, bool held) noexcept {
-        if (volume.region_traffic.watch != nullptr) volume.region_traffic.watch->held = held;
+    void hold_regions(bool held) noexcept {
+        if (volume_.region_traffic.watch != nullptr) volume_.region_traffic.watch->held = held;
     }
 
     Volume& volume_;

@@ -1,0 +1,131 @@
+// A copy of a store that threads write meanwhile: what comes out is one moment of it.
+
+#include "../threads/threads_fixture.hpp"
+#include "copy_fixture.hpp"
+
+#include <ashlar/testing/faulty_device.hpp>
+
+#include <atomic>
+#include <thread>
+
+namespace ashlar::test {
+namespace {
+
+using task = volume_copy<threaded_blueprint, test_blueprint<>>;
+
+constexpr std::size_t  objects_of_a_set = 4;
+constexpr std::uint8_t sets             = 2;
+
+struct CopyThreadsTest : testing::Test {
+    CopyThreadsTest() : memory{make_memory({.blocks = 4000})}, device{memory}, other{make_memory({.blocks = 4000})} {
+        format_on(memory, {.blocks = 4000});
+        format_on(other, {.blocks = 4000}, 2);
+        source = open_threaded(device);
+        target = opened_on(other);
+        for (auto& set : ids) {
+            for (auto& id : set) {
+                id = source.create().value();
+                ASHLAR_EXPECT_OK(source.append(id, byte_vector(6000)));
+            }
+        }
+        for (int i = 0; i < 30; ++i) ASHLAR_EXPECT_OK(source.append(source.create().value(), pattern(5, 512, 9)));
+        region = store_regions{source}.add({.type = logs, .blocks = block_count{100}}).value();
+        ASHLAR_EXPECT_OK(store_regions{source}.open(region).value().write({block_index{0}, block_count{100}},
+                                                                          byte_vector(100 * 512)));
+    }
+    ~CopyThreadsTest() override {
+        static_cast<void>(target.abandon());
+        static_cast<void>(source.abandon());
+    }
+
+    /// One transaction gives every object of the set the same bytes.
+    void write_set(std::size_t set) {
+        for (std::uint32_t version = 1; !over; ++version) {
+            const byte_vector bytes(700, static_cast<std::byte>(version & 0xFFU));
+            auto              changes = source.begin();
+            if (!changes) continue;  // all transactions are open
+            bool done = true;
+            for (const auto id : ids[set]) done = done && changes.value().write(id, 512 * (version % 8), bytes);
+            if (done && changes.value().commit()) ++commits;
+        }
+    }
+    /// Always the two blocks together, the second behind the first.
+    void write_region() {
+        auto opened = store_regions{source}.open(region);
+        for (std::uint32_t version = 1; !over && opened; ++version) {
+            const byte_vector bytes(512, static_cast<std::byte>(version & 0xFFU));
+            ASHLAR_EXPECT_OK(opened.value().write({block_index{3}, block_count{1}}, bytes));
+            ASHLAR_EXPECT_OK(opened.value().write({block_index{90}, block_count{1}}, bytes));
+            ++writes;
+        }
+    }
+    void create_and_erase() {
+        random_bits random{3};
+        while (!over) {
+            const auto made = source.create();
+            if (!made) continue;
+            static_cast<void>(source.append(made.value(), ashlar::pattern(900, random.next())));
+            static_cast<void>(source.erase(made.value()));
+            static_cast<void>(source.maintain({.blocks_max = 8}));
+        }
+    }
+
+    memory_device                                             memory;
+    faulty_device<memory_device>                              device;  ///< Its calls exclude each other.
+    memory_device                                             other;
+    threaded_store                                            source;
+    test_store                                                target;
+    std::array<std::array<object_id, objects_of_a_set>, sets> ids{};
+    region_id                                                 region{};
+    std::atomic<bool>                                         over{false};
+    std::atomic<std::uint64_t>                                commits{0}, writes{0};
+};
+
+TEST_F(CopyThreadsTest, EveryTransactionIsInItWholeOrNotAtAll) {
+    for (std::uint64_t round = 0; round < scaled(3); ++round) {
+        over = false;
+        std::thread copier{[&] {
+            auto copying = task::open(source, target, {.chunk = block_count{4}, .in_use = true, .passes_max = 4});
+            ASHLAR_EXPECT_OK(copying);
+            while (copying && !HasFailure()) {
+                const auto said = copying.value().step({.blocks_max = 32, .candidates_max = 16});
+                EXPECT_FALSE(said.reasons.has(stop_reason::device_error)) << message(said.failure.code);
+                if (said.reasons.has(stop_reason::nothing_to_gain)) break;
+            }
+            ASHLAR_EXPECT_OK(copying.value().finish());
+            const auto after = commits.load();  // writers go on
+            for (int i = 0; i < 100'000 && commits.load() < after + 3; ++i) std::this_thread::yield();
+            EXPECT_GE(commits.load(), after + 3);
+            over = true;
+        }};
+        in_threads(sets + 2, [&](std::size_t number) {
+            if (number < sets) write_set(number);
+            if (number == sets) write_region();
+            if (number == sets + 1) create_and_erase();
+        });
+        copier.join();
+        EXPECT_EQ(findings_of(target), "");
+        for (const auto& set : ids) {
+            byte_vector first(6000), next(6000);
+            EXPECT_EQ(target.read(set[0], 0, first).value(), first.size());
+            for (const auto id : set) {
+                EXPECT_EQ(target.read(id, 0, next).value(), next.size());
+                EXPECT_EQ(next, first);
+            }
+        }
+        auto              copied = store_regions{target}.open(region).value();
+        const byte_vector all    = read_all(copied);
+        const auto        lead   = static_cast<std::uint8_t>(static_cast<std::uint8_t>(all[3 * 512]) -
+                                                    static_cast<std::uint8_t>(all[90 * 512]));
+        EXPECT_LE(lead, 1) << "the second block is never ahead, and never two behind";
+        static_cast<void>(target.abandon());
+        other = make_memory({.blocks = 4000});
+        format_on(other, {.blocks = 4000}, 2);
+        target = opened_on(other);
+    }
+    EXPECT_GT(commits.load(), 10U);
+    EXPECT_GT(writes.load(), 0U);
+}
+
+}  // namespace
+}  // namespace ashlar::test
