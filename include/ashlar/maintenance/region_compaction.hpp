@@ -33,15 +33,18 @@ struct region_compaction_options {
     std::size_t              transfers_max = 16;          ///< In flight, on devices with queues.
 };
 
-enum class compaction_phase : std::uint8_t { idle, analyzing, relocating };
+/// Relocating: whole regions, or parts of one that slides; updating: the directory, when all of its parts have moved,
+/// and the table is cleared with it. What a pass did is said by its result.
+enum class compaction_phase : std::uint8_t { idle, analyzing, relocating, updating };
 
 /// One move of a plan.
 struct region_move {
     region_id   region{};
     extent      from{};
     block_index to{};
-    bool        needed = false;  ///< False: no free run below it holds it, or it is pinned.
+    bool        needed = false;  ///< False: nothing is free below it, it is pinned, or it has too many blocks to slide.
     bool        pinned = false;
+    bool        slides = false;  ///< No free run below it holds it: it is moved in parts, into the one that ends at it.
 };
 
 struct region_compaction_plan {
@@ -51,12 +54,16 @@ struct region_compaction_plan {
     free_space_shape before{};
     free_space_shape after{};
     std::size_t      memory_bytes = 0;
+    std::size_t      slides       = 0;  ///< Moves that are made in parts.
+    std::uint64_t    entries      = 0;  ///< Of the indirection, which the largest slide that is worth making needs.
+    std::uint64_t    entries_max  = 0;  ///< What memory holds. A slide that needs more is not made.
 };
 
 /// Of the last pass.
 struct region_compaction_result {
     bool             finished      = false;  ///< Not cancelled, and no device failed.
     std::uint64_t    regions_moved = 0;
+    std::uint64_t    regions_slid  = 0;  ///< Of them, in parts.
     block_count      blocks_moved{};
     free_space_shape before{};
     free_space_shape after{};

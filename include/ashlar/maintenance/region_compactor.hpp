@@ -3,6 +3,7 @@
 
 #include <ashlar/maintenance/region_compaction.hpp>
 #include <ashlar/maintenance/step_budget.hpp>
+#include <ashlar/region/slide_source.hpp>
 #include <ashlar/relocation/relocation.hpp>
 #include <ashlar/throttle/no_throttle.hpp>
 #include <ashlar/vocabulary/progress.hpp>
@@ -10,12 +11,14 @@
 namespace ashlar::inline v0 {
 
 /// Moves each region into the first free run below it that holds it, lowest region first, again until no region moves.
-/// Where a volume's regions leave no such run, the pass says `no_contiguous_space`.
+/// Where no run holds it, it slides in parts into the free run that ends where it begins. Where nothing is free there,
+/// or the region has more blocks than `indirection_entries_max`, it stays, and the pass says `no_contiguous_space`.
 ///
 /// Invariants:
 ///  - Each move lowers the sum of the regions' first blocks, so moving ends.
 ///  - At most one target is reserved, and none while paused, cancelled or idle.
-///  - A region is at its old place or at its new one, whole, after a crash at any moment.
+///  - Each block of a region is at its old place or at its new one after a crash at any moment. A slide that was cut or
+///    cancelled stays as it is, the region is used meanwhile, and the next pass goes on with it first.
 /// Objects and the store's own tables are not moved. Safe from: one thread at a time; others use the store meanwhile.
 template <class Volume, IoThrottle Throttle = no_throttle, Clock C = no_clock>
     requires(!Throttle::needs_clock || C::ticks)
@@ -56,16 +59,21 @@ class region_compactor {
         turn                  now{block_count{budget.blocks_max}, budget.candidates_max};
         if (cancelled_) {
             cancelled_ = false;
-            abandon(source);
+            abandon(volume, source);
             if (phase_ != compaction_phase::idle) conclude(volume, said, false);
             said.reasons = stop_reason::cancelled;
             return said;
         }
         if (paused_) {
-            abandon(source);
+            abandon(volume, source);
             said.reasons = stop_reason::paused;
         }
-        while (said.reasons.none()) advance(volume, source, now, said);
+        while (said.reasons.none()) {
+            if (sliding_.type != 0)
+                advance_slide(volume, queue, now, said);
+            else
+                advance(volume, source, now, said);
+        }
         said.phase = static_cast<std::uint32_t>(phase_);
         said.moved = result_.blocks_moved;
         said.done  = passed_;
@@ -81,7 +89,7 @@ class region_compactor {
     /// Undoes a move under way. Precondition for destroying a compactor of a volume that lives on.
     void stop(Volume& volume) noexcept {
         region_source<Volume> source{volume, parts_.move, {}};
-        abandon(source);
+        abandon(volume, source);
     }
 
     [[nodiscard]] const region_compaction_result& last_result() const noexcept { return last_; }
@@ -126,14 +134,25 @@ class region_compactor {
     void advance(Volume& volume, region_source<Volume>& source, turn& now, progress& said) noexcept;
     void analyze(Volume& volume, progress& said) noexcept;
     void begin_next(Volume& volume, region_source<Volume>& source, progress& said) noexcept;
+    void try_slide(Volume& volume, progress& said) noexcept;
+    void advance_slide(Volume& volume, queue_type* queue, turn& now, progress& said) noexcept;
+    void settle_slide(Volume& volume, const move_answer& answer, progress& said) noexcept;
+    void finish_slide(Volume& volume, progress& said) noexcept;
+    template <class Space>
+    [[nodiscard]] result<> plan_slide(Volume& volume, Space& then, region_compaction_plan& made,
+                                      region_move& line) noexcept;
     void settle(Volume& volume, region_source<Volume>& source, const move_answer& answer, progress& said) noexcept;
     void end_walk(Volume& volume, progress& said) noexcept;
     void make_room(Volume& volume) noexcept;
     void pay(const Volume& volume, progress& said) noexcept;
     void conclude(Volume& volume, progress& said, bool finished) noexcept;
     /// The region that was being moved is the next one again.
-    void abandon(region_source<Volume>& source) noexcept {
+    void abandon(Volume& volume, region_source<Volume>& source) noexcept {
         if (!move_.active()) return;
+        if (sliding_.type != 0) {  // its next part is taken up again
+            slide_source<Volume> parts{volume, parts_.move, part_};
+            return move_.undo(parts);
+        }
         cursor_.logical = {was_at_.value};
         --passed_;
         move_.undo(source);
@@ -172,6 +191,8 @@ class region_compactor {
     relocation                     move_;
     relocation_cursor              cursor_{};
     defrag_candidate               moving_{};
+    region_id                      sliding_{};  ///< Type 0: none.
+    extent                         part_{};     ///< Of it, which moves now.
     block_index                    was_at_{};
     compaction_phase               phase_     = compaction_phase::idle;
     bool                           paused_    = false;
@@ -180,6 +201,7 @@ class region_compactor {
     std::uint64_t                  passed_    = 0;
     stop_reasons                   notes_{};  ///< Why regions of this walk stay.
     error                          failure_{};
+    error                          too_large_{};  ///< Of a region that may not slide; `where` is what it needs.
     time_point                     began_{};
     region_compaction_result       result_{}, last_{};
     block_count                    owed_{};  ///< Copied by flips, and not asked of the throttle yet.
@@ -193,6 +215,7 @@ void region_compactor<Volume, Throttle, C>::advance(Volume& volume, region_sourc
         case compaction_phase::idle: phase_ = compaction_phase::analyzing; break;
         case compaction_phase::analyzing: analyze(volume, said); break;
         case compaction_phase::relocating:
+        case compaction_phase::updating:
             if (move_.active() ? now.blocks.value == 0 : now.looks == 0) {
                 said.reasons |= stop_reason::budget_spent;
             } else if (owed_.value != 0) {
@@ -219,6 +242,7 @@ void region_compactor<Volume, Throttle, C>::analyze(Volume& volume, progress& sa
     result_         = {};
     notes_          = {};
     failure_        = {};
+    too_large_      = {};
     began_          = clock_.now();
     const auto seen = measure(volume);
     if (seen.has_error()) {
@@ -228,15 +252,21 @@ void region_compactor<Volume, Throttle, C>::analyze(Volume& volume, progress& sa
         return;
     }
     result_.before = seen.value();
+    cursor_        = {};
+    passed_        = 0;
+    moved_         = false;
+    if (const entered guard{volume}; find_slide(volume)) {  // a cut one is finished first
+        phase_   = compaction_phase::relocating;
+        sliding_ = name_of(find_slide(volume)->region);
+        if (sliding_.type == 0) sliding_.type = tag::slide;  // its region went; its blocks are given back
+        return;
+    }
     if (result_.before.permille() < options_.threshold_permille) {
         conclude(volume, said, true);
         said.reasons |= stop_reason::finished | stop_reason::nothing_to_gain;
         return;
     }
-    cursor_ = {};
-    passed_ = 0;
-    moved_  = false;
-    phase_  = compaction_phase::relocating;
+    phase_ = compaction_phase::relocating;
 }
 
 template <class Volume, IoThrottle Throttle, Clock C>
@@ -246,9 +276,14 @@ void region_compactor<Volume, Throttle, C>::begin_next(Volume& volume, region_so
     const auto next = source.next_candidate(cursor_, {}).value();  // the directory is in memory: this never fails
     if (!next) return end_walk(volume, said);
     ++passed_;
-    moving_ = *next;
-    was_at_ = block_index{cursor_.logical.value - 1};
-    if (options_.only && region_source<Volume>::region_of(moving_.owner) != *options_.only) return;
+    moving_         = *next;
+    was_at_         = block_index{cursor_.logical.value - 1};
+    const auto name = region_source<Volume>::region_of(moving_.owner);
+    if (options_.only && name != *options_.only) return;
+    if (const entered guard{volume}; is_sliding(volume, name)) {  // and could not go on
+        notes_ |= moving_.has_pinned ? stop_reason::pinned : stop_reason::raced;
+        return;
+    }
     source.aim_into(below(volume));
     const auto answer = move_.begin(source, {.owner  = moving_.owner,
                                              .first  = {},
@@ -286,9 +321,7 @@ void region_compactor<Volume, Throttle, C>::settle(Volume& volume, region_source
             break;
         }
         case move_verdict::nothing_to_gain: break;
-        case move_verdict::no_contiguous_space:  // of a region with nothing free below it that is no reason to tell
-            if (is_free_below(volume, was_at_)) notes_ |= stop_reason::no_contiguous_space;
-            break;
+        case move_verdict::no_contiguous_space: try_slide(volume, said); break;
         case move_verdict::pinned: notes_ |= stop_reason::pinned; break;
         case move_verdict::raced: notes_ |= stop_reason::raced; break;
         case move_verdict::failed:
@@ -324,6 +357,142 @@ void region_compactor<Volume, Throttle, C>::pay(const Volume& volume, progress& 
     owed_ -= std::min(whole_blocks(grant.bytes, size), owed_);
 }
 
+/// A region that no run holds slides where something is free directly below it.
+template <class Volume, IoThrottle Throttle, Clock C>
+    requires(!Throttle::needs_clock || C::ticks)
+void region_compactor<Volume, Throttle, C>::try_slide(Volume& volume, progress& said) noexcept {
+    const entered             guard{volume};
+    const auto                name = region_source<Volume>::region_of(moving_.owner);
+    volume_free_space<Volume> free{volume};
+    auto&                     motion = *parts_.move.motion;
+    result<extent>            below  = free_run_below(free, data_begin(volume), was_at_);
+    if (below.has_value() && !below.value().empty()) {
+        auto begun = motion_scope<Volume>::begin(volume, motion);
+        if (begun.has_value()) {
+            const motion_scope<Volume> scope{volume};
+            motion = region_motion{name};
+            begun  = begin_slide(volume, name, below.value().count);
+        }
+        if (begun.has_value()) {
+            sliding_ = name;
+            part_    = {};
+            return;
+        }
+        switch (begun.error().code) {
+            case errc::too_large: too_large_ = begun.error(); break;
+            case errc::no_space:
+            case errc::reserve_only:
+            case errc::no_contiguous_space: break;
+            case errc::busy:
+            case errc::pinned:
+            case errc::not_found: notes_ |= stop_reason::raced; return;
+            default:
+                notes_ |= stop_reason::device_error;
+                failure_ = begun.error();
+                if (failure_.code == errc::read_only) conclude(volume, said, false);
+                return;
+        }
+    }
+    // Of a region with nothing free below it that is no reason to tell.
+    if (is_free_below(volume, was_at_)) notes_ |= stop_reason::no_contiguous_space;
+}
+
+/// The next part of the region that slides.
+template <class Volume, IoThrottle Throttle, Clock C>
+    requires(!Throttle::needs_clock || C::ticks)
+void region_compactor<Volume, Throttle, C>::advance_slide(Volume& volume, queue_type* queue, turn& now,
+                                                          progress& said) noexcept {
+    if (!move_.active()) {
+        std::optional<region_slide> slide;
+        {
+            const entered guard{volume};
+            slide = find_slide(volume);
+        }
+        if (!slide || (name_of(slide->region) != sliding_ && sliding_.type != tag::slide)) {  // its region was removed
+            sliding_ = {};
+            return;
+        }
+        if (slide->left().value == 0) return finish_slide(volume, said);
+        if (owed_.value != 0) return pay(volume, said);
+        if (now.blocks.value == 0) {
+            said.reasons |= stop_reason::budget_spent;
+            return;
+        }
+        part_ = slide_source<Volume>::next_part(volume, *slide, block_count{~std::uint64_t{0}});
+    }
+    slide_source<Volume> source{volume, parts_.move, part_, queue};
+    move_answer          answer{};
+    if (!move_.active()) {
+        answer = move_.begin(source, {.owner  = region_source<Volume>::owner_of(sliding_),
+                                      .first  = {part_.first.value},
+                                      .blocks = part_.count,
+                                      .window = part_.count,
+                                      .where  = placement::tight});
+    } else if (now.blocks.value == 0) {
+        said.reasons |= stop_reason::budget_spent;
+    } else {
+        answer = move_.advance(source, throttle_, clock_, now.blocks);
+        owed_ += source.copied_again();
+        now.blocks -= answer.copied < now.blocks ? answer.copied : now.blocks;
+        result_.blocks_moved += answer.copied;
+    }
+    settle_slide(volume, answer, said);
+}
+
+template <class Volume, IoThrottle Throttle, Clock C>
+    requires(!Throttle::needs_clock || C::ticks)
+void region_compactor<Volume, Throttle, C>::settle_slide(Volume& volume, const move_answer& answer,
+                                                         progress& said) noexcept {
+    switch (answer.verdict) {
+        case move_verdict::more:
+        case move_verdict::flipped: return;  // durable already, and the next part follows
+        case move_verdict::throttled:
+            said.reasons |= stop_reason::throttled;
+            said.not_before = answer.not_before;
+            return;
+        case move_verdict::pinned: notes_ |= stop_reason::pinned; break;
+        case move_verdict::raced: notes_ |= stop_reason::raced; break;
+        case move_verdict::nothing_to_gain: break;  // the region went
+        case move_verdict::no_contiguous_space:
+        case move_verdict::failed:
+            forget_motion(volume);
+            notes_ |= stop_reason::device_error;
+            failure_ = answer.failure;
+            break;
+    }
+    sliding_ = {};  // it lies in parts until another pass
+    if (failure_.code == errc::read_only) conclude(volume, said, false);
+}
+
+/// The directory says the new place, and the table goes.
+template <class Volume, IoThrottle Throttle, Clock C>
+    requires(!Throttle::needs_clock || C::ticks)
+void region_compactor<Volume, Throttle, C>::finish_slide(Volume& volume, progress& said) noexcept {
+    const entered guard{volume};
+    phase_            = compaction_phase::updating;
+    auto&      motion = *parts_.move.motion;
+    const auto name   = sliding_;
+    sliding_          = {};
+    const bool moved  = volume.indirection.count() != 0;
+    auto       done   = motion_scope<Volume>::begin(volume, motion);
+    if (done.has_value()) {
+        const motion_scope<Volume> scope{volume};
+        motion = region_motion{name};
+        done   = end_slide(volume);
+    }
+    if (done.has_value()) done = checkpoint(volume);  // what it left, and the table, is free then for the next region
+    phase_ = compaction_phase::relocating;
+    if (done.has_error() && done.error().code != errc::busy) {
+        failure_ = done.error();
+        return conclude(volume, said, false);
+    }
+    if (done.has_error()) notes_ |= stop_reason::raced;
+    if (done.has_error() || !moved) return;
+    ++result_.regions_moved;
+    ++result_.regions_slid;
+    moved_ = true;
+}
+
 /// A walk that moved something may have made room for regions above: another one follows.
 template <class Volume, IoThrottle Throttle, Clock C>
     requires(!Throttle::needs_clock || C::ticks)
@@ -349,8 +518,27 @@ void region_compactor<Volume, Throttle, C>::conclude(Volume& volume, progress& s
     result_.took     = clock_.now() - began_;
     last_            = result_;
     phase_           = compaction_phase::idle;
-    said.failure     = failure_;
+    said.failure     = failure_.code != errc::none ? failure_ : too_large_;
     if (failure_.code != errc::none) said.reasons |= stop_reason::device_error;
+}
+
+/// What a slide of the region would do; it is not made where it needs more entries than memory holds.
+template <class Volume, IoThrottle Throttle, Clock C>
+    requires(!Throttle::needs_clock || C::ticks)
+template <class Space>
+result<> region_compactor<Volume, Throttle, C>::plan_slide(Volume& volume, Space& then, region_compaction_plan& made,
+                                                           region_move& line) noexcept {
+    if (is_sliding(volume, line.region)) {  // it goes on where it was cut
+        line.to     = volume.regions.slide().first;
+        line.slides = line.needed = true;
+        return success();
+    }
+    BOOST_OUTCOME_TRY(const auto below, free_run_below(then, data_begin(volume), line.from.first));
+    if (below.empty()) return success();
+    if (line.from.count.value > made.entries) made.entries = line.from.count.value;
+    line.slides = line.needed = line.from.count.value <= made.entries_max;
+    if (line.slides) line.to = below.first;
+    return success();
 }
 
 template <class Volume, IoThrottle Throttle, Clock C>
@@ -359,7 +547,7 @@ result<region_compaction_plan> region_compactor<Volume, Throttle, C>::plan(Volum
 noexcept {
     region_source<Volume>      source{volume, parts_.move, {}};
     drained_free_space<Volume> now{volume};
-    region_compaction_plan     made{.memory_bytes = memory_bytes_};
+    region_compaction_plan     made{.memory_bytes = memory_bytes_, .entries_max = volume.indirection.capacity()};
     std::size_t                count = 0;
     relocation_cursor          cursor;
     {
@@ -379,7 +567,9 @@ noexcept {
             BOOST_OUTCOME_TRY(const auto to, first_fit(then, next->blocks, data_begin(volume), from));
             line.needed = to.has_value();
             if (to) line.to = to->first;
+            if (!to) { BOOST_OUTCOME_TRY(plan_slide(volume, then, made, line)); }
         }
+        made.slides += line.slides ? 1U : 0U;
         made.moves += line.needed ? 1U : 0U;
         if (line.needed) made.blocks += line.from.count;
         moves[count++] = line;
@@ -389,7 +579,8 @@ noexcept {
     planned_free_space<drained_free_space<Volume>> then{now, moves.first(count)};
     BOOST_OUTCOME_TRY(made.after, measure_free_space(then));
     if (made.before.permille() < options_.threshold_permille) {  // a pass would stop before its first move
-        for (auto& line : moves.first(count)) line.needed = false;
+        for (auto& line : moves.first(count)) line.needed = line.slides = false;
+        made.slides = 0;
         made.after  = made.before;
         made.moves  = 0;
         made.blocks = {};

@@ -132,6 +132,10 @@ class verifier {
         for (std::uint32_t i = 0; i < volume_.regions.slots(); ++i) {
             claim(load_struct<region_slot>(content.subspan(region_slot_offset(i))).place(), {});
         }
+        if (!counting_) return;
+        // What a slide has beside its region is a region too, so all blocks of one that lies in parts are claimed here.
+        const auto entries = check_indirection(volume_);
+        if (entries.has_error()) find(verify_problem::bad_metadata, entries.error().where, {}, entries.error());
     }
 
     void claim_objects() noexcept {

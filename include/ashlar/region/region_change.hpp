@@ -1,7 +1,7 @@
 #pragma once
 /// How users' regions come and go while the volume is in use.
 
-#include <ashlar/region/region_space.hpp>
+#include <ashlar/region/region_slide.hpp>
 
 namespace ashlar::inline v0 {
 
@@ -108,8 +108,9 @@ result<region_id> add_region(Volume& volume, const region_request& wanted) noexc
     return name;
 }
 
-/// Removes a region; its blocks are free once that is confirmed and nobody reads them. Whoever has it open finds it
-/// gone. Errors: not_found; pinned; busy while a region moves; invalid_argument for a region of the engine's.
+/// Removes a region, also one that lies in parts; its blocks are free once that is confirmed and nobody reads them.
+/// Whoever has it open finds it gone. Errors: not_found; pinned; busy while a region moves; invalid_argument for a
+/// region of the engine's.
 template <class Volume>
 result<> remove_region(Volume& volume, region_id name) noexcept {
     if (!is_user_region(name.type)) return errc::invalid_argument;
@@ -117,13 +118,20 @@ result<> remove_region(Volume& volume, region_id name) noexcept {
     BOOST_OUTCOME_TRY(motion_scope<Volume>::begin(volume, motion));
     const motion_scope<Volume> scope{volume};
     BOOST_OUTCOME_TRY(hold_region_writes(volume));
-    return run_transaction(volume, [&](std::uint32_t tx) noexcept -> result<> {
+    const bool in_parts = is_sliding(volume, name);
+    const auto table    = volume.regions.indirection();
+    if (in_parts) { BOOST_OUTCOME_TRY(checkpoint(volume)); }  // as end_slide: no replay may meet the table again
+    BOOST_OUTCOME_TRY(run_transaction(volume, [&](std::uint32_t tx) noexcept -> result<> {
         BOOST_OUTCOME_TRY(const auto slot, find_region(volume, name));
         if ((slot.flags & region_flag::pinned) != 0) return error{errc::pinned, slot.place().first};
         BOOST_OUTCOME_TRY(change_region(volume, tx, {.before = slot, .after = {}}));
         volume.transactions[tx].given.push({.blocks = slot.place()});
-        return success();
-    });
+        if (!in_parts) return success();
+        volume.transactions[tx].given.push({.blocks = volume.regions.slide()});
+        return detail::drop_own_regions(volume, tx);
+    }));
+    if (in_parts) detail::end_entries(volume, table);
+    return success();
 }
 
 /// A pinned region neither moves nor goes. Errors: not_found; invalid_argument for a region of the engine's.

@@ -26,6 +26,8 @@ struct region_move_memory {
 template <class Volume>
 class region_source : public volume_host<Volume> {
     using base = volume_host<Volume>;
+
+  protected:
     using base::volume_;
 
   public:
@@ -77,6 +79,7 @@ class region_source : public volume_host<Volume> {
                                  std::span<mapped_extent> pieces) noexcept {
         const entered guard{volume_};
         BOOST_OUTCOME_TRY(const auto slot, find_region(volume_, region_of(owner)));
+        if (is_sliding(volume_, region_of(owner))) return error{errc::busy, slot.place().first};
         const extent asked{block_index{first.value}, blocks};
         const extent all{block_index{0}, slot.place().count};
         if (!overlap(asked, all)) return mapping_view{.generation = slot.generation};
@@ -135,9 +138,33 @@ class region_source : public volume_host<Volume> {
         return true;
     }
 
-  private:
+  protected:
     static constexpr int passes_max = 3;  ///< Over what was written meanwhile, before writers have to wait.
 
+    /// One pass over every window of the region's `part` that was written and not copied since, from where it lies to
+    /// where it goes; `from` and `to` are the places of the whole region. Errors: those of copy_part.
+    result<> copy_written(block_index from, block_index to, extent part) noexcept {
+        const auto  bytes = memory_.verify ? memory_.window.size() / 2 : memory_.window.size();
+        const auto  room  = whole_blocks(bytes, volume_.geometry.block);
+        block_count at    = memory_.motion->window_of(block_count{part.first.value});
+        for (;;) {
+            const auto window = memory_.motion->take_written(at);
+            if (window.empty() || window.first >= part.end()) return success();
+            at = {window.end().value};
+            for (auto left = common_part(window, part); !left.empty();) {
+                const auto        now = part_of(left, {}, room);
+                const block_count skip{now.first.value};
+                BOOST_OUTCOME_TRY(volume_.lock.outside([&]() noexcept {
+                    return copy_part({from + skip, now.count}, {to + skip, now.count});
+                }));
+                left = part_of(left, now.count, left.count);
+            }
+        }
+    }
+
+    region_move_memory memory_;
+
+  private:
     /// The region that lies there: a move of a whole extent names its source by its place. What was removed since may
     /// have left its name to another one.
     std::optional<region_id> region_at(extent place) noexcept {
@@ -146,25 +173,6 @@ class region_source : public volume_host<Volume> {
             if (is_user_region(slot.type) && slot.place() == place) return name_of(slot);
         }
         return std::nullopt;
-    }
-
-    /// One pass over every window that was written and not copied since. Errors: those of copy_part.
-    result<> copy_written(extent from, extent to) noexcept {
-        const auto bytes = memory_.verify ? memory_.window.size() / 2 : memory_.window.size();
-        const auto room  = whole_blocks(bytes, volume_.geometry.block);
-        for (auto left = memory_.motion->take_written({}); !left.empty();) {
-            const block_count end{left.end().value};
-            while (!left.empty()) {
-                const auto        part = part_of(left, {}, room);
-                const block_count skip{part.first.value};
-                BOOST_OUTCOME_TRY(volume_.lock.outside([&]() noexcept {
-                    return copy_part({from.first + skip, part.count}, {to.first + skip, part.count});
-                }));
-                left = part_of(left, part.count, left.count);
-            }
-            left = memory_.motion->take_written(end);
-        }
-        return success();
     }
 
     /// Errors: the device's; checksum_differs where what came back from the target is not what was written.
@@ -179,9 +187,11 @@ class region_source : public volume_host<Volume> {
     result<bool> flip_here(region_id name, std::uint64_t generation, extent target) noexcept {
         BOOST_OUTCOME_TRY(const auto slot, find_region(volume_, name));
         if (slot.generation != generation || (slot.flags & region_flag::pinned) != 0) return false;
-        for (int pass = 0; pass < passes_max; ++pass) { BOOST_OUTCOME_TRY(copy_written(slot.place(), target)); }
+        const extent all{block_index{0}, target.count};
+        const auto   from = slot.place().first;
+        for (int pass = 0; pass < passes_max; ++pass) { BOOST_OUTCOME_TRY(copy_written(from, target.first, all)); }
         BOOST_OUTCOME_TRY(hold_region_writes(volume_));
-        BOOST_OUTCOME_TRY(copy_written(slot.place(), target));
+        BOOST_OUTCOME_TRY(copy_written(from, target.first, all));
         BOOST_OUTCOME_TRY(volume_.writable());
         // Before the batch, not with it: a batch that was cut off after its journal would point at an unwritten copy.
         auto synced = volume_.lock.outside([&]() noexcept { return volume_.device.sync(); });
@@ -205,9 +215,8 @@ class region_source : public volume_host<Volume> {
         return flipped;
     }
 
-    region_move_memory memory_;
-    extent             into_;
-    block_count        again_{};
+    extent      into_;
+    block_count again_{};
 };
 
 }  // namespace ashlar::inline v0

@@ -71,10 +71,9 @@ void change_directory(Volume& volume, const region_change& change) noexcept {
         put(slots++, change.after);
         static_cast<void>(volume.regions.add(change.after, {}));
     } else if (const auto i = index_of_region(volume, name_of(change.before)); change.after.type != 0) {
-        volume.regions.replace(change.before, change.after);
         put(i, change.after);
     } else {
-        volume.regions.replace(change.before, change.after);
+        volume.regions.drop(change.before);
         put(i, slot_at(volume, --slots));
         put(slots, {});
     }

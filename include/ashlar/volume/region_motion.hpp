@@ -42,6 +42,9 @@ class region_motion {
         return part_of(window, {}, {blocks_.value - window.first.value});
     }
 
+    /// Where the window of a block begins.
+    [[nodiscard]] block_count window_of(block_count block) const noexcept { return {block.value >> shift_ << shift_}; }
+
     /// Only so many of its blocks move now; else all do.
     void               only(extent part) noexcept { part_ = part; }
     [[nodiscard]] bool holds(extent logical) const noexcept { return part_.empty() || overlap(part_, logical); }
@@ -114,6 +117,14 @@ class region_writes {
 
     region_motion* motion = nullptr;  ///< At most one region moves or goes.
     region_watch*  watch  = nullptr;  ///< At most one copy of the volume is made.
+
+    /// Where a part of a region was that slides: its blocks are the target of a later part.
+    struct left_part {
+        block_count   end{};      ///< Of the region's blocks that had moved then.
+        sequence      batch{};    ///< Must be confirmed first,
+        std::uint32_t phase = 0;  ///< and the readers of that time have to be gone.
+    };
+    left_part left[2]{};  ///< The newest, and the one before it.
 
   private:
     region_queue_link* queues_ = nullptr;

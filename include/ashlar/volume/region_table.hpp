@@ -124,43 +124,26 @@ class region_table {
             case tag::checksums: return noted(checksums_.add(slot.id, slot.place()));
             case tag::objects: return noted(objects_.add(slot.id, slot.place()));
             case tag::slide: return noted(slide_.add(slot.id, slot.place()));
-            case tag::indirection: return noted(add_indirection(slot));
+            case tag::indirection: return noted(indirection_.add(slot.id, slot.place()));
             case tag::next_objects: return noted(next_objects_.add(slot.id, slot.place()));
             default: return success();  // a user's region: the engine only keeps its blocks
         }
     }
 
-    /// Notes that a region went, or lies elsewhere where `after` has a type. Only those that may: the others stay.
-    void replace(const region_slot& before, const region_slot& after) noexcept {
-        if (before.type == tag::slide) {
-            slide_ = {};
-            if (after.type != 0) static_cast<void>(slide_.add(after.id, after.place()));
-        }
-        if (before.type == tag::next_objects && after.type == 0) next_objects_.drop_last();
-        if (before.type != tag::indirection) return;
-        for (std::size_t i = 0; i < tables_; ++i) {
-            if (indirection_[i].number != before.id) continue;
-            indirection_[i] = indirection_[--tables_];
-            return;
-        }
+    /// Notes that a region of the engine's went: those of a slide do, and the table that others replace.
+    void drop(const region_slot& gone) noexcept {
+        if (gone.type == tag::indirection) indirection_ = {};
+        if (gone.type == tag::slide) slide_ = {};
+        if (gone.type == tag::next_objects) next_objects_.drop_last();
     }
 
-    /// A table of entries of the indirection.
-    struct indirection_place {
-        extent        blocks{};
-        std::uint32_t number = 0;
-    };
-    /// The table that counts: of two the one with the lower number; empty where all blocks lie as the directory says.
-    [[nodiscard]] indirection_place indirection() const noexcept {
-        if (tables_ == 2 && indirection_[1].number < indirection_[0].number) return indirection_[1];
-        return tables_ == 0 ? indirection_place{} : indirection_[0];
+    /// The entries of a region that is being moved in parts, and the blocks below it that it moves into. Both empty
+    /// where no region is.
+    [[nodiscard]] extent       indirection() const noexcept { return only_part(indirection_); }
+    [[nodiscard]] extent       slide() const noexcept { return only_part(slide_); }
+    [[nodiscard]] region_block indirection_block(std::uint64_t part) const noexcept {
+        return indirection_.block(tag::indirection, part);
     }
-    [[nodiscard]] std::size_t  indirection_tables() const noexcept { return tables_; }
-    [[nodiscard]] region_block indirection_block(const indirection_place& table, std::uint32_t part) const noexcept {
-        return {table.blocks.first + block_count{part}, {tag::indirection, table.number, part}};
-    }
-    /// What a slide has beside its region; empty where none is under way.
-    [[nodiscard]] extent slide() const noexcept { return slide_.all().empty() ? extent{} : slide_.all()[0]; }
 
     [[nodiscard]] std::uint32_t slots() const noexcept { return slots_; }
     /// Changes with the directory: what was looked up before may be elsewhere.
@@ -171,7 +154,7 @@ class region_table {
         ++version_;
     }
 
-    [[nodiscard]] extent journal() const noexcept { return journal_.all().empty() ? extent{} : journal_.all()[0]; }
+    [[nodiscard]] extent                  journal() const noexcept { return only_part(journal_); }
     [[nodiscard]] std::span<const extent> groups() const noexcept { return groups_.all(); }
     [[nodiscard]] std::span<const extent> bitmaps() const noexcept { return bitmaps_.all(); }
     [[nodiscard]] std::span<const extent> trimmed() const noexcept { return trimmed_.all(); }
@@ -205,11 +188,7 @@ class region_table {
         if (const auto found = bitmaps_.identity_of(tag::bitmap, block)) return found;
         if (const auto found = trimmed_.identity_of(tag::trimmed, block)) return found;
         if (const auto found = checksums_.identity_of(tag::checksums, block)) return found;
-        for (std::size_t i = 0; i < tables_; ++i) {
-            const auto& table = indirection_[i];
-            if (table.blocks.contains(block))
-                return block_identity{tag::indirection, table.number, (block - table.blocks.first).value};
-        }
+        if (const auto found = indirection_.identity_of(tag::indirection, block)) return found;
         if (const auto found = identity_in(objects_, block)) return found;
         return identity_in(next_objects_, block);
     }
@@ -230,10 +209,8 @@ class region_table {
     }
 
   private:
-    [[nodiscard]] bool add_indirection(const region_slot& slot) noexcept {
-        if (tables_ == indirection_.size()) return false;
-        indirection_[tables_++] = {slot.place(), slot.id};
-        return true;
+    [[nodiscard]] static extent only_part(const table_parts<1>& table) noexcept {
+        return table.all().empty() ? extent{} : table.all()[0];
     }
     [[nodiscard]] static std::optional<block_identity> identity_in(const table_parts<object_parts_max>& table,
                                                                    block_index block) noexcept {
@@ -252,12 +229,10 @@ class region_table {
     table_parts<table_parts_max>  checksums_{};
     table_parts<object_parts_max> objects_{};
     table_parts<object_parts_max> next_objects_{};
+    table_parts<1>                indirection_{};
     table_parts<1>                slide_{};
-
-    std::array<indirection_place, 2> indirection_{};  ///< One, or one and the next that is being made.
-    std::size_t                      tables_  = 0;
-    std::uint32_t                    slots_   = 0;
-    std::uint32_t                    version_ = 0;
+    std::uint32_t                 slots_   = 0;
+    std::uint32_t                 version_ = 0;
 };
 
 }  // namespace ashlar::inline v0

@@ -1,0 +1,141 @@
+#pragma once
+/// How a region begins to slide, and how a slide ends: rules R3, R8 and R14.
+
+#include <ashlar/region/region_space.hpp>
+#include <ashlar/vocabulary/ratio.hpp>
+#include <ashlar/volume/indirection.hpp>
+
+#include <algorithm>
+
+namespace ashlar::inline v0 {
+
+/// Blocks of the table that a slide of so many blocks needs.
+[[nodiscard]] constexpr block_count table_blocks_for(block_count blocks, block_size size) noexcept {
+    const std::uint64_t each = indirection_entries_in(size);
+    return {quotient_of(blocks.value + each - 1, each)};
+}
+
+/// The free run that ends where a region begins; empty where none does.
+/// Errors: those of reading metadata. Cost: the bitmaps up to the region.
+template <FreeSpace S>
+[[nodiscard]] result<extent> free_run_below(S& source, block_index from, block_index end) noexcept {
+    extent below{};
+    BOOST_OUTCOME_TRY(for_each_free_run(source, from, [&](extent run) noexcept {
+        if (run.first < end && run.end() >= end) below = {run.first, end - run.first};
+        return run.end() < end;
+    }));
+    return below;
+}
+
+namespace detail {
+
+/// Makes blocks a region of the engine's own, in a transaction that changes others.
+template <class Volume>
+result<> add_own_region(Volume& volume, std::uint32_t tx, std::uint32_t type, extent place) noexcept {
+    region_slot slot;
+    slot.type   = type;
+    slot.start  = place.first.value;
+    slot.blocks = place.count.value;
+    volume.transactions[tx].taken.push({.blocks = place});
+    if (type == tag::slide) return change_region(volume, tx, {.before = {}, .after = slot});
+    return change_beside(volume, tx, {.before = {}, .after = slot});
+}
+
+/// Reserves the table's blocks: behind the highest region, else anywhere. Errors: those of reserve_long_run.
+template <class Volume>
+result<extent> reserve_table(Volume& volume, block_count blocks) noexcept {
+    block_index highest{};
+    for (std::uint32_t i = 0; i < volume.regions.slots(); ++i)
+        highest = std::max(highest, slot_at(volume, i).place().end());
+    auto run = reserve_long_run(volume, blocks, space_use::metadata, highest);
+    if (run.has_error() && run.error().code == errc::no_contiguous_space)
+        run = reserve_long_run(volume, blocks, space_use::metadata);
+    return run;
+}
+
+/// The regions of a slide go with a transaction; nothing of the table may be in the journal then. Where the table is
+/// forgotten, memory follows with end_entries.
+template <class Volume>
+result<> drop_own_regions(Volume& volume, std::uint32_t tx) noexcept {
+    const auto drop = [&](std::uint32_t type) noexcept -> result<> {
+        const auto slot = find_region(volume, {type, 0});
+        if (slot.has_error()) return success();
+        if (volume.transactions[tx].region.any()) return change_beside(volume, tx, {.before = slot.value()});
+        return change_region(volume, tx, {.before = slot.value()});
+    };
+    BOOST_OUTCOME_TRY(drop(tag::slide));
+    BOOST_OUTCOME_TRY(drop(tag::indirection));
+    const auto table = volume.regions.indirection();
+    if (!table.empty()) volume.transactions[tx].given.push({.blocks = table, .metadata = true});
+    return success();
+}
+
+/// The table went: every block lies where the directory says.
+template <class Volume>
+void end_entries(Volume& volume, extent table) noexcept {
+    for (std::uint64_t i = 0; i < table.count.value; ++i) volume.cache.forget(table.first + block_count{i});
+    volume.indirection.clear();
+}
+
+}  // namespace detail
+
+/// Prepares a region to be moved in parts into the `gap` free blocks directly below it: they and the table become
+/// regions of the store's own, in one transaction. Nothing is moved yet.
+/// Errors: not_found; pinned; busy where a region slides already, or the gap is not free any more; too_large with the
+/// entries that the slide needs, where memory has room for fewer, or where the directory is full; no_space,
+/// reserve_only, no_contiguous_space for the table; those of reading metadata. Precondition: no region moves.
+template <class Volume>
+result<> begin_slide(Volume& volume, region_id name, block_count gap) noexcept {
+    if (!volume.regions.slide().empty()) return errc::busy;
+    BOOST_OUTCOME_TRY(const auto seen, find_region(volume, name));
+    if (seen.blocks > volume.indirection.capacity()) return error{errc::too_large, block_index{seen.blocks}};
+    for (auto& part : volume.region_traffic.left) part = {};
+    const auto table_blocks = table_blocks_for(seen.place().count, volume.geometry.block);
+    return run_transaction(volume, [&](std::uint32_t tx) noexcept -> result<> {
+        BOOST_OUTCOME_TRY(const auto slot, find_region(volume, name));
+        if ((slot.flags & region_flag::pinned) != 0) return error{errc::pinned, slot.place().first};
+        const auto end   = slot.place().first;
+        auto       below = reserve_long_run(volume, gap, space_use::relocation, {end.value - gap.value}, end);
+        if (below.has_error()) return below.error().code == errc::no_contiguous_space ? errc::busy : below.error();
+        auto table = detail::reserve_table(volume, table_blocks);
+        if (table.has_error() && table.error().code != errc::again && gap > table_blocks) {  // nothing else is free
+            table         = part_of(below.value(), {}, table_blocks);
+            below.value() = part_of(below.value(), table_blocks, gap);
+        }
+        BOOST_OUTCOME_TRY(detail::add_own_region(volume, tx, tag::slide, below.value()));
+        BOOST_OUTCOME_TRY(table);
+        BOOST_OUTCOME_TRY(detail::add_own_region(volume, tx, tag::indirection, table.value()));
+        BOOST_OUTCOME_TRY(auto first, create_block(volume, tx, table.value().first, {tag::indirection, 0, 0}));
+        encode_indirection_head(first.modify(0, sizeof(indirection_head)), 0, 0);
+        return success();
+    });
+}
+
+/// Ends a slide whose parts have all moved, or of which none has: in one transaction the directory says the new place,
+/// and the table and the blocks that the slide had beside it are free once that is confirmed.
+/// Errors: those of a checkpoint, which comes first, so that no replay meets the table again; those of the transaction.
+/// Precondition: no region moves; a slide is under way, and is at its beginning or its end.
+template <class Volume>
+result<> end_slide(Volume& volume) noexcept {
+    BOOST_OUTCOME_TRY(checkpoint(volume));
+    const auto table = volume.regions.indirection();
+    BOOST_OUTCOME_TRY(run_transaction(volume, [&](std::uint32_t tx) noexcept -> result<> {
+        const auto slide = *find_slide(volume);
+        auto&      state = volume.transactions[tx];
+        auto       given = slide.below;
+        if (slide.moved.value != 0) {
+            ASHLAR_ASSERT(slide.left().value == 0);
+            auto after       = slide.region;
+            after.start      = slide.below.first.value;
+            after.generation = slide.region.generation + 1;
+            given            = {after.place().end(), slide.below.count};
+            BOOST_OUTCOME_TRY(change_region(volume, tx, {.before = slide.region, .after = after}));
+        }
+        state.given.push({.blocks = given});
+        return detail::drop_own_regions(volume, tx);
+    }));
+    detail::end_entries(volume, table);
+    return success();
+}
+
+}  // namespace ashlar::inline v0
