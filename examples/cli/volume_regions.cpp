@@ -81,8 +81,9 @@ result<layout_facts> volume_regions::layout() {
     if (!seen) return core_->of.failed("cannot read how the regions lie", seen.error());
     const auto& report = seen.value();
     for (const auto& row : std::span{rows}.first(report.regions))
-        facts.regions.push_back({row.name, row.place, row.gap_after.value, row.pinned, row.engine});
+        facts.regions.push_back({row.name, row.place, row.gap_after.value, row.pinned, row.engine, row.slides});
     facts.own                = report.own;
+    facts.entries            = report.entries;
     facts.free_blocks        = report.free.free.value;
     facts.largest_run        = report.free.largest.value;
     facts.smallest_run       = report.smallest.value;
@@ -184,10 +185,13 @@ result<compaction_plan_facts> volume_regions::plan() {
     compaction_plan_facts facts{.moves  = plan.value().moves,
                                 .blocks = plan.value().blocks.value,
                                 .memory = plan.value().memory_bytes,
+                                .slides = plan.value().slides,
+                                .entries = plan.value().entries,
+                                .entries_max = plan.value().entries_max,
                                 .before = facts_of(plan.value().before),
                                 .after  = facts_of(plan.value().after)};
     for (const auto& line : std::span{lines}.first(plan.value().regions))
-        facts.lines.push_back({line.region, line.from, line.to, line.needed, line.pinned});
+        facts.lines.push_back({line.region, line.from, line.to, line.needed, line.pinned, line.slides});
     return facts;
 }
 
@@ -205,6 +209,7 @@ compaction_facts volume_regions::compacted() const {
     const auto& done = core_->task->last_result();
     return {.finished = done.finished,
             .regions  = done.regions_moved,
+            .slid     = done.regions_slid,
             .blocks   = done.blocks_moved.value,
             .gained   = done.gained().value,
             .before   = facts_of(done.before),

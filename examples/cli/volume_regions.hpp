@@ -13,6 +13,7 @@ struct region_facts {
     std::uint64_t     gap_after = 0;  ///< Free blocks directly behind it.
     bool              pinned    = false;
     bool              own       = false;  ///< The store's.
+    bool              slides    = false;  ///< It lies in parts, as a compaction was stopped.
 };
 
 struct layout_facts {
@@ -25,6 +26,7 @@ struct layout_facts {
     std::uint64_t               average_run        = 0;
     std::uint64_t               wasted_blocks      = 0;  ///< In runs under 16.
     std::uint64_t               perfect_gain       = 0;  ///< Blocks by which the largest run would grow.
+    std::uint64_t               entries            = 0;  ///< Blocks that lie elsewhere than the directory says.
     double                      free_fragmentation = 0;
 };
 
@@ -42,6 +44,7 @@ struct move_facts {
     ashlar::block_index to{};
     bool                needed = false;
     bool                pinned = false;
+    bool                slides = false;  ///< In parts, as no free run holds it.
 };
 
 struct compaction_plan_facts {
@@ -49,6 +52,8 @@ struct compaction_plan_facts {
     std::uint64_t           moves  = 0;
     std::uint64_t           blocks = 0;  ///< Read once and written once.
     std::uint64_t           memory = 0;
+    std::uint64_t           slides = 0;  ///< Moves in parts.
+    std::uint64_t           entries = 0, entries_max = 0;  ///< That the largest slide needs, and that memory holds.
     shape_facts             before{}, after{};
 };
 
@@ -56,6 +61,7 @@ struct compaction_plan_facts {
 struct compaction_facts {
     bool          finished = false;
     std::uint64_t regions  = 0;  ///< Moved.
+    std::uint64_t slid     = 0;  ///< Of them, in parts.
     std::uint64_t blocks   = 0;
     std::uint64_t gained   = 0;  ///< Blocks by which the largest free run grew.
     shape_facts   before{}, after{};

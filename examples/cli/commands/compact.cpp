@@ -19,7 +19,7 @@ using ashlar::stop_reason;
 constexpr std::uint64_t step_bytes = 256 * 1024;  ///< So that Ctrl-C is heard soon.
 
 const char* fate_of(const move_facts& line, const compact_options& options) {
-    if (line.needed) return "moves";
+    if (line.needed) return line.slides ? "slides, in parts" : "moves";
     if (options.only && line.region != *options.only) return "stays: not asked for";
     if (line.pinned) return "stays: pinned";
     return "stays";
@@ -43,6 +43,7 @@ nlohmann::ordered_json lines_of(const compaction_plan_facts& plan) {
                          {"from", line.from.first.value},
                          {"to", line.needed ? line.to.value : line.from.first.value},
                          {"needed", line.needed},
+                         {"slides", line.slides},
                          {"pinned", line.pinned}});
     }
     return lines;
@@ -57,6 +58,9 @@ nlohmann::ordered_json document_of(const context& with, const compact_options& o
             {"plan", lines_of(plan)},
             {"planned_moves", plan.moves},
             {"planned_blocks", plan.blocks},
+            {"planned_slides", plan.slides},
+            {"indirection_entries", plan.entries},
+            {"indirection_entries_max", plan.entries_max},
             {"memory", plan.memory},
             {"free_runs_before", before.runs},
             {"free_runs_after", after.runs},
@@ -74,9 +78,13 @@ std::string change_text(const shape_facts& before, const shape_facts& after, std
 
 result<exit_code> dry_run(const context& with, const compact_options& options, const compaction_plan_facts& plan,
                           std::uint32_t block_bytes) {
-    with.out.answer(fmt::format("{}\nwould move {}: {} read and written once, {} of memory\n{}\nnothing was moved",
+    std::string bound;
+    if (plan.entries > plan.entries_max)
+        bound = fmt::format("a region of {} fits nowhere whole, and memory holds entries to slide {}\n",
+                            counted(plan.entries, "block"), plan.entries_max);
+    with.out.answer(fmt::format("{}\nwould move {}: {} read and written once, {} of memory\n{}{}\nnothing was moved",
                                 table(plan, options, block_bytes), counted(plan.moves, "region"),
-                                human_bytes(plan.blocks * block_bytes), human_bytes(plan.memory),
+                                human_bytes(plan.blocks * block_bytes), human_bytes(plan.memory), bound,
                                 change_text(plan.before, plan.after, block_bytes)));
     with.out.document(with.command, document_of(with, options, plan, plan.before, plan.after));
     return exit_code::ok;
@@ -136,6 +144,7 @@ result<exit_code> run_compact(const context& with, const compact_options& option
                              change_text(done.before, done.after, block_bytes), reasons_text(last.reasons)));
     auto fields             = document_of(with, options, plan, done.before, done.after);
     fields["regions_moved"] = done.regions;
+    fields["regions_slid"]  = done.slid;
     fields["blocks_moved"]  = done.blocks;
     fields["bytes_moved"]   = done.blocks * block_bytes;
     fields["gained_blocks"] = done.gained;

@@ -16,6 +16,7 @@ namespace {
 constexpr std::size_t map_rows = 8;
 
 std::string kind_of(const region_facts& region) {
+    if (region.slides) return region.pinned ? "pinned, in parts" : "in parts: 'ashlar compact' goes on";
     return region.own ? "the store's own" : region.pinned ? "pinned" : "";
 }
 
@@ -39,6 +40,9 @@ std::string totals(const layout_facts& seen, std::uint32_t block_bytes) {
                         sized(seen.free_blocks), counted(seen.free_runs.size(), "run"), sized(seen.largest_run),
                         sized(seen.smallest_run), sized(seen.average_run));
     text += fmt::format("wasted                {} in runs under 16 blocks\n", sized(seen.wasted_blocks));
+    if (seen.entries > 0)
+        text += fmt::format("indirection           {} of a region that slides at their new place\n",
+                            counted(seen.entries, "block"));
     text += fmt::format("free fragmentation    {}\n", percent(seen.free_fragmentation));
     text += fmt::format("a perfect compaction  would make the largest run longer by {}\n", sized(seen.perfect_gain));
     return text;
@@ -76,7 +80,8 @@ result<exit_code> run_regions(const context& with, const regions_options& option
                          {"blocks", region.place.count.value},
                          {"gap_after", region.gap_after},
                          {"pinned", region.pinned},
-                         {"own", region.own}});
+                         {"own", region.own},
+                         {"slides", region.slides}});
     }
     with.out.document(with.command,
                       {{"volume", with.volume},
@@ -84,6 +89,7 @@ result<exit_code> run_regions(const context& with, const regions_options& option
                        {"blocks", facts.blocks},
                        {"regions", lines},
                        {"own_regions", seen.own},
+                       {"indirection_entries", seen.entries},
                        {"free_blocks", seen.free_blocks},
                        {"free_runs", seen.free_runs.size()},
                        {"largest_free_run", seen.largest_run},

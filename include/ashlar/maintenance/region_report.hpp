@@ -17,6 +17,7 @@ struct region_row {
     block_count gap_after{};  ///< Free blocks directly behind it.
     bool        pinned = false;
     bool        engine = false;  ///< The store's own.
+    bool        slides = false;  ///< It lies in parts, here and in the region SLID before it.
 
     friend bool operator==(const region_row&, const region_row&) = default;
 };
@@ -29,6 +30,8 @@ struct region_report {
     free_space_shape free{};
     block_count      smallest{};  ///< Free run.
     block_count      wasted{};    ///< In runs under `wasted_run_blocks`.
+    std::uint64_t    entries     = 0;  ///< Blocks of a region that slides which lie elsewhere than the directory says.
+    std::uint64_t    entries_max = 0;  ///< What memory holds of them.
 
     /// Of free runs, rounded down.
     [[nodiscard]] block_count average() const noexcept { return {quotient_of(free.free.value, free.runs)}; }
@@ -45,7 +48,9 @@ struct region_report {
 template <class Volume, class Each>
 result<region_report> report_regions(Volume& volume, std::span<region_row> rows, Each&& each) noexcept {
     const entered guard{volume};
-    region_report report{.regions = volume.regions.slots()};
+    region_report report{.regions     = volume.regions.slots(),
+                         .entries     = volume.indirection.count(),
+                         .entries_max = volume.indirection.capacity()};
     if (rows.size() < report.regions) return errc::too_many_extents;
     rows = rows.first(report.regions);
     for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -53,7 +58,8 @@ result<region_report> report_regions(Volume& volume, std::span<region_row> rows,
         rows[i]         = {.name   = name_of(slot),
                            .place  = slot.place(),
                            .pinned = (slot.flags & region_flag::pinned) != 0,
-                           .engine = !is_user_region(slot.type)};
+                           .engine = !is_user_region(slot.type),
+                           .slides = is_sliding(volume, name_of(slot))};
         report.own += rows[i].engine ? 1U : 0U;
         report.in_regions += rows[i].place.count;
     }
