@@ -182,14 +182,14 @@ result<compaction_plan_facts> volume_regions::plan() {
     std::array<ashlar::region_move, lines_max> lines;
     const auto                                 plan = core_->task->plan(lines);
     if (!plan) return core_->of.failed("cannot plan a compaction", plan.error());
-    compaction_plan_facts facts{.moves  = plan.value().moves,
-                                .blocks = plan.value().blocks.value,
-                                .memory = plan.value().memory_bytes,
-                                .slides = plan.value().slides,
-                                .entries = plan.value().entries,
+    compaction_plan_facts facts{.moves       = plan.value().moves,
+                                .blocks      = plan.value().blocks.value,
+                                .memory      = plan.value().memory_bytes,
+                                .slides      = plan.value().slides,
+                                .entries     = plan.value().entries,
                                 .entries_max = plan.value().entries_max,
-                                .before = facts_of(plan.value().before),
-                                .after  = facts_of(plan.value().after)};
+                                .before      = facts_of(plan.value().before),
+                                .after       = facts_of(plan.value().after)};
     for (const auto& line : std::span{lines}.first(plan.value().regions))
         facts.lines.push_back({line.region, line.from, line.to, line.needed, line.pinned, line.slides});
     return facts;

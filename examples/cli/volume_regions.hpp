@@ -49,10 +49,10 @@ struct move_facts {
 
 struct compaction_plan_facts {
     std::vector<move_facts> lines{};  ///< One for each region that is not the store's, lowest place first.
-    std::uint64_t           moves  = 0;
-    std::uint64_t           blocks = 0;  ///< Read once and written once.
-    std::uint64_t           memory = 0;
-    std::uint64_t           slides = 0;  ///< Moves in parts.
+    std::uint64_t           moves   = 0;
+    std::uint64_t           blocks  = 0;  ///< Read once and written once.
+    std::uint64_t           memory  = 0;
+    std::uint64_t           slides  = 0;                   ///< Moves in parts.
     std::uint64_t           entries = 0, entries_max = 0;  ///< That the largest slide needs, and that memory holds.
     shape_facts             before{}, after{};
 };

@@ -28,8 +28,8 @@ struct region_report {
     std::size_t      own     = 0;  ///< Of them the store's.
     block_count      in_regions{};
     free_space_shape free{};
-    block_count      smallest{};  ///< Free run.
-    block_count      wasted{};    ///< In runs under `wasted_run_blocks`.
+    block_count      smallest{};       ///< Free run.
+    block_count      wasted{};         ///< In runs under `wasted_run_blocks`.
     std::uint64_t    entries     = 0;  ///< Blocks of a region that slides which lie elsewhere than the directory says.
     std::uint64_t    entries_max = 0;  ///< What memory holds of them.
 

@@ -152,9 +152,7 @@ class space {
 
     /// The readers of now; and whether all that began in such a phase are gone. See may_be_read.
     [[nodiscard]] std::uint32_t reader_phase() const noexcept { return phase_; }
-    [[nodiscard]] bool          readers_left(std::uint32_t phase) const noexcept {
-                 return readers() == 0 || phase_ - phase >= 2;
-    }
+    [[nodiscard]] bool readers_left(std::uint32_t phase) const noexcept { return readers() == 0 || phase_ - phase > 1; }
 
     /// A reader keeps the run from reuse. Error: busy when all holds are taken.
     result<> hold(extent run) noexcept {
@@ -340,7 +338,9 @@ class space {
 
     /// Whether a reader that began before the run was retired may still read it. Readers are counted in two phases: the
     /// phase changes when nobody of the one before is left, so two changes outlast every reader of that time.
-    [[nodiscard]] bool may_be_read(const retired_run& run) const noexcept { return !readers_left(run.phase); }
+    [[nodiscard]] bool may_be_read(const retired_run& run) const noexcept {
+        return readers() != 0 && phase_ - run.phase < 2;
+    }
 
     void retire(retired_run run) noexcept {
         run.phase = phase_;
