@@ -98,6 +98,7 @@ class store_regions {
         auto&         volume = store_.volume();
         if (!is_user_region(wanted.type) || wanted.blocks.value == 0) return errc::invalid_argument;
         BOOST_OUTCOME_TRY(volume.writable());
+        if (wanted.number && find_region(volume, {wanted.type, *wanted.number})) return errc::busy;
         if (volume.regions.slots() == region_slots) return errc::too_large;
         return ask_for_space(volume, [&]() noexcept -> result<extent> {
             BOOST_OUTCOME_TRY(may_take(volume, wanted.blocks, space_use::data));

@@ -395,6 +395,50 @@ TEST(RegionQueue, ASyncMakesTheRegionAndWhatWasWrittenDurableOrEndsWriting) {
     here.expect_content();
 }
 
+TEST(RegionQueue, ARegionInPartsIsReadAndWrittenInParts) {
+    single_region here;
+    // As while it is moved in parts: two blocks lie elsewhere, and what lies in the directory's place is foreign.
+    const auto elsewhere = here.place.end() + block_count{200};
+    for (const std::uint64_t i : {5U, 6U}) {
+        const auto block = std::span{here.content}.subspan(i * 512, 512);
+        ASHLAR_ASSERT_OK(here.bench.memory.write({elsewhere + block_count{i}, {1}}, block));
+        ASHLAR_ASSERT_OK(
+            here.bench.memory.write({here.place.first + block_count{i}, {1}}, byte_vector(512, std::byte{1})));
+        ASHLAR_ASSERT_OK(
+            here.bench.live.volume().indirection.remap(here.place.first + block_count{i}, elsewhere + block_count{i}));
+    }
+    here.expect_content();
+    auto queue = here.open();
+    load work{4, 12};
+    queue.submit(work.make(0, transfer_kind::read, 0));
+    EXPECT_EQ(work.finish(queue), errc::none);
+    EXPECT_TRUE(std::equal(work.bytes(0).begin(), work.bytes(0).end(), here.content.begin()));
+    work.write(queue, here.content, 1, 2, 77);
+    EXPECT_EQ(work.finish(queue), errc::none);
+    here.expect_content();
+    const auto bytes = pattern(20, 512, 9);
+    std::copy(bytes.begin(), bytes.end(), here.content.begin());
+    ASHLAR_ASSERT_OK(here.region().write({{0}, {20}}, bytes));
+    here.expect_content();
+    for (std::uint64_t part = 1; part <= 4; ++part) {  // each part fails once; the fourth is none
+        here.bench.device.fail(transfer_kind::read, part);
+        queue.submit(work.make(2, transfer_kind::read, 0));
+        EXPECT_EQ(work.finish(queue), part == 4 ? errc::none : errc::device_failed);
+        here.bench.device.heal();
+    }
+    ASHLAR_EXPECT_OK(here.region().trim({{4}, {3}}));
+
+    byte_vector space(21 * 512);
+    const auto  writes = here.bench.count(transfer_kind::write);
+    for (const std::size_t length : {std::size_t{0}, std::size_t{512}, std::size_t{19 * 512}, std::size_t{21 * 512}}) {
+        const auto some = std::span{space}.first(length);
+        EXPECT_EQ(code_of(here.region().read({{0}, {20}}, some)), errc::out_of_range);
+        EXPECT_EQ(code_of(here.region().write({{0}, {20}}, some)), errc::out_of_range);
+    }
+    EXPECT_EQ(here.bench.count(transfer_kind::write), writes);
+    here.bench.live.volume().indirection.clear();
+}
+
 TEST(RegionQueue, MemoryIsLentOrTakenFromTheHeap) {
     single_region here;
     using queue       = single_region::queue;

@@ -63,6 +63,17 @@ TEST_F(RegionTest, NamesCountWithinATypeAndAreUsedAgain) {
     }
 }
 
+TEST_F(RegionTest, ANumberThatIsTakenIsRefusedBeforeItIsAskedFor) {
+    store_regions regions{live};
+    ASHLAR_ASSERT_OK(regions.add({.type = logs, .blocks = block_count{8}, .number = 7}));
+    for (const std::uint32_t number : {6U, 7U}) {
+        const region_request wanted{.type = logs, .blocks = block_count{8}, .number = number};
+        const auto           asked = code_of(regions.can_add(wanted));
+        EXPECT_EQ(asked, number == 7 ? errc::busy : errc::none);
+        EXPECT_EQ(code_of(regions.add(wanted)), asked);
+    }
+}
+
 TEST_F(RegionTest, WhatIsRemovedIsFreeAgainAndItsHandlesSayThatItIsGone) {
     store_regions regions{live};
     const auto    free  = live.info().free;

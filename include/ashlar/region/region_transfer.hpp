@@ -46,15 +46,25 @@ class region_place {
     bool          known_   = false;
 };
 
+namespace detail {
+/// How many of the bytes lent for `logical` belong to its first `part` blocks. Where that is all of them the device
+/// checks their number. Error: out_of_range where it is wrong.
+template <class Volume>
+[[nodiscard]] result<std::size_t> bytes_of_part(const Volume& volume, extent logical, block_count part,
+                                                std::size_t bytes) noexcept {
+    if (part == logical.count) return bytes;
+    if (bytes_of(logical.count, volume.geometry.block) != bytes) return error{errc::out_of_range, logical.first};
+    return static_cast<std::size_t>(bytes_of(part, volume.geometry.block));
+}
+}  // namespace detail
+
 /// Nothing waits: a reader of the old place reads what it held when the read began.
 /// Errors: those of resolve and of the device. Precondition of these four: the volume is entered.
 template <class Volume>
 result<> read_region(Volume& volume, region_place& region, extent logical, std::span<std::byte> into) noexcept {
     for (;;) {
         BOOST_OUTCOME_TRY(const auto blocks, region.resolve(volume, logical));
-        const auto length = blocks.count == logical.count
-                                ? into.size()
-                                : static_cast<std::size_t>(bytes_of(blocks.count, volume.geometry.block));
+        BOOST_OUTCOME_TRY(const auto length, detail::bytes_of_part(volume, logical, blocks.count, into.size()));
         const auto ticket = volume.space.enter_reader();
         auto done = volume.lock.outside([&]() noexcept { return volume.device.read(blocks, into.first(length)); });
         volume.space.leave_reader(ticket);
@@ -73,10 +83,10 @@ template <class Volume, class Change>
 result<> change_region_blocks(Volume& volume, region_place& region, extent logical, Change&& change) noexcept {
     auto& traffic = volume.region_traffic;
     for (;;) {
-        BOOST_OUTCOME_TRY(volume.writable());
         if constexpr (Volume::threading_type::concurrent) {  // else nobody could be writing while writers are kept away
             while (traffic.holds(region.name(), logical)) volume.lock.wait();
         }
+        BOOST_OUTCOME_TRY(volume.writable());  // the move that was waited for may have ended writing
         BOOST_OUTCOME_TRY(const auto blocks, region.resolve(volume, logical));
         const extent part{logical.first, blocks.count};
         const auto   ticket = traffic.enter();
@@ -94,10 +104,12 @@ result<> change_region_blocks(Volume& volume, region_place& region, extent logic
 /// In place: after an error, or a crash before the next sync, the blocks hold old bytes, new ones, or a mixture.
 template <class Volume>
 result<> write_region(Volume& volume, region_place& region, extent logical, std::span<const std::byte> from) noexcept {
-    return detail::change_region_blocks(volume, region, logical, [&](extent blocks) noexcept {
-        if (blocks.count == logical.count) return volume.device.write(blocks, from);
-        const auto part = from.first(static_cast<std::size_t>(bytes_of(blocks.count, volume.geometry.block)));
-        from            = from.subspan(part.size());
+    extent left = logical;
+    return detail::change_region_blocks(volume, region, logical, [&](extent blocks) noexcept -> result<> {
+        BOOST_OUTCOME_TRY(const auto length, detail::bytes_of_part(volume, left, blocks.count, from.size()));
+        const auto part = from.first(length);
+        from            = from.subspan(length);
+        left            = part_of(left, blocks.count, left.count);
         return volume.device.write(blocks, part);
     });
 }
