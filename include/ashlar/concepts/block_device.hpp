@@ -45,6 +45,19 @@ concept BlockDevice = requires(D& device, const D& seen, extent e, std::span<std
     noexcept->std::same_as<result<>>;
 };
 
+/// A device whose number of blocks may change while it is open: a file, or a volume of the system that was enlarged.
+///  - `refresh` asks how many blocks there are; `geometry` and every queue of the device know it from then on.
+///  - `resize` gives it so many, durably when it returns; what is behind the new end is gone, and new blocks may hold
+///    anything. It fails with `unsupported` where the size is not this program's to change.
+/// Both may run beside transfers that lie before the new end and the old one.
+template <class D>
+concept ResizableDevice = BlockDevice<D> && requires(D& device, block_count blocks) {
+    { device.refresh() }
+    noexcept->std::same_as<result<>>;
+    { device.resize(blocks) }
+    noexcept->std::same_as<result<>>;
+};
+
 /// Whether a transfer of `bytes` at `e` fits the device. Devices use it to check what they are given.
 [[nodiscard]] constexpr bool transfer_fits(const device_geometry& geometry, extent e, std::size_t bytes) noexcept {
     return lies_in(e, {block_index{0}, geometry.blocks}) && bytes_of(e.count, geometry.size) == bytes;

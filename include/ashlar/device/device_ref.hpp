@@ -18,6 +18,10 @@ class device_ref {
     [[nodiscard]] result<> write(extent e, std::span<const std::byte> out) noexcept { return device_->write(e, out); }
     [[nodiscard]] result<> sync() noexcept { return device_->sync(); }
     [[nodiscard]] result<> trim(extent e) noexcept { return device_->trim(e); }
+    [[nodiscard]] result<> refresh() noexcept requires ResizableDevice<D> { return device_->refresh(); }
+    [[nodiscard]] result<> resize(block_count blocks) noexcept requires ResizableDevice<D> {
+        return device_->resize(blocks);
+    }
 
     [[nodiscard]] D& device() const noexcept { return *device_; }
 
@@ -38,6 +42,10 @@ class device_ref<D> {
     [[nodiscard]] result<> write(extent e, std::span<const std::byte> out) noexcept { return device_->write(e, out); }
     [[nodiscard]] result<> sync() noexcept { return device_->sync(); }
     [[nodiscard]] result<> trim(extent e) noexcept { return device_->trim(e); }
+    [[nodiscard]] result<> refresh() noexcept requires ResizableDevice<D> { return device_->refresh(); }
+    [[nodiscard]] result<> resize(block_count blocks) noexcept requires ResizableDevice<D> {
+        return device_->resize(blocks);
+    }
     [[nodiscard]] result<queue> open_queue(queue_options options) noexcept { return device_->open_queue(options); }
 
     [[nodiscard]] D& device() const noexcept { return *device_; }

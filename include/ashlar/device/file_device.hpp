@@ -36,34 +36,47 @@ class basic_file_device {
         return basic_file_device{std::move(file), std::move(buffer)};
     }
 
-    [[nodiscard]] device_geometry geometry() const noexcept { return view().geometry; }
+    [[nodiscard]] device_geometry geometry() const noexcept {
+        auto now   = seen().geometry;
+        now.blocks = file_.blocks();
+        return now;
+    }
+    /// See posix_file.
+    [[nodiscard]] result<> refresh() noexcept { return file_.refresh(); }
+    [[nodiscard]] result<> resize(block_count blocks) noexcept { return file_.resize(blocks); }
 
     [[nodiscard]] result<> read(extent e, std::span<std::byte> in) noexcept {
         if (!transfer_fits(geometry(), e, in.size())) return error{errc::out_of_range, e.first};
-        return view().is_aligned(in.data()) ? move_bytes(e.first, in) : bounce_bytes(e.first, in);
+        return seen().is_aligned(in.data()) ? move_bytes(e.first, in) : bounce_bytes(e.first, in);
     }
 
     [[nodiscard]] result<> write(extent e, std::span<const std::byte> out) noexcept {
-        if (view().read_only) return error{errc::read_only, e.first};
+        if (seen().read_only) return error{errc::read_only, e.first};
         if (!transfer_fits(geometry(), e, out.size())) return error{errc::out_of_range, e.first};
-        return view().is_aligned(out.data()) ? move_bytes(e.first, out) : bounce_bytes(e.first, out);
+        return seen().is_aligned(out.data()) ? move_bytes(e.first, out) : bounce_bytes(e.first, out);
     }
 
     /// Every write that was complete before is durable when this returns. A failure is final: see the device concept.
-    [[nodiscard]] result<> sync() noexcept { return sync_file<Calls>(view()); }
+    [[nodiscard]] result<> sync() noexcept { return sync_file<Calls>(seen()); }
 
     [[nodiscard]] result<> trim(extent e) noexcept { return trim_file<Calls>(view(), e); }
 
     /// Whether transfers go past the page cache, or why not.
-    [[nodiscard]] direct_state direct() const noexcept { return view().direct; }
+    [[nodiscard]] direct_state direct() const noexcept { return seen().direct; }
 
     /// The descriptor, for calls that this class has not; it stays the device's.
-    [[nodiscard]] int native_handle() const noexcept { return view().descriptor; }
+    [[nodiscard]] int native_handle() const noexcept { return seen().descriptor; }
 
     /// What a queue of its own needs to move the same bytes. The descriptor stays the device's.
-    [[nodiscard]] const file_view& view() const noexcept { return file_.view(); }
+    [[nodiscard]] file_view view() const noexcept {
+        auto now     = seen();
+        now.geometry = geometry();
+        return now;
+    }
 
   private:
+    [[nodiscard]] const file_view& seen() const noexcept { return file_.view(); }
+
     static constexpr std::size_t bounce_bytes_max = block_bytes_max;
 
     struct alignas(aligned_buffer::alignment) bounce {
@@ -84,12 +97,12 @@ class basic_file_device {
     /// Moves all of `memory`. A short transfer goes on where it stopped; with direct transfers, at a whole sector.
     template <class Byte>
     result<> move_bytes(block_index first, std::span<Byte> memory) noexcept {
-        const std::size_t unit = view().direct == direct_state::in_use ? geometry().size.bytes : 1U;
+        const std::size_t unit = seen().direct == direct_state::in_use ? geometry().size.bytes : 1U;
         const auto        from = byte_offset(first, geometry().size);
         std::size_t       done = 0;
         unsigned          idle = 0;
         while (done < memory.size()) {
-            const auto moved = call(view().descriptor, memory.subspan(done), static_cast<off_t>(from + done));
+            const auto moved = call(seen().descriptor, memory.subspan(done), static_cast<off_t>(from + done));
             if (moved < 0) {
                 if ((errno != EINTR && errno != EAGAIN) || ++idle > attempts_max)
                     return error{errc::device_failed, first, errno};
@@ -97,7 +110,7 @@ class basic_file_device {
                 continue;
             }
             const auto kept = static_cast<std::size_t>(moved) & ~(unit - 1U);
-            if (kept == 0 && (moved == 0 || ++idle > attempts_max)) return view().stopped(first, from + done);
+            if (kept == 0 && (moved == 0 || ++idle > attempts_max)) return seen().stopped(first, from + done);
             if (kept > 0) idle = 0;
             done += kept;
         }
@@ -130,6 +143,6 @@ class basic_file_device {
 };
 
 using file_device = basic_file_device<posix_calls>;
-static_assert(BlockDevice<file_device>);
+static_assert(ResizableDevice<file_device>);
 
 }  // namespace ashlar::inline v0

@@ -67,6 +67,8 @@ class basic_io_uring_device {
     [[nodiscard]] result<> write(extent e, std::span<const std::byte> out) noexcept { return file_.write(e, out); }
     [[nodiscard]] result<> sync() noexcept { return file_.sync(); }
     [[nodiscard]] result<> trim(extent e) noexcept { return file_.trim(e); }
+    [[nodiscard]] result<> refresh() noexcept { return file_.refresh(); }
+    [[nodiscard]] result<> resize(block_count blocks) noexcept { return file_.resize(blocks); }
 
     /// A ring of its own; one for each thread that has transfers in flight.
     /// Errors and memory: those of `basic_io_uring_queue::open`.
@@ -88,6 +90,6 @@ class basic_io_uring_device {
 
 using io_uring_queue  = basic_io_uring_queue<uring_calls>;
 using io_uring_device = basic_io_uring_device<uring_calls>;
-static_assert(QueuedDevice<io_uring_device>);
+static_assert(QueuedDevice<io_uring_device> && ResizableDevice<io_uring_device>);
 
 }  // namespace ashlar::inline v0

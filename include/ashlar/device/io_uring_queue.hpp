@@ -111,10 +111,20 @@ class basic_io_uring_queue {
 
     basic_io_uring_queue() noexcept = default;
 
-    error objection(const transfer& t) const noexcept {
+    [[nodiscard]] bool is_inside(extent e) const noexcept {
+        return lies_in(e, {block_index{0}, file_.geometry.blocks});
+    }
+    /// The file may have grown since the queue was opened.
+    void ask_size() noexcept {
+        if (const auto bytes = file_.bytes_now())
+            file_.geometry.blocks = whole_blocks(bytes.value(), file_.geometry.size);
+    }
+
+    error objection(const transfer& t) noexcept {
         if (t.kind == transfer_kind::sync) return {};
         if (file_.read_only && t.kind != transfer_kind::read) return {errc::read_only, t.blocks.first};
-        if (!lies_in(t.blocks, {block_index{0}, file_.geometry.blocks})) return {errc::out_of_range, t.blocks.first};
+        if (!is_inside(t.blocks)) ask_size();
+        if (!is_inside(t.blocks)) return {errc::out_of_range, t.blocks.first};
         if (t.blocks.count.value > 0xFFFF'FFFFU && t.kind != transfer_kind::trim)
             return {errc::too_large, t.blocks.first};  // more than `moved` can count
         return {};

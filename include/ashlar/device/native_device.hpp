@@ -66,6 +66,8 @@ class basic_native_device {
     [[nodiscard]] result<> write(extent e, std::span<const std::byte> out) noexcept { return file_.write(e, out); }
     [[nodiscard]] result<> sync() noexcept { return file_.sync(); }
     [[nodiscard]] result<> trim(extent e) noexcept { return file_.trim(e); }
+    [[nodiscard]] result<> refresh() noexcept { return file_.refresh(); }
+    [[nodiscard]] result<> resize(block_count blocks) noexcept { return file_.resize(blocks); }
 
     /// Errors: invalid_argument and workspace_too_small as `basic_io_uring_queue::open` tells them. Where the kernel
     /// has no ring to give, the queue is a blocking one.
@@ -96,7 +98,7 @@ class basic_native_device {
 };
 
 using native_device = basic_native_device<uring_calls>;
-static_assert(QueuedDevice<native_device>);
+static_assert(QueuedDevice<native_device> && ResizableDevice<native_device>);
 
 #else
 

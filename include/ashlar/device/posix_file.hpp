@@ -12,6 +12,7 @@
 #include <sys/sysmacros.h>
 #endif
 
+#include <atomic>
 #include <cerrno>
 #include <climits>
 #include <cstdio>
@@ -73,12 +74,35 @@ class posix_file {
         BOOST_OUTCOME_TRY(auto bytes, file.view_.bytes_now());
         file.view_.geometry.blocks = whole_blocks(bytes, file.view_.geometry.size);
         if (file.view_.geometry.blocks.value == 0) return errc::out_of_range;
+        file.blocks_.store(file.view_.geometry.blocks.value, std::memory_order_relaxed);
         BOOST_OUTCOME_TRY(file.choose_direct(options.direct));
         file.view_.geometry.trim_granularity = file.find_trim_granularity();
         return file;
     }
 
+    /// As it was opened: the number of blocks may have changed since.
     [[nodiscard]] const file_view& view() const noexcept { return view_; }
+    [[nodiscard]] block_count      blocks() const noexcept { return {blocks_.load(std::memory_order_relaxed)}; }
+
+    /// Asks the system how large the file is now. Errors: out_of_range for less than one block; device_failed.
+    [[nodiscard]] result<> refresh() noexcept {
+        BOOST_OUTCOME_TRY(auto bytes, view_.bytes_now());
+        const auto now = whole_blocks(bytes, view_.geometry.size);
+        if (now.value == 0) return errc::out_of_range;
+        blocks_.store(now.value, std::memory_order_relaxed);
+        return success();
+    }
+    /// Makes the file so long. Errors: unsupported for what is no file; read_only; invalid_argument for no block, or
+    /// more than a file may have; device_failed, after which `refresh` says what became of it.
+    [[nodiscard]] result<> resize(block_count now) noexcept {
+        if (view_.block_device) return errc::unsupported;
+        if (view_.read_only) return errc::read_only;
+        constexpr auto most = static_cast<std::uint64_t>(LLONG_MAX);
+        if (now.value == 0 || now.value > most >> view_.geometry.size.shift()) return errc::invalid_argument;
+        const auto bytes = static_cast<off_t>(bytes_of(now, view_.geometry.size));
+        if (::ftruncate(view_.descriptor, bytes) != 0 || ::fsync(view_.descriptor) != 0) return system_error();
+        return refresh();
+    }
 
   private:
     static error system_error() noexcept { return error{errc::device_failed, {}, errno}; }
@@ -214,10 +238,12 @@ class posix_file {
         view_                  = other.view_;
         other.view_.descriptor = -1;
         opened_by_             = other.opened_by_;
+        blocks_.store(other.blocks().value, std::memory_order_relaxed);
     }
 
-    file_view view_{};
-    pid_t     opened_by_ = -1;
+    file_view                  view_{};
+    std::atomic<std::uint64_t> blocks_{0};
+    pid_t                      opened_by_ = -1;
 };
 
 }  // namespace ashlar::inline v0

@@ -1,6 +1,7 @@
 #pragma once
 /// Mends what can be mended without guessing: R2, R6, R7.
 
+#include <ashlar/maintenance/alone.hpp>
 #include <ashlar/maintenance/group_look.hpp>
 #include <ashlar/maintenance/repair_report.hpp>
 #include <ashlar/maintenance/verifier.hpp>
@@ -34,7 +35,7 @@ class repairer {
     /// as done may not be.
     result<repair_report> run() noexcept {
         if (!chosen_.dry_run) { BOOST_OUTCOME_TRY(volume_.writable()); }
-        BOOST_OUTCOME_TRY(await_no_transactions());
+        BOOST_OUTCOME_TRY(await_no_transactions(volume_));
         if (chosen_.dry_run) return look_and_mend();
         const detail::no_changes alone{volume_};
         BOOST_OUTCOME_TRY(checkpoint_alone(volume_));  // what is mended rests on what is durable
@@ -78,18 +79,6 @@ class repairer {
 
   private:
     enum class phase : std::uint8_t { survey, mend };
-
-    /// Waits for operations of other threads. Error: busy where a caller keeps a transaction open.
-    result<> await_no_transactions() noexcept {
-        for (;;) {
-            await_stillness(volume_);
-            bool open = false;
-            for (const auto& one : volume_.transactions) open = open || one.open;
-            if (!open) return success();
-            if (!others_will_end(volume_)) return errc::busy;
-            volume_.lock.wait();
-        }
-    }
 
     result<repair_report> look_and_mend() noexcept {
         phase_ = phase::survey;

@@ -2,6 +2,7 @@
 /// Reads what stands at fixed places of a volume: superblock, anchors, directory. With the decoders of the format
 /// alone.
 
+#include <ashlar/format/group_record.hpp>
 #include <ashlar/format/region_directory.hpp>
 #include <ashlar/journal/ring_anchor.hpp>
 
@@ -20,7 +21,50 @@ class frame_reader {
     [[nodiscard]] const volume_id& volume() const noexcept { return volume_; }
     [[nodiscard]] block_size       size() const noexcept { return size_; }
     [[nodiscard]] block_count      blocks() const noexcept { return blocks_; }
-    [[nodiscard]] extent           bitmaps() const noexcept { return bitmaps_; }
+
+    /// A block of one of the tables whose length follows from the volume's.
+    struct table_block {
+        block_index    home{};
+        block_identity identity{};
+        std::uint64_t  number = 0;      ///< In the table, through all its parts.
+        bool           used   = false;  ///< The volume is large enough to need it.
+    };
+    [[nodiscard]] std::optional<table_block> find_in(std::uint32_t type, std::uint64_t number) const {
+        std::uint64_t before = 0;
+        for (std::uint32_t part = 0;; ++part) {
+            const auto* const place = find_part(type, part);
+            if (place == nullptr) return std::nullopt;
+            if (number - before < place->count.value)
+                return table_block{place->first + block_count{number - before},
+                                   {type, part, number - before},
+                                   number,
+                                   number < needed(type)};
+            before += place->count.value;
+        }
+    }
+    [[nodiscard]] std::optional<table_block> find_at(std::uint32_t type, block_index home) const {
+        std::uint64_t before = 0;
+        for (std::uint32_t part = 0;; ++part) {
+            const auto* const place = find_part(type, part);
+            if (place == nullptr) return std::nullopt;
+            if (place->contains(home)) return find_in(type, before + (home - place->first).value);
+            before += place->count.value;
+        }
+    }
+    /// Whether a block lies in a table, behind all that the volume needs of it.
+    [[nodiscard]] bool is_spare(block_index block) const {
+        for (const auto type : {tag::groups, tag::bitmap, tag::trimmed, tag::checksums}) {
+            if (const auto found = find_at(type, block)) return !found->used;
+        }
+        return false;
+    }
+
+    /// Takes in a superblock, which may say another size than before. False where it is none.
+    bool learn_size(std::span<const std::byte> content) {
+        if (content.empty() || !is_superblock(content)) return false;
+        blocks_ = {load_struct<superblock>(content).blocks};
+        return true;
+    }
 
     /// Finds the superblock or its mirror. False where neither is whole and fits the device.
     template <BlockDevice D>
@@ -58,9 +102,8 @@ class frame_reader {
         const auto head = load_struct<directory_head>(content);
         for (std::uint32_t i = 0; i < head.slots && i < region_slots; ++i) {
             const auto slot = load_struct<region_slot>(content.subspan(region_slot_offset(i)));
-            if (slot.type == tag::bitmap) bitmaps_ = slot.place();
             for (const auto type : {tag::groups, tag::bitmap, tag::trimmed, tag::checksums, tag::objects}) {
-                if (slot.type == type) regions_.push_back(slot.place());
+                if (slot.type == type) regions_.push_back({name_of(slot), slot.place()});
             }
         }
         return true;
@@ -68,10 +111,29 @@ class frame_reader {
 
     /// Whether a block lies in a region of the engine other than the journal.
     [[nodiscard]] bool in_engine_region(block_index block) const noexcept {
-        return std::any_of(regions_.begin(), regions_.end(), [&](extent region) { return region.contains(block); });
+        return std::any_of(regions_.begin(), regions_.end(),
+                           [&](const auto& one) { return one.place.contains(block); }) &&
+               !is_spare(block);
     }
 
   private:
+    struct region {
+        region_id name{};
+        extent    place{};
+    };
+
+    [[nodiscard]] const extent* find_part(std::uint32_t type, std::uint32_t part) const {
+        const auto found = std::find_if(regions_.begin(), regions_.end(), [&](const auto& one) {
+            return one.name == region_id{type, part};
+        });
+        return found == regions_.end() ? nullptr : &found->place;
+    }
+    [[nodiscard]] std::uint64_t needed(std::uint32_t type) const {
+        const auto groups = groups_for(blocks_, size_);
+        if (type == tag::groups) return group_table_blocks(groups, size_).value;
+        return type == tag::checksums ? groups * checksum_blocks_per_group(size_) : groups;
+    }
+
     /// Empty where it cannot be read.
     template <BlockDevice D>
     [[nodiscard]] std::vector<std::byte> read_frame(D& device, std::uint64_t number) const {
@@ -84,8 +146,7 @@ class frame_reader {
     block_size          size_{};
     block_count         blocks_{};
     volume_id           volume_{};
-    extent              bitmaps_{};
-    std::vector<extent> regions_;
+    std::vector<region> regions_;
 };
 
 }  // namespace ashlar::inline v0

@@ -147,13 +147,13 @@ class journal_history {
     /// Whether the newest durable bitmap says that a block is in use.
     template <BlockDevice D>
     [[nodiscard]] bool is_in_use(D& device, block_index block) {
-        const auto place = place_of(block, size_);
-        if (place.group >= frames_.bitmaps().count.value) return false;
-        const auto             home = frames_.bitmaps().first + block_count{place.group};
+        const auto place  = place_of(block, size_);
+        const auto bitmap = frames_.find_in(tag::bitmap, place.group);
+        if (!bitmap || !bitmap->used) return false;
         std::vector<std::byte> bytes(size_.bytes);
-        if (const auto* known = find(home)) {
+        if (const auto* known = find(bitmap->home)) {
             bytes = known->image;
-        } else if (!device.read({home, {1}}, bytes) || !is_bitmap(bytes, place.group)) {
+        } else if (!device.read({bitmap->home, {1}}, bytes) || !is_bitmap(bytes, *bitmap)) {
             return false;  // never written: all is free
         }
         return (std::to_integer<unsigned>(bytes[place.offset / 8U]) >> (place.offset % 8U) & 1U) != 0;
@@ -167,6 +167,8 @@ class journal_history {
         return in_ring(block) && ring_.distance(tail_.position, position) < blocks_between(ring_, tail_, next_);
     }
     [[nodiscard]] bool in_engine_region(block_index block) const noexcept { return frames_.in_engine_region(block); }
+    /// Whether a table has the block for a larger volume: what it holds was never read.
+    [[nodiscard]] bool is_spare(block_index block) const { return frames_.is_spare(block); }
 
     [[nodiscard]] static std::string text(sequence s) { return std::to_string(s.value); }
 
@@ -193,8 +195,28 @@ class journal_history {
         if (older.tail > tail_.number.value) tail_ = {{older.tail}, older.tail_position, older.tail_chain};
     }
 
-    [[nodiscard]] bool is_bitmap(std::span<const std::byte> block, std::uint64_t group) const noexcept {
-        return is_sealed(block, tag::bitmap, identity_seed(ring_.volume, {tag::bitmap, 0, group}));
+    [[nodiscard]] bool is_bitmap(std::span<const std::byte> block, const frame_reader::table_block& of) const noexcept {
+        return is_sealed(block, tag::bitmap, identity_seed(ring_.volume, of.identity));
+    }
+
+    /// Whether the group's record says that its bitmap was ever written: if not, what stands there is of an older life.
+    template <BlockDevice D>
+    [[nodiscard]] bool is_bitmap_written(D& device, std::uint64_t group) {
+        const auto             place = group_record_of(group, size_);
+        const auto             table = frames_.find_in(tag::groups, place.block.value);
+        std::vector<std::byte> image;
+        if (!table || !load_image(device, table->home, image)) return true;
+        const auto record = load_struct<group_record>(std::span<const std::byte>{image}.subspan(place.byte));
+        return (record.flags & group_flag::bitmap_written) != 0;
+    }
+
+    /// Another size counts: what was behind the end of the volume, or lies there now, has no past.
+    void change_size(std::span<const std::byte> content) {
+        const auto before = frames_.blocks();
+        if (!frames_.learn_size(content) || frames_.blocks() == before) return;
+        const block_index end{std::min(before, frames_.blocks()).value};
+        blocks_.erase(blocks_.lower_bound(end), blocks_.end());
+        freed_.erase(freed_.lower_bound(end), freed_.end());
     }
 
     /// Applies a batch: first its bitmaps, so that blocks with a new owner lose their past, then everything else.
@@ -207,11 +229,13 @@ class journal_history {
             if (one.offset + one.bytes.size() > image.size()) return false;
             std::copy(one.bytes.begin(), one.bytes.end(), image.begin() + one.offset);
         }
+        if (const auto super = changed.find(frame_home(frame::superblock, size_)); super != changed.end())
+            change_size(super->second);
         if (const auto directory = changed.find(frame_home(frame::directory, size_)); directory != changed.end())
             frames_.learn_regions(directory->second);
         for (const auto& [home, image] : changed) {
-            if (frames_.bitmaps().contains(home) && !take_in_bitmap(device, home, image, confirmed_before, found))
-                return false;
+            const auto bitmap = frames_.find_at(tag::bitmap, home);
+            if (bitmap && !take_in_bitmap(device, *bitmap, image, confirmed_before, found)) return false;
         }
         for (auto& [home, image] : changed) {
             auto& block = blocks_[home];
@@ -247,12 +271,12 @@ class journal_history {
     /// Compares a bitmap before and after a batch. Where an older run already wrote it home, the bits before its replay
     /// are newer than the first batches; what that seems to free or give away does no harm.
     template <BlockDevice D>
-    bool take_in_bitmap(D& device, block_index home, std::span<const std::byte> image, sequence confirmed_before,
-                        violations& found) {
-        const auto             group = (home - frames_.bitmaps().first).value;
+    bool take_in_bitmap(D& device, const frame_reader::table_block& bitmap, std::span<const std::byte> image,
+                        sequence confirmed_before, violations& found) {
+        const auto             group = bitmap.number;
         std::vector<std::byte> before;
-        if (group >= groups_for(frames_.blocks(), size_) || !load_image(device, home, before)) return false;
-        if (find(home) == nullptr && !is_bitmap(before, group))
+        if (!bitmap.used || !load_image(device, bitmap.home, before)) return false;
+        if ((find(bitmap.home) == nullptr && !is_bitmap(before, bitmap)) || !is_bitmap_written(device, group))
             before.assign(before.size(), std::byte{0});  // never written
         const auto blocks = blocks_of_group(group, frames_.blocks(), size_);
         for (std::uint32_t i = 0; i < blocks; ++i) {

@@ -133,6 +133,7 @@ class order_checker {
             return;
         }
         if (goes_home(block, bytes)) return;
+        if (history_.is_spare(block)) return history_.forget(block);
         if (const auto* freed = history_.freed(block)) {
             if (holds(block, bytes))
                 return;  // recovery writes listed data again, also of blocks that a later batch freed

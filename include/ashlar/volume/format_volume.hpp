@@ -12,6 +12,7 @@ namespace ashlar::inline v0 {
 struct format_options {
     volume_id        volume{};          ///< Must differ between volumes: it seeds every checksum of the metadata.
     std::string_view label{};           ///< At most 63 bytes.
+    block_count      blocks{};          ///< Of the volume, which begins where the device does; 0: all of the device.
     block_count      journal_blocks{};  ///< 0: a 32nd of the volume within bounds.
     std::uint32_t    record_bytes = object_record_bytes;  ///< Width of an object record: 112 to 256, a multiple of 8.
     std::uint64_t    created      = 0;                    ///< Nanoseconds since 1970; 0 without a clock.
@@ -73,6 +74,26 @@ result<> put_frame(D& device, std::span<std::byte> frame_bytes, const volume_id&
     return device.write({frame_home(number, size), frame_blocks_of(size)}, frame_bytes);
 }
 
+/// Blocks of a group that lie before `end`.
+[[nodiscard]] inline std::uint32_t blocks_before(const volume_geometry& geometry, std::uint64_t group,
+                                                 block_index end) noexcept {
+    const auto          first  = first_of_group(group, geometry.block);
+    const std::uint32_t blocks = geometry.group_blocks(group);
+    const std::uint64_t lead   = first < end ? (end - first).value : 0;
+    return lead < blocks ? static_cast<std::uint32_t>(lead) : blocks;
+}
+
+/// What is said of a group that was never in use, but for its blocks before `end`.
+[[nodiscard]] inline group_summary new_group(const volume_geometry& geometry, std::uint64_t group,
+                                             block_index end) noexcept {
+    const std::uint32_t blocks  = geometry.group_blocks(group);
+    const std::uint32_t used    = blocks_before(geometry, group, end);
+    group_summary       summary = used < blocks ? empty_group(blocks - used) : group_summary{};
+    if (used != 0) summary.head = 0;
+    summary.bitmap_written = used != 0;
+    return summary;
+}
+
 /// The record and, where a table lies in it, the bitmap of each group.
 template <BlockDevice D>
 result<> format_groups(D& device, const volume_geometry& geometry, const volume_layout& layout, const volume_id& id,
@@ -86,13 +107,7 @@ result<> format_groups(D& device, const volume_geometry& geometry, const volume_
         std::uint64_t number = 0;
         if (pass == 1) store_struct(block, encode_totals(totals));
         for (std::uint64_t group = 0; group < geometry.groups; ++group) {
-            const std::uint32_t blocks  = geometry.group_blocks(group);
-            const auto          first   = first_of_group(group, geometry.block);
-            const std::uint64_t lead    = first < layout.data ? (layout.data - first).value : 0;
-            const auto          used    = static_cast<std::uint32_t>(lead < blocks ? lead : blocks);
-            group_summary       summary = used < blocks ? empty_group(blocks - used) : group_summary{};
-            if (used != 0) summary.head = 0;
-            summary.bitmap_written = used != 0;
+            const auto summary = new_group(geometry, group, layout.data);
             if (pass == 0) {
                 totals.free += summary.free;
                 for (std::size_t k = 0; k < run_classes; ++k) totals.runs[k] += summary.runs[k];
@@ -114,11 +129,8 @@ result<> format_groups(D& device, const volume_geometry& geometry, const volume_
     }
     for (std::uint64_t group = 0; group < geometry.groups && first_of_group(group, geometry.block) < layout.data;
          ++group) {
-        const auto          lead = (layout.data - first_of_group(group, geometry.block)).value;
-        const std::uint32_t used =
-            lead < geometry.group_blocks(group) ? static_cast<std::uint32_t>(lead) : geometry.group_blocks(group);
         std::memset(block.data(), 0, block.size());
-        write_run(block, {0, used}, true);
+        write_run(block, {0, blocks_before(geometry, group, layout.data)}, true);
         BOOST_OUTCOME_TRY(
             put_block(device, block, id, {layout.bitmaps.first + block_count{group}, {tag::bitmap, 0, group}}));
     }
@@ -209,10 +221,10 @@ template <class Volume>
     return journal + frame_bytes_of(size);
 }
 
-/// Writes an empty volume over the whole device. Until the last step the device holds no valid superblock, so a format
+/// Writes an empty volume over the whole device, or over its beginning. Until the last step the device holds no valid superblock, so a format
 /// that was cut is seen as no volume.
-/// Errors: invalid_argument for an option; out_of_range when the device is too small, `where` says how many blocks it
-/// needs; busy where a volume stands and `overwrite` is off; workspace_too_small; those of the device.
+/// Errors: invalid_argument for an option; out_of_range when device or volume are too small, `where` says how many
+/// blocks it needs; busy where a volume stands and `overwrite` is off; workspace_too_small; those of the device.
 /// Cost: the group records, the bitmaps of the tables themselves, the frames, the first object block.
 template <class Volume>
 result<> format_volume(typename Volume::device_type& device, const format_options& options,
@@ -223,9 +235,10 @@ result<> format_volume(typename Volume::device_type& device, const format_option
         return errc::invalid_argument;
     }
     if (scratch.size() < format_scratch_bytes<Volume>(seen.size)) return errc::workspace_too_small;
-    const auto geometry = volume_geometry::of(seen.size, seen.blocks);
+    if (options.blocks > seen.blocks) return error{errc::out_of_range, block_index{options.blocks.value}};
+    const auto geometry = volume_geometry::of(seen.size, options.blocks.value != 0 ? options.blocks : seen.blocks);
     const auto layout   = volume_layout::of(geometry, options, Volume::checksum_type::enabled);
-    if (layout.data.value + 64 > seen.blocks.value) return error{errc::out_of_range, layout.data + block_count{64}};
+    if (layout.data.value + 64 > geometry.blocks.value) return error{errc::out_of_range, layout.data + block_count{64}};
     const auto                                     frame_bytes = scratch.first(frame_bytes_of(seen.size));
     const auto                                     block       = frame_bytes.first(seen.size.bytes);
     [[maybe_unused]] typename Volume::journal_type journal;

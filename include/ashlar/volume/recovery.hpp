@@ -48,8 +48,7 @@ result<superblock> find_superblock(D& device, std::span<std::byte> scratch) noex
 }
 
 /// Checks that this build, with these policies, may open the volume. Errors: invalid_argument where the device was
-/// opened with another block size than the volume's (`where` says which); out_of_range where the device is smaller than
-/// the volume; unsupported; policy_differs.
+/// opened with another block size than the volume's (`where` says which); unsupported; policy_differs.
 template <class Volume>
 result<> check_superblock(const Volume& volume, const superblock& found, std::uint32_t object_map_format,
                           bool read_only) noexcept {
@@ -60,8 +59,6 @@ result<> check_superblock(const Volume& volume, const superblock& found, std::ui
     if (!read_only && (found.read_only & ~format_change::known_read_only) != 0)
         return error{errc::unsupported, block_index{found.read_only}};
     if (found.block_bytes != geometry.size.bytes) return error{errc::invalid_argument, block_index{found.block_bytes}};
-    if (found.blocks > geometry.blocks.value) return error{errc::out_of_range, block_index{found.blocks}};
-    if (found.blocks <= frame_home(frame::count, geometry.size).value) return error{errc::damaged, block_index{0}};
     if (found.journal_format != Volume::journal_type::format_id)
         return error{errc::policy_differs, block_index{found.journal_format}};
     if (found.checksum_format != Volume::checksum_type::format_id)
@@ -221,7 +218,22 @@ result<> check_totals(const Volume& volume) noexcept {
     return success();
 }
 
-/// Reads the directory and the totals. Errors: damaged, checksum_differs, with the block.
+/// Takes the volume's size from the superblock in memory. The journal may have changed it: asked before what the
+/// journal says is brought home, and after. Errors: out_of_range where the device is smaller, with the blocks that it
+/// must have; damaged.
+template <class Volume>
+result<> take_size(Volume& volume) noexcept {
+    const auto content = volume.cache.bytes(static_cast<std::uint32_t>(frame_slot::superblock));
+    if (!is_superblock(content)) return error{errc::damaged, block_index{0}};
+    const block_size    size   = volume.geometry.block;
+    const std::uint64_t blocks = load_struct<superblock>(content).blocks;
+    if (blocks > volume.device.geometry().blocks.value) return error{errc::out_of_range, block_index{blocks}};
+    if (blocks <= frame_home(frame::count, size).value) return error{errc::damaged, block_index{0}};
+    volume.geometry = volume_geometry::of(size, block_count{blocks});
+    return success();
+}
+
+/// Reads the directory and the totals. Errors: damaged, checksum_differs, with the block; those of take_size.
 template <class Volume>
 result<> read_tables(Volume& volume) noexcept {
     for (std::uint32_t slot = 0; slot < frame_slots; ++slot) {
@@ -230,6 +242,7 @@ result<> read_tables(Volume& volume) noexcept {
             return error{errc::damaged, volume.cache.at(slot).home};
         }
     }
+    BOOST_OUTCOME_TRY(take_size(volume));
     const auto content = volume.cache.bytes(static_cast<std::uint32_t>(frame_slot::directory));
     BOOST_OUTCOME_TRY(volume.regions, region_table::decode(content, volume.geometry));
     if (Volume::checksum_type::enabled && volume.regions.checksums().empty())
@@ -268,15 +281,13 @@ result<> close_volume(Volume& volume) noexcept {
 }
 
 /// Opens a volume whose memory is laid out. Steps as in docs/recovery.md.
-/// Errors: those of find_superblock and check_superblock; damaged where acknowledged history is not whole (then a
-/// read-only open may still succeed); unclean without a journal; those of the device.
-/// Cost: frames, the used part of the journal three times, what it lists and changes; nothing that grows with the
-/// volume.
+/// Errors: those of find_superblock, check_superblock and take_size; damaged where acknowledged history is not whole
+/// (then a read-only open may still succeed); unclean without a journal; those of the device. Cost: frames, the used
+/// part of the journal three times, what it lists and changes; nothing that grows with the volume.
 template <class Volume>
 result<> open_volume(Volume& volume, std::uint32_t object_map_format, bool read_only) noexcept {
     BOOST_OUTCOME_TRY(const auto found, find_superblock(volume.device, volume.staging));
     BOOST_OUTCOME_TRY(check_superblock(volume, found, object_map_format, read_only));
-    volume.geometry = volume_geometry::of({found.block_bytes}, block_count{found.blocks});
     std::memcpy(volume.id.data(), found.volume, sizeof found.volume);
     volume.migration = {};
     volume.read_only = read_only;
@@ -285,6 +296,8 @@ result<> open_volume(Volume& volume, std::uint32_t object_map_format, bool read_
     volume.staged.clear();
     for (auto& tx : volume.transactions) tx.reset();
     for (auto& word : volume.replayed) word = 0;
+    BOOST_OUTCOME_TRY(load_frames(volume));
+    BOOST_OUTCOME_TRY(take_size(volume));
 
     if constexpr (Volume::journal_type::durable) {
         const journal_place place{{block_index{found.journal_first}, block_count{found.journal_blocks}},
@@ -296,7 +309,9 @@ result<> open_volume(Volume& volume, std::uint32_t object_map_format, bool read_
         detail::recovery_data<Volume> data{volume};
         auto                          recovered = volume.journal.recover(volume.device, data, read_only);
         if (recovered.has_value()) {
-            volume.recovered = recovered.value();
+            const auto bad_frames       = volume.recovered.bad_frames;
+            volume.recovered            = recovered.value();
+            volume.recovered.bad_frames = bad_frames;
         } else if (!read_only || recovered.error().code != errc::damaged) {
             return recovered.error();
         } else {
@@ -305,7 +320,6 @@ result<> open_volume(Volume& volume, std::uint32_t object_map_format, bool read_
     } else if (found.in_use != 0) {
         return errc::unclean;
     }
-    BOOST_OUTCOME_TRY(load_frames(volume));
     if constexpr (Volume::journal_type::durable) {
         if (!volume.recovered.was_clean) {
             if (read_only) {

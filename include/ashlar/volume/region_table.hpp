@@ -154,6 +154,13 @@ class region_table {
         ++version_;
     }
 
+    /// Another directory counts from now on.
+    void replace_all(const region_table& by) noexcept {
+        const auto version = version_;
+        *this              = by;
+        version_           = version + 1;
+    }
+
     [[nodiscard]] extent                  journal() const noexcept { return only_part(journal_); }
     [[nodiscard]] std::span<const extent> groups() const noexcept { return groups_.all(); }
     [[nodiscard]] std::span<const extent> bitmaps() const noexcept { return bitmaps_.all(); }

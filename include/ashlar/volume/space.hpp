@@ -63,7 +63,17 @@ class space {
         totals_        = *totals;
         durable_group_ = no_group;
         withhold({}, at.geometry);
+        last_group_ = 0;
+        last_end_   = {};
         return success();
+    }
+
+    /// Blocks that a volume of so many keeps for its metadata, and with those of moves (R7).
+    [[nodiscard]] static constexpr block_count metadata_reserve(block_count volume) noexcept {
+        return {bounded(volume.value >> 9U, 8, 512)};
+    }
+    [[nodiscard]] static constexpr block_count reserve_of(block_count volume) noexcept {
+        return metadata_reserve(volume) + block_count{bounded(volume.value >> 7U, 8, 4096)};
     }
 
     [[nodiscard]] const volume_totals& totals() const noexcept { return totals_; }
@@ -99,7 +109,7 @@ class space {
     [[nodiscard]] block_count available_outside(extent blocks, block_count free,
                                                 const volume_geometry& geometry) const noexcept {
         const auto          all  = available(space_use::metadata);
-        const std::uint64_t held = free.value + metadata_reserve((geometry.blocks - blocks.count).value);
+        const std::uint64_t held = free.value + metadata_reserve(geometry.blocks - blocks.count).value;
         return {all.value > held ? all.value - held : 0};
     }
     /// Whether all of a group is withheld.
@@ -153,6 +163,16 @@ class space {
     /// The readers of now; and whether all that began in such a phase are gone. See may_be_read.
     [[nodiscard]] std::uint32_t reader_phase() const noexcept { return phase_; }
     [[nodiscard]] bool readers_left(std::uint32_t phase) const noexcept { return readers() == 0 || phase_ - phase > 1; }
+    /// Whether a block at or behind `from` is reserved, or waits to be free.
+    [[nodiscard]] bool is_waited_for(block_index from) const noexcept {
+        for (const auto& run : reserved_.all()) {
+            if (run.end() > from) return true;
+        }
+        for (const auto& run : retired_.all()) {
+            if (run.blocks.end() > from) return true;
+        }
+        return false;
+    }
 
     /// A reader keeps the run from reuse. Error: busy when all holds are taken.
     result<> hold(extent run) noexcept {
@@ -173,6 +193,7 @@ class space {
     /// What is known of a group, without its bitmap.
     template <class Source>
     static result<group_summary> summary(const metadata_access<Source>& at, std::uint64_t group) noexcept {
+        if (group >= at.geometry.groups) return error{errc::out_of_range};  // the volume shrank meanwhile
         const auto place = group_record_of(group, at.geometry.block);
         const auto block = at.regions.group_table(place.block);
         BOOST_OUTCOME_TRY(const auto pin, at.get(block));
@@ -188,13 +209,15 @@ class space {
     /// any more. Errors: those of reading the group's record and bitmap.
     template <class Source, class Claim>
     result<bool> read_busy(const metadata_access<Source>& at, std::uint64_t group, Claim claim) const noexcept {
-        const auto          size   = at.geometry.block;
-        const std::uint32_t blocks = at.geometry.group_blocks(group);
+        const auto size = at.geometry.block;
         BOOST_OUTCOME_TRY(const auto known, summary(at, group));
+        std::uint32_t          blocks = at.geometry.group_blocks(group);
         std::span<bitmap_word> words{};
         if (known.bitmap_written) {
             BOOST_OUTCOME_TRY(const auto pin, at.get(at.regions.bitmap(group)));
-            words = claim();
+            if (group >= at.geometry.groups) return error{errc::out_of_range};
+            blocks = at.geometry.group_blocks(group);
+            words  = claim();
             if (!words.empty()) load_bitmap(words, at.cache.bytes(pin.slot()), blocks);
         } else {
             words = claim();
@@ -248,8 +271,8 @@ class space {
     /// yet.
     void withhold(extent blocks, const volume_geometry& geometry) noexcept {
         const std::uint64_t left = (geometry.blocks - blocks.count).value;
-        metadata_blocks_         = metadata_reserve(left);
-        reserve_blocks_          = metadata_blocks_ + bounded(left >> 7U, 8, 4096);
+        metadata_blocks_         = metadata_reserve(block_count{left}).value;
+        reserve_blocks_          = reserve_of(block_count{left}).value;
         withheld_                = blocks;
         counted_to_              = blocks.first;
         withheld_free_           = 0;
@@ -316,10 +339,6 @@ class space {
         return n < least ? least : (n > most ? most : n);
     }
 
-    /// Of a volume of so many blocks.
-    [[nodiscard]] static constexpr std::uint64_t metadata_reserve(std::uint64_t blocks) noexcept {
-        return bounded(blocks >> 9U, 8, 512);
-    }
     [[nodiscard]] std::uint64_t floor_of(space_use use) const noexcept {
         switch (use) {
             case space_use::data: return reserve_blocks_;
