@@ -1,7 +1,7 @@
 #pragma once
 /// Stores that become larger or smaller while they are in use.
 
-#include <ashlar/maintenance/volume_cut.hpp>
+#include <ashlar/maintenance/shrink_plan.hpp>
 #include <ashlar/maintenance/volume_growth.hpp>
 #include <ashlar/store.hpp>
 
@@ -14,6 +14,12 @@ class store_size {
   public:
     explicit store_size(store<B>& of) noexcept : store_{of.beside()} {}
 
+    /// Asks how many blocks the device has now, where that may change. Errors: the device's.
+    result<> refresh() noexcept {
+        if constexpr (ResizableDevice<typename B::device>) return store_.volume().device.refresh();
+        return success();
+    }
+
     /// What growing to so many blocks, or to all that the device has, would do. Reads nothing.
     [[nodiscard]] growth_plan plan_growth(block_count wanted = {}) noexcept {
         const entered guard{store_.volume(), store_.time()};
@@ -24,7 +30,13 @@ class store_size {
         const entered guard{store_.volume(), store_.time()};
         return volume_growth{store_.volume()}.run(wanted);
     }
-    /// Cuts the end off, which is free. Errors and cost: volume_cut.
+
+    /// What shrinking to so many blocks would meet. Errors and cost: ashlar::plan_shrink.
+    [[nodiscard]] result<shrink_plan> plan_shrink(block_count blocks) noexcept {
+        const entered guard{store_.volume(), store_.time()};
+        return ashlar::plan_shrink(store_.volume(), blocks);
+    }
+    /// Cuts the end off, which is free already. Errors and cost: volume_cut.
     result<> cut(block_count blocks) noexcept {
         const entered guard{store_.volume(), store_.time()};
         return volume_cut{store_.volume()}.run(blocks);

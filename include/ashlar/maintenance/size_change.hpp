@@ -54,7 +54,7 @@ void enter_size(Volume& volume, const sized_volume& to, Edit&& edit) noexcept {
         volume.cache.change(listed, 0, frame_content_bytes - trailer_bytes);
     }
     volume.geometry = to.geometry;
-    volume.regions.replace(to.regions);
+    volume.regions.replace_all(to.regions);
     if (volume.trim_group >= volume.geometry.groups) volume.trim_group = 0;
     ++volume.changes;
 }

@@ -54,11 +54,11 @@ class volume_cut {
 
     /// Errors: invalid_argument where the volume is not longer; pinned where a region lies in the end, at its first
     /// block; busy where blocks there are in use, reserved, or wait for readers, while a transaction is held open, or a
-    /// channel has a batch on its way; no_space where what is left would not hold the reserves; too_large where the
-    /// journal does not hold the change; those of the device. An error before the batch is written leaves the volume as
-    /// it was; one after it ends writing, and opening it again decides.
-    /// Cost: two checkpoints; the group records of the end, the bitmaps of groups in it that are not empty. Changes of
-    /// others wait meanwhile, reads do not.
+    /// channel has a batch on its way; no_space where what is left would not hold the reserve of metadata; too_large
+    /// where the journal does not hold the change; those of the device. An error before the batch is written leaves the
+    /// volume as it was; one after it ends writing, and opening it again decides. Cost: two checkpoints; the group
+    /// records of the end, the bitmaps of groups in it that are not empty. Changes of others wait meanwhile, reads do
+    /// not.
     result<> run(block_count blocks) noexcept {
         BOOST_OUTCOME_TRY(volume_.writable());
         BOOST_OUTCOME_TRY(await_no_transactions(volume_));
@@ -173,7 +173,7 @@ class volume_cut {
             BOOST_OUTCOME_TRY(const auto now, shorter(cut, group, known));
             detail::count_difference(totals_, known, now);
         }
-        if (totals_.free < space::reserve_of(blocks_).value) return errc::no_space;
+        if (totals_.free < space::metadata_reserve(blocks_).value) return errc::no_space;  // an erase always works
         return success();
     }
 
