@@ -7,6 +7,7 @@
 #include <ashlar/allocator/group_arithmetic.hpp>
 #include <ashlar/format/anchor.hpp>
 #include <ashlar/format/group_bitmap.hpp>
+#include <ashlar/format/indirection_table.hpp>
 #include <ashlar/format/object_name.hpp>
 #include <ashlar/format/object_record.hpp>
 #include <ashlar/format/volume_totals.hpp>
@@ -273,10 +274,31 @@ void decode_name(bytes_in input) {
     expect(object_id_of(record_of(id), id.value & object_reuse_max) == id, "an id names its record");
 }
 
+void decode_indirection(bytes_in input) {
+    const auto        block = filled<512>(input);
+    const block_count blocks{900};
+    const auto        part  = load_struct<indirection_head>(block).part;
+    const auto        count = decode_indirection_head(block, part);
+    if (!count) return;
+    expect(*count <= indirection_entries_in({512}), "a block holds no more entries than fit");
+    auto again = block;
+    encode_indirection_head(again, part, *count);
+    expect(again == block, "a head that was decoded is encoded");
+    for (std::uint32_t i = 0; i < *count; ++i) {
+        const auto entry = decode_indirection_entry(block, i, blocks);
+        if (!entry) continue;
+        expect(entry->logical.value < 900 && entry->physical.value < 900 && entry->logical != entry->physical,
+               "an entry names two blocks of the volume");
+        encode_indirection_entry(std::span{again}.subspan(indirection_entry_offset(i), sizeof(indirection_record)),
+                                 *entry);
+        expect(again == block, "an entry that was decoded is encoded");
+    }
+}
+
 using decoder                = void (*)(bytes_in);
 constexpr decoder decoders[] = {decode_superblock,    decode_directory, decode_anchor_frame,  decode_group_record,
                                 decode_volume_totals, decode_bitmap,    decode_object_record, decode_node,
-                                decode_batch,         decode_trailer,   decode_name};
+                                decode_batch,         decode_trailer,   decode_name,          decode_indirection};
 
 void run(bytes_in input) {
     if (input.empty()) return;
@@ -352,6 +374,10 @@ std::vector<seed_input> seeds() {
         add(entries == 0 ? "batch_of_data" : "batch_at_the_end", 8, batch.made());
     }
     add("trailer", 9, input_writer{}.number(tag::node).number(std::uint64_t{1}).number(std::uint64_t{2}).made());
+    input_writer table;
+    table.number(tag::indirection).number(indirection_version).number(2U).number(3U).number(std::uint16_t{0});
+    for (const std::uint64_t entry : {700U, 650U, 701U, 651U}) table.number(entry);
+    add("indirection", 11, table.made());
     add("name", 10, input_writer{}.number(object_id_of(77, 3).value).made());
     return made;
 }

@@ -156,10 +156,11 @@ class region_life {
 /// A gap-to-be, two regions behind it, an object.
 class region_faults {
   public:
-    region_faults() : memory_{make_memory(shape)}, base_life_{live_} {
+    /// A gap of less than 60 blocks holds neither of the regions, so that they slide.
+    explicit region_faults(std::uint64_t gap) : memory_{make_memory(shape)}, base_life_{live_} {
         format_on(memory_, shape);
         live_ = opened_on(memory_);
-        base_life_.add(maps, 90);
+        base_life_.add(maps, gap);
         base_life_.add(logs, 60);
         base_life_.add(logs, 40);
         ASHLAR_EXPECT_OK(live_.append(live_.root(), object_));
@@ -221,6 +222,7 @@ class region_faults {
             life.write({logs, 1}, i * 11 % 36, 2);
         }
         moved_ = compacting.value().last_result().regions_moved;
+        slid_  = compacting.value().last_result().regions_slid;
         life.sync({logs, 0});
         life.remove({logs, 1});
         life.sync_store();
@@ -265,13 +267,15 @@ class region_faults {
     std::uint64_t device_errors_ = 0;
 
   public:
-    std::uint64_t moved_ = 0;  ///< Regions, in the last run.
+    std::uint64_t moved_ = 0;  ///< Regions, in the last run,
+    std::uint64_t slid_  = 0;  ///< and of them in parts.
 };
 
-void fail_each(transfer_kind kind) {
-    region_faults world;
+void fail_each(transfer_kind kind, std::uint64_t gap = 90) {
+    region_faults world{gap};
     EXPECT_FALSE(world.run({kind, 0}));
     EXPECT_EQ(world.moved_, 3U) << "without a fault all regions move";
+    EXPECT_EQ(world.slid_, gap < 60 ? 2U : 0U);
     std::uint64_t runs = 0;
     for (const auto lasts : {fault_lasts::once, fault_lasts::for_good}) {
         for (const auto leaves : {failed_write::left_nothing, failed_write::wrote_all}) {
@@ -291,6 +295,9 @@ void fail_each(transfer_kind kind) {
 TEST(RegionFaults, AReadThatFails) { fail_each(transfer_kind::read); }
 TEST(RegionFaults, AWriteThatFails) { fail_each(transfer_kind::write); }
 TEST(RegionFaults, ASyncThatFails) { fail_each(transfer_kind::sync); }
+TEST(RegionFaults, AReadThatFailsWhileRegionsSlide) { fail_each(transfer_kind::read, 25); }
+TEST(RegionFaults, AWriteThatFailsWhileRegionsSlide) { fail_each(transfer_kind::write, 25); }
+TEST(RegionFaults, ASyncThatFailsWhileRegionsSlide) { fail_each(transfer_kind::sync, 25); }
 
 }  // namespace
 }  // namespace ashlar::test

@@ -37,7 +37,8 @@ class region_workload {
   public:
     static constexpr std::size_t regions = 3;
 
-    region_workload(threaded_store& on, std::uint64_t calls) : on_{on}, calls_{calls} {}
+    region_workload(threaded_store& on, std::uint64_t calls, block_index far = {2500})
+        : on_{on}, calls_{calls}, far_{far} {}
 
     /// Writes a region of its own, reads it back, syncs it, and now and then gives it up for another one.
     void write(std::uint32_t number) {
@@ -108,7 +109,10 @@ class region_workload {
             for (int i = 0; i < 60 && !stopping_; ++i) {
                 const auto said = opened.value().step({.blocks_max = 16});
                 ASSERT_EQ(said.failure.code, errc::none) << message(said.failure.code);
-                if (said.reasons.has(stop_reason::finished)) moved_ += opened.value().last_result().regions_moved;
+                if (said.reasons.has(stop_reason::finished)) {
+                    moved_ += opened.value().last_result().regions_moved;
+                    slid_ += opened.value().last_result().regions_slid;
+                }
                 if (random.below(40) == 0) opened.value().cancel();
                 mix_threads(random);
             }
@@ -170,6 +174,7 @@ class region_workload {
         }
     }
     [[nodiscard]] std::uint64_t moved() const { return moved_; }
+    [[nodiscard]] std::uint64_t slid() const { return slid_; }
     [[nodiscard]] std::uint64_t reads() const { return reads_; }
 
   private:
@@ -210,7 +215,7 @@ class region_workload {
             const auto made = insist([&]() {
                 return all.add({.type   = logs,
                                 .blocks = block_count{published_region::blocks},
-                                .from   = block_index{random.below(2) * 2500}});
+                                .from   = block_index{random.below(2) * far_.value}});
             });
             ASHLAR_ASSERT_OK(made);
             if (made.value() == name) break;
@@ -226,23 +231,26 @@ class region_workload {
 
     threaded_store&            on_;
     std::uint64_t              calls_;
+    block_index                far_;
     published_region           published_[regions];
     std::uint64_t              values_[regions]{1, 1, 1};
     std::mutex                 naming_;
     std::atomic<std::size_t>   writing_{regions};
     std::atomic<bool>          stopping_{false};
     std::atomic<std::uint64_t> moved_{0};
+    std::atomic<std::uint64_t> slid_{0};
     std::atomic<std::uint64_t> reads_{0};
 };
 
-TEST(RegionThreads, EveryBlockHoldsWhatItsWriterWroteWhileRegionsMoveComeAndGo) {
-    const volume_shape shape{.block_bytes = block_bytes, .blocks = 10000, .journal_blocks = 256};
+/// Everything at once, on a volume of so many blocks. Answers how many regions slid.
+void use_and_compact(std::uint64_t blocks, std::uint64_t calls, block_index far, std::uint64_t& slid) {
+    const volume_shape shape{.block_bytes = block_bytes, .blocks = blocks, .journal_blocks = 256};
     memory_device      memory = make_memory(shape);
     locked_memory      device{memory};
     any_device         any{device};
     ASHLAR_ASSERT_OK(threaded_store::format(any, shape.format()));
     auto            store = open_threaded(device);
-    region_workload work{store, scaled(1500)};
+    region_workload work{store, scaled(calls), far};
     in_threads(region_workload::regions + 4, [&](std::size_t thread) {
         switch (thread) {
             case region_workload::regions: return work.read();
@@ -252,7 +260,7 @@ TEST(RegionThreads, EveryBlockHoldsWhatItsWriterWroteWhileRegionsMoveComeAndGo) 
             default: return work.write(static_cast<std::uint32_t>(thread));
         }
     });
-    ASSERT_FALSE(HasFailure());
+    ASSERT_FALSE(testing::Test::HasFailure());
     EXPECT_GT(work.moved(), 0U);
     EXPECT_GT(work.reads(), 0U);
     region_workload::expect(store, work);
@@ -261,7 +269,20 @@ TEST(RegionThreads, EveryBlockHoldsWhatItsWriterWroteWhileRegionsMoveComeAndGo) 
     store = open_threaded(device);
     region_workload::expect(store, work);
     EXPECT_EQ(findings_of(store), "");
-    std::printf("  %llu regions moved\n", static_cast<unsigned long long>(work.moved()));
+    std::printf("  %llu regions moved, %llu of them in parts\n", static_cast<unsigned long long>(work.moved()),
+                static_cast<unsigned long long>(work.slid()));
+    slid = work.slid();
+}
+
+TEST(RegionThreads, EveryBlockHoldsWhatItsWriterWroteWhileRegionsMoveComeAndGo) {
+    std::uint64_t slid = 0;
+    use_and_compact(10000, 1500, block_index{2500}, slid);
+}
+
+TEST(RegionThreads, EveryBlockHoldsWhatItsWriterWroteWhileRegionsSlideInASmallVolume) {
+    std::uint64_t slid = 0;
+    use_and_compact(1300, 1500, block_index{}, slid);
+    EXPECT_GT(slid, 0U);
 }
 
 /// Tells of each read and write before it is made.

@@ -8,6 +8,8 @@
 #include <ashlar/throttle/no_throttle.hpp>
 #include <ashlar/vocabulary/progress.hpp>
 
+#include <utility>
+
 namespace ashlar::inline v0 {
 
 /// Moves each region into the first free run below it that holds it, lowest region first, again until no region moves.
@@ -138,6 +140,8 @@ class region_compactor {
     void advance_slide(Volume& volume, queue_type* queue, turn& now, progress& said) noexcept;
     void settle_slide(Volume& volume, const move_answer& answer, progress& said) noexcept;
     void finish_slide(Volume& volume, progress& said) noexcept;
+    template <class Work>
+    [[nodiscard]] result<> with_motion(Volume& volume, region_id name, Work&& work) noexcept;
     template <class Space>
     [[nodiscard]] result<> plan_slide(Volume& volume, Space& then, region_compaction_plan& made,
                                       region_move& line) noexcept;
@@ -361,40 +365,48 @@ void region_compactor<Volume, Throttle, C>::pay(const Volume& volume, progress& 
 template <class Volume, IoThrottle Throttle, Clock C>
     requires(!Throttle::needs_clock || C::ticks)
 void region_compactor<Volume, Throttle, C>::try_slide(Volume& volume, progress& said) noexcept {
-    const entered             guard{volume};
-    const auto                name = region_source<Volume>::region_of(moving_.owner);
-    volume_free_space<Volume> free{volume};
-    auto&                     motion = *parts_.move.motion;
-    result<extent>            below  = free_run_below(free, data_begin(volume), was_at_);
-    if (below.has_value() && !below.value().empty()) {
-        auto begun = motion_scope<Volume>::begin(volume, motion);
-        if (begun.has_value()) {
-            const motion_scope<Volume> scope{volume};
-            motion = region_motion{name};
-            begun  = begin_slide(volume, name, below.value().count);
-        }
-        if (begun.has_value()) {
-            sliding_ = name;
-            part_    = {};
-            return;
-        }
-        switch (begun.error().code) {
-            case errc::too_large: too_large_ = begun.error(); break;
-            case errc::no_space:
-            case errc::reserve_only:
-            case errc::no_contiguous_space: break;
-            case errc::busy:
-            case errc::pinned:
-            case errc::not_found: notes_ |= stop_reason::raced; return;
-            default:
-                notes_ |= stop_reason::device_error;
-                failure_ = begun.error();
-                if (failure_.code == errc::read_only) conclude(volume, said, false);
-                return;
-        }
+    const auto name  = region_source<Volume>::region_of(moving_.owner);
+    const auto begun = with_motion(volume, name, [&]() noexcept -> result<> {
+        volume_free_space<Volume> free{volume};
+        BOOST_OUTCOME_TRY(const auto below, free_run_below(free, data_begin(volume), was_at_));
+        if (below.empty()) return errc::no_contiguous_space;
+        return begin_slide(volume, name, below.count);
+    });
+    if (begun.has_value()) {
+        sliding_ = name;
+        part_    = {};
+        return;
     }
-    // Of a region with nothing free below it that is no reason to tell.
-    if (is_free_below(volume, was_at_)) notes_ |= stop_reason::no_contiguous_space;
+    switch (begun.error().code) {
+        case errc::too_large: too_large_ = begun.error(); [[fallthrough]];
+        case errc::no_space:
+        case errc::reserve_only:
+        case errc::no_contiguous_space:  // of a region with nothing free below it that is no reason to tell
+            if (is_free_below(volume, was_at_)) notes_ |= stop_reason::no_contiguous_space;
+            break;
+        case errc::busy:
+        case errc::pinned:
+        case errc::not_found: notes_ |= stop_reason::raced; break;
+        default:
+            notes_ |= stop_reason::device_error;
+            failure_ = begun.error();
+            if (failure_.code == errc::read_only) conclude(volume, said, false);
+            break;
+    }
+}
+
+/// Runs `work` with the engine's lock, as the one who moves that region. Errors: busy where another one moves; those of
+/// `work`.
+template <class Volume, IoThrottle Throttle, Clock C>
+    requires(!Throttle::needs_clock || C::ticks)
+template <class Work>
+result<> region_compactor<Volume, Throttle, C>::with_motion(Volume& volume, region_id name, Work&& work) noexcept {
+    const entered guard{volume};
+    auto&         motion = *parts_.move.motion;
+    BOOST_OUTCOME_TRY(motion_scope<Volume>::begin(volume, motion));
+    const motion_scope<Volume> scope{volume};
+    motion = region_motion{name};
+    return work();
 }
 
 /// The next part of the region that slides.
@@ -468,20 +480,14 @@ void region_compactor<Volume, Throttle, C>::settle_slide(Volume& volume, const m
 template <class Volume, IoThrottle Throttle, Clock C>
     requires(!Throttle::needs_clock || C::ticks)
 void region_compactor<Volume, Throttle, C>::finish_slide(Volume& volume, progress& said) noexcept {
-    const entered guard{volume};
-    phase_            = compaction_phase::updating;
-    auto&      motion = *parts_.move.motion;
-    const auto name   = sliding_;
-    sliding_          = {};
-    const bool moved  = volume.indirection.count() != 0;
-    auto       done   = motion_scope<Volume>::begin(volume, motion);
-    if (done.has_value()) {
-        const motion_scope<Volume> scope{volume};
-        motion = region_motion{name};
-        done   = end_slide(volume);
-    }
-    if (done.has_value()) done = checkpoint(volume);  // what it left, and the table, is free then for the next region
-    phase_ = compaction_phase::relocating;
+    phase_           = compaction_phase::updating;
+    bool       moved = false;
+    const auto done  = with_motion(volume, std::exchange(sliding_, {}), [&]() noexcept -> result<> {
+        moved = volume.indirection.count() != 0;
+        BOOST_OUTCOME_TRY(end_slide(volume));
+        return checkpoint(volume);  // what it left, and the table, is free then for the next region
+    });
+    phase_           = compaction_phase::relocating;
     if (done.has_error() && done.error().code != errc::busy) {
         failure_ = done.error();
         return conclude(volume, said, false);
