@@ -1,8 +1,10 @@
 // Power cuts while a volume grows and is cut: it has the one size or the other, whole, and is used afterwards.
 
 #include "../counts.hpp"
+#include "../evacuate/evacuate_fixture.hpp"
 #include "resize_fixture.hpp"
 
+#include <ashlar/shrinking.hpp>
 #include <ashlar/testing/crash_proof.hpp>
 
 namespace ashlar::test {
@@ -38,6 +40,16 @@ class known_sizes {
             if (one.begun <= calls && one.blocks == blocks) allowed = true;
         }
         return allowed;
+    }
+
+    /// What the device may be cut to as well: a change that returned is home.
+    [[nodiscard]] std::uint64_t certain(std::size_t calls) const {
+        std::uint64_t blocks = 0;
+        for (const auto& one : sizes_) {
+            if (one.durable <= calls) blocks = one.blocks;
+            if (one.durable > calls && one.begun <= calls) blocks = std::max(blocks, one.blocks);
+        }
+        return blocks;
     }
 
   private:
@@ -97,8 +109,10 @@ void judge(const crash_recording& recording, const crash_setup<test_store>& setu
     std::uint64_t wrong = 0;
     crash_states(recording.calls, recording.base, setup.block, {.random_max = 1, .single_max = 4, .tears_max = 2},
                  [&](const crash_point& at, std::span<std::byte> image) {
-                     auto lent   = memory_device::lend(image, setup.block).value();
-                     auto opened = test_store::open(any_device{lent}, setup.store);
+                     const auto blocks = sizes.certain(at.calls);
+                     const auto left   = image.first(static_cast<std::size_t>(blocks * setup.block.bytes));
+                     auto       lent   = memory_device::lend(left, setup.block).value();
+                     auto       opened = test_store::open(any_device{lent}, setup.store);
                      if (!opened || !sizes.allows(opened.value().info().blocks.value, at.calls)) {
                          ADD_FAILURE() << "after call " << at.calls << ": "
                                        << (opened ? std::to_string(opened.value().info().blocks.value) : said(opened));
@@ -137,6 +151,38 @@ void prove(const size_scenario& wanted, const crash_plan& plan) {
     judge(recorder.finish(), setup, sizes, plan);
 }
 
+/// The same by moving what is in the way, while it is written.
+void prove_shrinking(const size_scenario& wanted, const crash_plan& plan) {
+    const auto     setup = setup_of(wanted);
+    crash_recorder recorder{setup};
+    known_sizes    sizes;
+    ASSERT_TRUE(recorder.is_open());
+    const auto filler = fill(recorder, wanted.block_bytes, 200);
+    for (std::uint32_t i = 0; i < 2; ++i) write_object(recorder, wanted.block_bytes, 30 + i);
+    recorder.erase(filler);
+    for (int i = 0; i < 20; ++i) recorder.maintain();
+    recorder.checkpoint();
+    recorder.begin();
+    sizes.begin(wanted.blocks);
+    auto work = shrinking<test_blueprint<>>::open(recorder.store(), {.evacuation = small_moves<test_blueprint<>>()});
+    ASHLAR_ASSERT_OK(work);
+    for (const auto blocks : wanted.sizes) {
+        sizes.changes(blocks, recorder.calls());
+        ASHLAR_ASSERT_OK(work.value().start(block_count{blocks}));
+        for (int i = 0; work.value().running() && i < 500; ++i) {
+            const auto said = work.value().step({.blocks_max = 12});
+            EXPECT_FALSE(said.reasons.has(stop_reason::device_error)) << message(said.failure.code);
+            recorder.must(recorder.model().unchanged("step", result<>{success()}));
+            if (i % 3 == 0) recorder.write(recorder.root(), 300, pattern(1, 700, static_cast<std::uint32_t>(i)));
+        }
+        EXPECT_EQ(work.value().last_result().after, block_count{blocks});
+        sizes.changed(recorder.calls());
+        recorder.append(recorder.root(), pattern(2, 500, 99));
+        recorder.sync();
+    }
+    judge(recorder.finish(), setup, sizes, plan);
+}
+
 const crash_plan plan{.effort             = {.random_max = 2, .single_max = 8, .tears_max = 8},
                       .effort_in_recovery = {.random_max = 1, .single_max = 2, .tears_max = 2},
                       .recoveries         = {.one_in = 12}};
@@ -155,6 +201,10 @@ TEST(ResizeCrash, AVolumeThatIsCutByGroupsAndByAPartIsWholeWhereverItIsCut) {
 
 TEST(ResizeCrash, AVolumeThatGrowsAndIsCutAndGrowsAgainIsWholeWhereverItIsCut) {
     prove({.block_bytes = 512, .device = 18'000, .blocks = 3800, .sizes = {18'000, 3900, 17'000}}, plan);
+}
+
+TEST(ResizeCrash, AShrinkThatMovesWhatIsInTheWayIsWholeWhereverItIsCut) {
+    prove_shrinking({.block_bytes = 512, .device = 6000, .blocks = 6000, .sizes = {4000, 1500}}, plan);
 }
 
 TEST(ResizeCrash, TheSameWithLargeBlocks) {
