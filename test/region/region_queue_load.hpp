@@ -39,7 +39,10 @@ class region_queue_load {
             for (int i = 0; i < 40 && !stopping_; ++i) {
                 const auto said = task.value().step({.blocks_max = 16});
                 if (said.failure.code != errc::none) complain("a move failed");
-                if (said.reasons.has(stop_reason::finished)) moved_ += task.value().last_result().regions_moved;
+                if (said.reasons.has(stop_reason::finished)) {
+                    moved_ += task.value().last_result().regions_moved;
+                    slid_ += task.value().last_result().regions_slid;
+                }
                 if (random.below(30) == 0) task.value().cancel();
                 Pause{}();
             }
@@ -66,6 +69,7 @@ class region_queue_load {
     }
     [[nodiscard]] const char*   wrong() const { return wrong_; }
     [[nodiscard]] std::uint64_t moved() const { return moved_; }
+    [[nodiscard]] std::uint64_t slid() const { return slid_; }
 
   private:
     struct slot {
@@ -185,6 +189,7 @@ class region_queue_load {
     std::atomic<std::size_t>        owning_{owners};
     std::atomic<bool>               stopping_{false};
     std::atomic<std::uint64_t>      moved_{0};
+    std::atomic<std::uint64_t>      slid_{0};
 };
 
 }  // namespace ashlar::test

@@ -121,7 +121,7 @@ TEST(RegionQueueInterleaving, WhoWaitedForAMoveThatEndedWritingDoesNotWrite) {
 
 TEST(RegionQueueInterleaving, EveryOwnerFindsWhatItWroteInEveryInterleaving) {
     const auto    seeds = scaled(40);
-    std::uint64_t moved = 0, switches = 0;
+    std::uint64_t moved = 0, slid = 0, switches = 0;
     for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
         auto       world  = std::make_unique<queued_crossing>(seed);
         const auto report = world->order.run();
@@ -132,9 +132,10 @@ TEST(RegionQueueInterleaving, EveryOwnerFindsWhatItWroteInEveryInterleaving) {
         world->load->expect_contents();
         ASSERT_EQ(findings_of(world->live), "") << seed;
         moved += world->load->moved();
+        slid += world->load->slid();
     }
-    std::printf("  %llu moved, %llu switches\n", static_cast<unsigned long long>(moved),
-                static_cast<unsigned long long>(switches));
+    std::printf("  %llu regions moved, %llu of them in parts\n", static_cast<unsigned long long>(moved),
+                static_cast<unsigned long long>(slid));
     EXPECT_GT(moved, seeds / 2);
     EXPECT_GT(switches, 100 * seeds);
     count("interleavings of threads", seeds);

@@ -18,7 +18,8 @@ TEST(RegionQueueThreads, EveryOwnerFindsWhatItWroteWhileRegionsMove) {
     std::thread threads[] = {std::thread{[&] { load.own(0, 11); }}, std::thread{[&] { load.own(1, 12); }},
                              std::thread{[&] { load.compact(13); }}, std::thread{[&] { load.churn(14); }}};
     for (auto& one : threads) one.join();
-    std::printf("  %llu regions moved\n", static_cast<unsigned long long>(load.moved()));
+    std::printf("  %llu regions moved, %llu of them in parts\n", static_cast<unsigned long long>(load.moved()),
+                static_cast<unsigned long long>(load.slid()));
     ASSERT_EQ(load.wrong(), nullptr) << load.wrong();
     EXPECT_GT(load.moved(), 0U);
     load.expect_contents();
