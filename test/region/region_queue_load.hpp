@@ -38,7 +38,7 @@ class region_queue_load {
             if (!task) return complain("no compaction could be opened");
             for (int i = 0; i < 40 && !stopping_; ++i) {
                 const auto said = task.value().step({.blocks_max = 16});
-                if (said.failure.code != errc::none) complain("a move failed");
+                if (said.reasons.has(stop_reason::device_error)) complain("a move failed");
                 if (said.reasons.has(stop_reason::finished)) {
                     moved_ += task.value().last_result().regions_moved;
                     slid_ += task.value().last_result().regions_slid;

@@ -24,7 +24,7 @@ struct queued_crossing {
         auto opened         = interleaved_store::open(ordered_device{slow, orders}, with<interleaved_store>());
         EXPECT_TRUE(opened) << said(opened);
         live = std::move(opened).value();
-        load.emplace(live, 150);
+        load.emplace(live, 300);
         order.spawn("first owner", [this, seed] { load->own(0, 3 * seed); });
         order.spawn("second owner", [this, seed] { load->own(1, 3 * seed + 1); });
         order.spawn("mover", [this, seed] { load->compact(seed); });
@@ -120,7 +120,7 @@ TEST(RegionQueueInterleaving, WhoWaitedForAMoveThatEndedWritingDoesNotWrite) {
 }
 
 TEST(RegionQueueInterleaving, EveryOwnerFindsWhatItWroteInEveryInterleaving) {
-    const auto    seeds = scaled(40);
+    const auto    seeds = scaled(30);
     std::uint64_t moved = 0, slid = 0, switches = 0;
     for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
         auto       world  = std::make_unique<queued_crossing>(seed);

@@ -172,6 +172,10 @@ class region_compactor {
         volume_free_space<Volume> free{volume};
         return measure_free_space(free);
     }
+    /// `tag::slide` names the slide whose region went.
+    [[nodiscard]] static bool is_slide_of(const region_slide& slide, region_id name) noexcept {
+        return name.type == tag::slide || name_of(slide.region) == name;
+    }
     /// A move whose queue was lost keeps its target reserved; its region is free to move or go all the same.
     void forget_motion(Volume& volume) noexcept {
         const entered guard{volume};
@@ -420,7 +424,7 @@ void region_compactor<Volume, Throttle, C>::advance_slide(Volume& volume, queue_
             const entered guard{volume};
             slide = find_slide(volume);
         }
-        if (!slide || (name_of(slide->region) != sliding_ && sliding_.type != tag::slide)) {  // its region was removed
+        if (!slide || !is_slide_of(*slide, sliding_)) {  // its region was removed
             sliding_ = {};
             return;
         }
@@ -482,7 +486,10 @@ template <class Volume, IoThrottle Throttle, Clock C>
 void region_compactor<Volume, Throttle, C>::finish_slide(Volume& volume, progress& said) noexcept {
     phase_           = compaction_phase::updating;
     bool       moved = false;
-    const auto done  = with_motion(volume, std::exchange(sliding_, {}), [&]() noexcept -> result<> {
+    const auto name  = std::exchange(sliding_, {});
+    const auto done  = with_motion(volume, name, [&]() noexcept -> result<> {
+        const auto slide = find_slide(volume);  // another thread may have removed the region just now
+        if (!slide || !is_slide_of(*slide, name) || slide->left().value != 0) return errc::busy;
         moved = volume.indirection.count() != 0;
         BOOST_OUTCOME_TRY(end_slide(volume));
         return checkpoint(volume);  // what it left, and the table, is free then for the next region
