@@ -241,5 +241,20 @@ TYPED_TEST(Evacuation, OfWhatFitsExactlySucceeds) {
     EXPECT_EQ(findings_of(this->live), "");
 }
 
+TEST(EvacuationTask, ThatHasEndedMayOutliveItsStore) {
+    memory_device memory = make_memory(evacuated_shape);
+    format_on<store<plain>>(memory, evacuated_shape);
+    std::optional<evacuation<plain>> task;
+    {
+        auto live = opened_on<store<plain>>(memory);
+        task.emplace(evacuation<plain>::open(live, small_moves<plain>()).value());
+        ASHLAR_ASSERT_OK(task->start({{5000}, {100}}));
+        run(*task);
+        EXPECT_TRUE(task->last_result().emptied);
+        ASHLAR_ASSERT_OK(live.close());
+    }
+    task.reset();
+}
+
 }  // namespace
 }  // namespace ashlar::test

@@ -84,8 +84,9 @@ class evacuator {
     }
     /// Blocks of the range may be given out again, where they were kept withheld.
     void release(Volume& volume) noexcept {
+        if (!withholds_) return;  // the store may be closed
         const entered guard{volume};
-        if (withholds_) stop_withholding(volume);
+        stop_withholding(volume);
         withholds_ = false;
     }
 
