@@ -36,7 +36,7 @@ class region_queue_load {
             auto task =
                 compaction<Blueprint>::open(on_, {.regions = {.threshold_permille = 1, .chunk_bytes = 8 * 512}});
             if (!task) return complain("no compaction could be opened");
-            for (int i = 0; i < 40 && !stopping_; ++i) {
+            for (int i = 0; i < 150 && !stopping_; ++i) {
                 const auto said = task.value().step({.blocks_max = 16});
                 if (said.reasons.has(stop_reason::device_error)) complain("a move failed");
                 if (said.reasons.has(stop_reason::finished)) {
