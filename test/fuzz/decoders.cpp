@@ -8,6 +8,7 @@
 #include <ashlar/format/anchor.hpp>
 #include <ashlar/format/group_bitmap.hpp>
 #include <ashlar/format/indirection_table.hpp>
+#include <ashlar/format/migration_checkpoint.hpp>
 #include <ashlar/format/object_name.hpp>
 #include <ashlar/format/object_record.hpp>
 #include <ashlar/format/volume_totals.hpp>
@@ -295,10 +296,36 @@ void decode_indirection(bytes_in input) {
     }
 }
 
+/// The state of a migration, and a record that goes from its one width to the other and back.
+void decode_migration_block(bytes_in input) {
+    const auto block = filled<512>(input);
+    const auto found = decode_migration(block);
+    if (!found) return;
+    expect(is_record_width(found->old_bytes, found->old_inline) && is_record_width(found->new_bytes, found->new_inline),
+           "a migration goes from a width to a width");
+    expect(found->old_inline <= found->new_inline && found->migrated <= found->total, "a migration has bounds");
+    std::array<std::byte, 512> again{};
+    encode_migration(again, *found);
+    const auto back = decode_migration(again);
+    expect(back && same_bytes(*back, *found), "a migration comes back as it was written");
+
+    std::array<std::byte, record_bytes_max> wide{};
+    const auto                              from = std::span{block}.last(record_bytes_max).first(found->old_bytes);
+    const auto                              into = std::span{wide}.first(found->new_bytes);
+    convert_record(from, found->old_inline, into, found->new_inline);
+    const std::size_t old_end = object_encoded_bytes(found->old_inline),
+                      new_end = object_encoded_bytes(found->new_inline);
+    const std::size_t kept    = std::min(from.size() - old_end, into.size() - new_end);
+    expect(std::memcmp(into.data(), from.data(), old_end) == 0, "a record keeps what stands in it");
+    expect(kept == 0 || std::memcmp(into.data() + new_end, from.data() + old_end, kept) == 0,
+           "a record keeps what features have in it");
+}
+
 using decoder                = void (*)(bytes_in);
-constexpr decoder decoders[] = {decode_superblock,    decode_directory, decode_anchor_frame,  decode_group_record,
-                                decode_volume_totals, decode_bitmap,    decode_object_record, decode_node,
-                                decode_batch,         decode_trailer,   decode_name,          decode_indirection};
+constexpr decoder decoders[] = {decode_superblock,     decode_directory, decode_anchor_frame,  decode_group_record,
+                                decode_volume_totals,  decode_bitmap,    decode_object_record, decode_node,
+                                decode_batch,          decode_trailer,   decode_name,          decode_indirection,
+                                decode_migration_block};
 
 void run(bytes_in input) {
     if (input.empty()) return;
@@ -379,6 +406,12 @@ std::vector<seed_input> seeds() {
     for (const std::uint64_t entry : {700U, 650U, 701U, 651U}) table.number(entry);
     add("indirection", 11, table.made());
     add("name", 10, input_writer{}.number(object_id_of(77, 3).value).made());
+    migration_checkpoint migration;
+    migration.version = migration_version, migration.phase = std::uint16_t{2}, migration.migration = std::uint64_t{9};
+    migration.old_bytes = 136U, migration.old_inline = 2U, migration.new_bytes = 200U, migration.new_inline = 3U;
+    migration.total = std::uint64_t{70}, migration.migrated = std::uint64_t{30};
+    migration.old_parts = std::uint16_t{1}, migration.new_parts = std::uint16_t{1};
+    add("migration", 12, std::as_bytes(std::span{&migration, 1}));
     return made;
 }
 

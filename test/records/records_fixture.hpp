@@ -44,6 +44,14 @@ void expect_whole(Store& store) {
     EXPECT_EQ(report.value().findings, 0U);
 }
 
+/// What the store holds, in one number; 0 where it cannot be read.
+template <class Store>
+std::uint64_t digest_or_none(Store& store) {
+    const auto digest = digest_on(store);
+    EXPECT_TRUE(digest) << said(digest);
+    return digest ? digest.value() : 0;
+}
+
 /// Whether every record that was copied says the same in both tables.
 template <class Store>
 std::string difference_of_tables(Store& store) {
