@@ -48,6 +48,7 @@ struct command_line {
     cli::region_bytes_options region_bytes{};
     cli::compact_options      compact{};
     cli::copy_options         copy{};
+    cli::migrate_options      migrate{};
 };
 
 /// A size with a unit; stands where CLI11 would take a plain number.
@@ -302,6 +303,28 @@ void add_compact_command(CLI::App& app, command_line& line) {
                       "say what would move and what that would gain, and move nothing");
 }
 
+std::string is_record_width(const std::string& text) {
+    return std::strtoul(text.c_str(), nullptr, 10) % 8 == 0 ? std::string{}
+                                                            : fmt::format("'{}' is no multiple of 8", text);
+}
+
+void add_migrate_command(CLI::App& app, command_line& line) {
+    auto* const command =
+        add_command(app, line, "migrate-records",
+                    "give the object records another width; what was stopped goes on with the same "
+                    "command",
+                    [&](const cli::context& with) { return run_migrate_records(with, line.migrate); });
+    auto* const goal = command->add_option_group("goal")->require_option(1);
+    goal->add_option("--width", line.migrate.record_bytes, "bytes of a record")
+        ->type_name("BYTES")
+        ->check(CLI::Range(112U, ashlar::record_bytes_max))
+        ->check(is_record_width);
+    auto* const cancel = goal->add_flag("--cancel", line.migrate.cancel, "undo a migration that was stopped");
+    add_size(command, "--rate", line.migrate.bytes_per_second, "bytes a second at most; the default is 50M");
+    command->add_flag("--dry-run", line.migrate.dry_run, "say what it takes and whether it can be, and write nothing")
+        ->excludes(cancel);
+}
+
 void add_copy_command(CLI::App& app, command_line& line) {
     auto* const command =
         add_command(app, line, "copy", "copy the volume to another one; what was stopped goes on with the same command",
@@ -321,10 +344,7 @@ void add_copy_command(CLI::App& app, command_line& line) {
                      "width of the target's object records; the default is the source's")
         ->type_name("BYTES")
         ->check(CLI::Range(112U, ashlar::record_bytes_max))
-        ->check([](const std::string& text) {
-            return std::strtoul(text.c_str(), nullptr, 10) % 8 == 0 ? std::string{}
-                                                                    : fmt::format("'{}' is no multiple of 8", text);
-        });
+        ->check(is_record_width);
     add_size(command, "--rate", line.copy.bytes_per_second, "bytes a second at most; the default is no limit");
     command->add_flag("--dry-run", line.copy.dry_run, "say what would be copied, and write nothing");
 }
@@ -366,6 +386,7 @@ int main(int count, char** words) {
     add_region_commands(app, line);
     add_compact_command(app, line);
     add_copy_command(app, line);
+    add_migrate_command(app, line);
     try {
         app.parse(count, words);
         return run(line);

@@ -175,6 +175,7 @@ class volume {
   private:
     friend class volume_regions;
     friend class volume_copier;
+    friend class volume_records;
 
     struct core;
     explicit volume(std::unique_ptr<core> inner) noexcept;

@@ -61,7 +61,7 @@ class ProgramTest(unittest.TestCase):
         done = run(*words, **options)
         self.assertEqual(done.returncode, code, f"{words}\n{done.stdout}\n{done.stderr}")
         if code not in (0, 4):
-            lines = [line for line in done.stderr.splitlines() if not line.startswith(("ashlar: warning:", "import [", "age [", "defragment [", "compact [", "copy ["))]
+            lines = [line for line in done.stderr.splitlines() if not line.startswith(("ashlar: warning:", "import [", "age [", "defragment [", "compact [", "copy [", "migrate-records ["))]
             self.assertEqual(len(lines), 1, f"an error is one line: {done.stderr}")
             self.assertTrue(lines[0].startswith("ashlar: "), lines)
         return done
@@ -188,7 +188,7 @@ class Documents(ProgramTest):
                                ("defrag-start", ("--intensity", "high")), ("export", (self.folder / "out",)), ("regions", ()),
                                ("region-add", ("LOGS", "1M", "--dry-run")), ("region-add", ("LOGS", "1M")), ("region-write", ("LOGS", 0, "/dev/null")),
                                ("region-read", ("LOGS", 0, self.folder / "bytes")), ("region-pin", ("LOGS", 0)), ("region-pin", ("LOGS", 0, "--off")),
-                               ("compact", ("--dry-run",)), ("compact", ("--region", "LOGS:0")), ("copy", (self.folder / "copy.ash", "--dry-run")),
+                               ("compact", ("--dry-run",)), ("compact", ("--region", "LOGS:0")), ("migrate-records", ("--width", 160, "--dry-run")), ("migrate-records", ("--width", 160)), ("copy", (self.folder / "copy.ash", "--dry-run")),
                                ("copy", (self.folder / "copy.ash",)), ("region-remove", ("LOGS", 0))):
             document = self.document(command, self.volume, *words)
             self.assertEqual(document["schema"], f"ashlar.{command}/1")
@@ -235,7 +235,10 @@ class WrongCommandLines(ProgramTest):
                       ("copy", self.volume), ("copy", self.volume, ""), ("copy", self.volume, self.volume), ("copy", self.volume, other, "--size", "1537"),
                       ("copy", self.volume, other, "--size", "0"), ("copy", self.volume, other, "--record-bytes", "104"),
                       ("copy", self.volume, other, "--record-bytes", "130"), ("copy", self.volume, other, "--record-bytes", "264"),
-                      ("copy", self.volume, other, "--size", "8K")):
+                      ("copy", self.volume, other, "--size", "8K"), ("migrate-records", self.volume), ("migrate-records", self.volume, "--width", "104"),
+                      ("migrate-records", self.volume, "--width", "140"), ("migrate-records", self.volume, "--width", "264"),
+                      ("migrate-records", self.volume, "--width", "160", "--cancel"), ("migrate-records", self.volume, "--cancel", "--dry-run"),
+                      ("migrate-records", self.volume, "--width", "160", "--rate", "0")):
             self.expect(2, *words)
         self.assertEqual(self.volume.read_bytes(), before)
         self.assertFalse(other.exists())
@@ -825,6 +828,61 @@ class Copies(ProgramTest):
     def test_the_rate_is_kept(self):
         done = self.document("copy", self.volume, self.target, "--rate", "4M")
         self.assertGreater(done["seconds"], (done["bytes_copied"] - MEBIBYTE) / (4 * MEBIBYTE))
+
+
+class Migrations(ProgramTest):
+    def setUp(self):
+        super().setUp()
+        self.format()
+        self.top = self.make_tree(files=1500)
+        self.expect(0, "import", self.volume, self.top)
+
+    def expect_all(self):
+        self.export_and_compare(self.top)
+        self.expect(0, "verify", self.volume)
+
+    def test_records_become_wider_and_narrower_as_planned(self):
+        before = self.volume.read_bytes()
+        plan = self.document("migrate-records", self.volume, "--width", 200, "--dry-run")
+        self.assertEqual(self.volume.read_bytes(), before)
+        self.assertGreater(plan["planned_records"], 1000)
+        self.assertEqual((plan["bytes_read"], plan["bytes_written"]), (plan["planned_records"] * 136, plan["planned_records"] * 200))
+        self.assertIn("nothing was written", self.expect(0, "migrate-records", self.volume, "--width", 200, "--dry-run").stdout)
+        done = self.document("migrate-records", self.volume, "--width", 200)
+        self.assertEqual((done["width_before"], done["width"], done["resumed"]), (136, 200, False))
+        self.assertEqual((done["records"], done["blocks"]), (plan["planned_records"], plan["planned_blocks"]))
+        self.expect_all()
+        again = self.document("migrate-records", self.volume, "--width", 200)
+        self.assertEqual((again["records"], again["width"]), (0, 200))
+        self.assertIn("would lose", self.expect(1, "migrate-records", self.volume, "--width", 112).stderr)
+        self.assertIn("records have 144 bytes", self.expect(0, "migrate-records", self.volume, "--width", 144).stdout)
+        self.expect_all()
+
+    def stop(self, how, *words):
+        with subprocess.Popen([str(PROGRAM), "migrate-records", str(self.volume), "--width", "256", *words], stdout=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE, text=True) as child:
+            time.sleep(0.5)
+            child.send_signal(how)
+            errors = child.communicate(timeout=60)[1]
+        self.assertEqual(child.returncode, -how if how == signal.SIGKILL else 130, errors)
+        if how != signal.SIGKILL:
+            self.assertIn("to go on", errors)
+
+    def test_what_is_stopped_goes_on_or_back(self):
+        for how in (signal.SIGINT, signal.SIGKILL):
+            self.stop(how, "--rate", "40K")
+            self.expect_all()
+        self.expect(5, "migrate-records", self.volume, "--width", 200)
+        self.expect(5, "migrate-records", self.volume, "--width", 200, "--dry-run")
+        done = self.document("migrate-records", self.volume, "--width", 256)
+        self.assertEqual((done["width"], done["resumed"]), (256, True))
+        self.expect_all()
+        self.document("migrate-records", self.volume, "--width", 160)
+        self.stop(signal.SIGTERM, "--rate", "40K")
+        back = self.document("migrate-records", self.volume, "--cancel")
+        self.assertEqual(back["width"], 160)
+        self.assertIn("cancelled", back["stopped"])
+        self.expect_all()
 
 
 class OtherProcesses(ProgramTest):

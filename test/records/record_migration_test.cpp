@@ -105,6 +105,24 @@ TEST_F(record_migration_test, WidthsThatWouldLoseExtentsOrAreNoneAreRefusedBefor
     refused({}, errc::invalid_argument);
 }
 
+TEST_F(record_migration_test, ThePointerTableFollows) {
+    fill(live_, 20);
+    record_migration task{live_};
+    task.start({.record_bytes = 160});
+    EXPECT_TRUE(run_to_end(task).reasons.has(stop_reason::finished));
+    const auto part = live_.volume().regions.object_parts()[0];
+    reopen();
+    const auto frame = memory_.bytes().subspan(4096, 4096);
+    bool       named = false;
+    for (std::uint32_t i = 0; i < load_struct<directory_head>(frame).slots; ++i) {
+        const auto slot = load_struct<region_slot>(frame.subspan(region_slot_offset(i)));
+        if (slot.type != tag::objects) continue;
+        EXPECT_EQ(slot.place(), part);
+        named = true;
+    }
+    EXPECT_TRUE(named);
+}
+
 TEST_F(record_migration_test, MoreExtentsInEachRecordAreUsedAfterwards) {
     const auto       ids = fill(live_, 20);
     record_migration task{live_};

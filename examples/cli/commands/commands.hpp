@@ -100,6 +100,13 @@ struct compact_options {
     bool                             dry_run          = false;
 };
 
+struct migrate_options {
+    std::uint32_t record_bytes     = 0;
+    std::uint64_t bytes_per_second = 0;      ///< 0: as the program likes.
+    bool          cancel           = false;  ///< Undoes what was stopped.
+    bool          dry_run          = false;
+};
+
 struct copy_options {
     std::string   target{};
     std::uint64_t bytes            = 0;  ///< Of a new target; 0: as large as what exists, or as the source.
@@ -125,6 +132,7 @@ struct copy_options {
 [[nodiscard]] result<exit_code> run_region_read(const context& with, const region_bytes_options& options);
 [[nodiscard]] result<exit_code> run_region_write(const context& with, const region_bytes_options& options);
 [[nodiscard]] result<exit_code> run_compact(const context& with, const compact_options& options);
+[[nodiscard]] result<exit_code> run_migrate_records(const context& with, const migrate_options& options);
 [[nodiscard]] result<exit_code> run_copy(const context& with, const copy_options& options);
 
 }  // namespace cli

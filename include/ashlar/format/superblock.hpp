@@ -88,7 +88,8 @@ static_assert(sizeof(member_row) == 48 && alignof(member_row) == 1);
 ///      184     8  created             nanoseconds since 1970; 0 without a clock
 ///      192    64  reserved            zero
 ///      256  1536  members             32 rows
-///     1792  2288  reserved            zero
+///     1792   512  features            32 rows, see feature_row
+///     2304  1776  reserved            zero
 struct superblock {
     std::byte magic[8]{};
     le_u32    version{};

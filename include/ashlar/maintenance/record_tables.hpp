@@ -106,6 +106,9 @@ result<record_migration_plan> plan_record_migration(Volume& volume, const record
     const auto inline_extents = target.inline_extents != 0 ? target.inline_extents : volume.inline_extents;
     if (!is_migration(volume.inline_extents, target.record_bytes, inline_extents))
         return refuse(errc::invalid_argument);
+    const auto super = volume.cache.bytes(static_cast<std::uint32_t>(frame_slot::superblock));
+    if (object_encoded_bytes(inline_extents) + feature_bytes_used(super) > target.record_bytes)
+        return refuse(errc::invalid_argument);
     const auto size      = volume.geometry.block;
     const auto per_block = records_per_block(size, target.record_bytes);
     const auto wanted    = record_steps::records_wanted(volume, per_block);
@@ -113,8 +116,8 @@ result<record_migration_plan> plan_record_migration(Volume& volume, const record
     made.bytes_read      = made.records * volume.record_bytes;
     made.bytes_written   = made.records * target.record_bytes;
     for (const auto& part : volume.regions.object_parts()) made.freed += part.count;
-    if (volume.writable().has_error()) return refuse(errc::read_only);
-    if (volume.migration.phase != migration_phase::none) return refuse(errc::busy);
+    if (volume.migration.phase != migration_phase::none || superblock_as_is(volume).migrating)
+        return refuse(errc::busy);
     if (has_old_objects(volume) || !volume.regions.next_object_parts().empty()) return refuse(errc::damaged);
 
     made.blocks = record_steps::blocks_for_records(wanted, per_block);
@@ -140,6 +143,7 @@ result<record_migration_plan> plan_record_migration(Volume& volume, const record
     }
     if (const auto enough = may_take(volume, made.blocks, space_use::data); enough.has_error())
         return refuse(enough.error().code);
+    if (volume.writable().has_error()) return refuse(errc::read_only);
     return made;
 }
 

@@ -62,6 +62,11 @@ void change_superblock(Volume& volume, const superblock_change& change) noexcept
     detail::set_superblock(volume, offsetof(superblock, manifest), change.manifest);
     detail::set_superblock(volume, offsetof(superblock, record_bytes), change.record_bytes);
     detail::set_superblock(volume, offsetof(superblock, inline_extents), change.inline_extents);
+    if (change.feature < feature_rows) {
+        const auto slot = static_cast<std::uint32_t>(frame_slot::superblock);
+        store_struct(content.subspan(feature_row_offset(change.feature)), change.row);
+        volume.cache.change(slot, feature_row_offset(change.feature), sizeof change.row);
+    }
     volume.record_bytes   = change.record_bytes;
     volume.inline_extents = change.inline_extents;
     if (change.swaps_objects) detail::swap_object_tables(volume);

@@ -2,6 +2,7 @@
 /// Changes that become durable together. A transaction knows no meaning: blocks, runs and numbers.
 
 #include <ashlar/concepts/relocation_host.hpp>
+#include <ashlar/format/feature_row.hpp>
 #include <ashlar/format/region_directory.hpp>
 #include <ashlar/format/volume_totals.hpp>
 #include <ashlar/volume/metadata_cache.hpp>
@@ -48,6 +49,8 @@ struct superblock_change {
     std::uint32_t manifest       = 0;
     std::uint32_t record_bytes   = 0;
     std::uint32_t inline_extents = 0;
+    std::uint32_t feature        = feature_rows;  ///< The row that changes; feature_rows: none.
+    feature_row   row{};
 };
 
 /// Records that no other transaction may change while they are copied.
