@@ -128,7 +128,7 @@ TEST(MigrationHostile, AVolumeOnItsWayIsReadWithoutAWord) {
     auto opened = test_store::open_read_only(world.open().abandon(), with<test_store>());
     ASHLAR_ASSERT_OK(opened);
     record_migration task{opened.value()};
-    EXPECT_EQ(task.plan({.record_bytes = 200, .inline_extents = 3}).value().obstacle, errc::read_only);
+    EXPECT_EQ(task.plan({.record_bytes = 200, .inline_extents = 3}).value().obstacle, errc::busy);
     ASHLAR_EXPECT_OK(digest_on(opened.value()));
 }
 

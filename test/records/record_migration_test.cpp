@@ -105,6 +105,43 @@ TEST_F(record_migration_test, WidthsThatWouldLoseExtentsOrAreNoneAreRefusedBefor
     refused({}, errc::invalid_argument);
 }
 
+TEST_F(record_migration_test, IdsOfErasedObjectsDoNotComeBackAfterwards) {
+    const auto ids = fill(live_, 60, 0);
+    for (std::size_t i = 2; i < ids.size(); ++i) ASHLAR_ASSERT_OK(live_.erase(ids[i]));
+    record_migration task{live_};
+    task.start({.record_bytes = 240});
+    EXPECT_TRUE(run_to_end(task).reasons.has(stop_reason::finished));
+    const std::set<std::uint64_t> gone = [&] {
+        std::set<std::uint64_t> all;
+        for (const auto id : ids) all.insert(id.value);
+        return all;
+    }();
+    std::size_t again = 0;
+    for (int i = 0; i < 70; ++i) {
+        const auto made = live_.create();
+        ASHLAR_ASSERT_OK(made);
+        EXPECT_EQ(gone.count(made.value().value), 0U) << "an id was used twice";
+        again += record_of(made.value()) < 60 ? 1U : 0U;
+        ASHLAR_ASSERT_OK(live_.erase(made.value()));
+    }
+    EXPECT_GT(again, 0U) << "records were used again";
+}
+
+TEST_F(record_migration_test, AStoreThatIsOpenForReadingIsPlannedAndNotMigrated) {
+    fill(live_, 10);
+    ASHLAR_ASSERT_OK(live_.close());
+    auto opened = test_store::open_read_only(any_device{memory_}, with<test_store>());
+    ASHLAR_ASSERT_OK(opened);
+    record_migration task{opened.value()};
+    const auto       plan = task.plan({.record_bytes = 200});
+    EXPECT_EQ(plan.value().obstacle, errc::read_only);
+    EXPECT_EQ(plan.value().records, 11U);
+    EXPECT_GT(plan.value().blocks.value, 1U);
+    task.start({.record_bytes = 200});
+    EXPECT_EQ(run_to_end(task).failure.code, errc::read_only);
+    live_ = std::move(opened).value();
+}
+
 TEST_F(record_migration_test, ThePointerTableFollows) {
     fill(live_, 20);
     record_migration task{live_};

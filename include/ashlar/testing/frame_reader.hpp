@@ -102,7 +102,8 @@ class frame_reader {
         const auto head = load_struct<directory_head>(content);
         for (std::uint32_t i = 0; i < head.slots && i < region_slots; ++i) {
             const auto slot = load_struct<region_slot>(content.subspan(region_slot_offset(i)));
-            for (const auto type : {tag::groups, tag::bitmap, tag::trimmed, tag::checksums, tag::objects}) {
+            for (const auto type : {tag::groups, tag::bitmap, tag::trimmed, tag::checksums, tag::objects,
+                                    tag::next_objects, tag::old_objects}) {
                 if (slot.type == type) regions_.push_back({name_of(slot), slot.place()});
             }
         }
