@@ -73,7 +73,7 @@ class cut_slide {
 };
 
 TEST(IndirectionVolume, ATableOfManyBlocksIsReadWhenTheStoreIsOpened) {
-    for (const std::uint64_t moved : {1U, 29U, 30U, 31U, 60U, 110U, 150U}) {
+    for (const std::uint64_t moved : {1U, 29U, 30U, 31U, 60U, 110U, 130U}) {
         for (const bool home : {true, false}) {  // from its place, or from the journal
             cut_slide cut{moved, home};
             EXPECT_EQ(cut.table.count, block_count{5});

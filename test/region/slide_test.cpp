@@ -125,5 +125,81 @@ TEST_F(SlideTest, TheRegionIsReadAndWrittenMeanwhileAndAfterEachStepAStoreThatIs
     expect_content();
 }
 
+TEST_F(SlideTest, PinnedHalfWayItStaysInPartsUntilItIsReleased) {
+    make(12);
+    {
+        auto compacting = opened();
+        for (int i = 0; i < 4; ++i) EXPECT_EQ(compacting.step({.blocks_max = 20}).reasons, stop_reason::budget_spent);
+    }
+    const auto moved = live.volume().indirection.count();
+    EXPECT_GT(moved, 0U);
+    EXPECT_LT(moved, blocks);
+    ASHLAR_ASSERT_OK(store_regions{live}.pin({logs, 0}));
+    auto compacting = opened();
+    EXPECT_TRUE(run(compacting).reasons.has(stop_reason::pinned));
+    EXPECT_EQ(live.volume().indirection.count(), moved);
+    EXPECT_EQ(code_of(store_regions{live}.remove({logs, 0})), errc::pinned);
+    ASHLAR_ASSERT_OK(store_regions{live}.add({.type = maps, .blocks = block_count{30}}));  // others go on
+    write(moved - 3, 6, 9);
+    open_again();
+    expect_content();
+    EXPECT_EQ(live.volume().indirection.count(), moved);
+    ASHLAR_ASSERT_OK(store_regions{live}.pin({logs, 0}, false));
+    auto again = opened();
+    EXPECT_TRUE(run(again).reasons.has(stop_reason::finished));
+    EXPECT_TRUE(live.volume().indirection.empty());
+    EXPECT_LT(where().first, place.first);
+    expect_content();
+    EXPECT_EQ(findings_of(live), "");
+}
+
+TEST_F(SlideTest, ARegionThatLiesInPartsIsMovedByNobodyElseAndIsRemovedWithAllItHas) {
+    make(12);
+    {
+        auto compacting = opened();
+        for (int i = 0; i < 4; ++i) static_cast<void>(compacting.step({.blocks_max = 20}));
+    }
+    ASSERT_FALSE(live.volume().indirection.empty());
+    using source = region_source<test_store::volume_type>;
+    source        whole{live.volume(), {}, {}};
+    mapped_extent pieces[4];
+    EXPECT_EQ(code_of(whole.mapping(source::owner_of({logs, 0}), {0}, block_count{5}, pieces)), errc::busy);
+    EXPECT_EQ(code_of(begin_slide(live.volume(), {logs, 0}, block_count{1})), errc::busy);
+    ASHLAR_ASSERT_OK(store_regions{live}.remove({logs, 0}));
+    ASHLAR_ASSERT_OK(live.checkpoint());
+    EXPECT_TRUE(live.volume().indirection.empty());
+    EXPECT_TRUE(live.volume().regions.indirection().empty());
+    EXPECT_EQ(live.info().available, available + block_count{blocks});
+    EXPECT_EQ(findings_of(live), "");
+    open_again();
+    EXPECT_EQ(findings_of(live), "");
+}
+
+TEST_F(SlideTest, WithoutRoomForTheTableNothingBeginsAndWithTheGapAloneTheTableLiesInIt) {
+    for (const std::uint64_t gap : {3U, 20U}) {
+        make(gap);
+        // Everything else is taken, but for what is kept for metadata.
+        std::vector<region_id> filled;
+        for (std::uint64_t size = 512; size > 0; size /= 2) {
+            for (;;) {
+                const auto one =
+                    store_regions{live}.add({.type = maps, .blocks = block_count{size}, .from = place.end()});
+                if (!one) break;
+                filled.push_back(one.value());
+            }
+        }
+        auto       compacting = opened();
+        const auto said       = run(compacting);
+        EXPECT_TRUE(said.reasons.has(stop_reason::finished)) << said.failure.where.value;
+        EXPECT_EQ(said.failure.code, errc::none) << message(said.failure.code);
+        expect_content();
+        EXPECT_EQ(findings_of(live), "");
+        EXPECT_TRUE(live.volume().indirection.empty());
+        for (const auto& one : filled) ASHLAR_ASSERT_OK(store_regions{live}.remove(one));
+        ASHLAR_ASSERT_OK(store_regions{live}.remove({logs, 0}));
+        ASHLAR_ASSERT_OK(live.checkpoint());
+    }
+}
+
 }  // namespace
 }  // namespace ashlar::test

@@ -149,9 +149,14 @@ class region_workload {
         while (!stopping_ && !testing::Test::HasFailure()) {
             const auto id = insist([&]() { return on_.create(); });
             ASHLAR_ASSERT_OK(id);
-            const auto value = random.next() | 1U;
-            const auto bytes = filled_block(block_bytes * (1 + random.below(9)), value);
-            ASHLAR_ASSERT_OK(insist([&]() { return on_.write(id.value(), 0, bytes); }));
+            const auto value   = random.next() | 1U;
+            const auto bytes   = filled_block(block_bytes * (1 + random.below(9)), value);
+            const auto written = insist([&]() { return on_.write(id.value(), 0, bytes); });
+            if (written.has_error() && written.error().code == errc::reserve_only) {  // regions have the rest
+                ASHLAR_ASSERT_OK(insist([&]() { return on_.erase(id.value()); }));
+                continue;
+            }
+            ASHLAR_ASSERT_OK(written);
             if (random.below(3) == 0) ASHLAR_ASSERT_OK(on_.sync());
             byte_vector seen(bytes.size());
             ASHLAR_ASSERT_OK(on_.read(id.value(), 0, std::span<std::byte>{seen}));
@@ -281,7 +286,7 @@ TEST(RegionThreads, EveryBlockHoldsWhatItsWriterWroteWhileRegionsMoveComeAndGo) 
 
 TEST(RegionThreads, EveryBlockHoldsWhatItsWriterWroteWhileRegionsSlideInASmallVolume) {
     std::uint64_t slid = 0;
-    use_and_compact(1300, 1500, block_index{}, slid);
+    for (int round = 0; round < 5 && slid == 0 && !HasFailure(); ++round) use_and_compact(1300, 1500, {}, slid);
     EXPECT_GT(slid, 0U);
 }
 

@@ -175,7 +175,7 @@ result<> relieve(Volume& volume, errc code) noexcept {
         const auto others = [&]() noexcept { return volume.space.readers() > volume.channel_reads; };
         for (int i = 0; space && i < 8 && others() && volume.space.draining().value != 0; ++i) {
             volume.lock.wait();
-            drain_retired(volume);
+            drain_if_idle(volume);
         }
     }
     return success();

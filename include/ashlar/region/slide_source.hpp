@@ -108,24 +108,30 @@ class slide_source : public region_source<Volume> {
         const auto& traffic = volume_.region_traffic;
         const bool  before  = end - slide.below.count.value <= traffic.left[1].end.value;
         const auto  wanted  = traffic.left[before ? 1 : 0];
-        for (int i = 0; i < tries_max && !is_confirmed(wanted.batch); ++i) {
+        BOOST_OUTCOME_TRY(bool confirmed, is_confirmed(wanted.batch));
+        for (int i = 0; i < tries_max && !confirmed; ++i) {
             BOOST_OUTCOME_TRY(flush(volume_));
-            if (is_confirmed(wanted.batch)) break;
             BOOST_OUTCOME_TRY(confirm_when_idle(volume_));
+            BOOST_OUTCOME_TRY(confirmed, is_confirmed(wanted.batch));
         }
-        if (!is_confirmed(wanted.batch)) return errc::busy;
-        drain_retired(volume_);  // the readers' phase changes there
-        drain_retired(volume_);
+        if (!confirmed) return errc::busy;
         for (unsigned i = 0; i < waits_max && !volume_.space.readers_left(wanted.phase); ++i) {
-            if (!Volume::threading_type::concurrent || volume_.space.readers() <= volume_.channel_reads) break;
+            drain_if_idle(volume_);  // the readers' phase changes there
+            if (!Volume::threading_type::concurrent || volume_.space.readers() <= volume_.channel_reads) continue;
             volume_.lock.wait();
-            drain_retired(volume_);
         }
         return volume_.space.readers_left(wanted.phase) ? result<>{success()} : errc::busy;
     }
-    [[nodiscard]] bool is_confirmed(sequence batch) const noexcept {
-        if constexpr (Volume::journal_type::durable) return volume_.journal.confirmed() >= batch;
-        return volume_.durable_batch >= batch;
+    /// Only who has the turn may ask the journal. Error: busy; see take_turn.
+    result<bool> is_confirmed(sequence batch) noexcept {
+        if constexpr (Volume::journal_type::durable) {
+            BOOST_OUTCOME_TRY(take_turn(volume_));
+            const bool answer = volume_.journal.confirmed() >= batch;
+            end_turn(volume_);
+            return answer;
+        } else {
+            return volume_.durable_batch >= batch;
+        }
     }
 
     result<bool> flip_here(object_id owner, logical_block first, std::uint64_t generation, extent target) noexcept {

@@ -206,7 +206,7 @@ result<> admit(Volume& volume, std::size_t blocks) noexcept {
         if (waits == waits_for_room_max || !others_hold_room(volume))
             return error{errc::too_large, block_index{blocks}};
         volume.lock.wait();
-        drain_retired(volume);
+        drain_if_idle(volume);
     }
 }
 

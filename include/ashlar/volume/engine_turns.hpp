@@ -24,6 +24,12 @@ void drain_retired(Volume& volume) noexcept {
     publish_gauges(volume);
 }
 
+/// The same for who does not have the turn: whoever has it may be writing what the journal knows of itself.
+template <class Volume>
+void drain_if_idle(Volume& volume) noexcept {
+    if (!volume.committing) drain_retired(volume);
+}
+
 /// Waits until nothing goes home: what changes blocks or asks the journal for room begins with this.
 template <class Volume>
 void await_quiet(Volume& volume) noexcept {
