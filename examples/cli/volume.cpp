@@ -19,17 +19,18 @@ namespace {
 /// One pass over everything, as fast as intensity and rate allow, each target read back before its source goes.
 program_store::options options_of(const defrag_settings& settings) {
     program_store::options options;
-    options.limits.cache_blocks          = 4096;
-    options.limits.unsynced_blocks       = 8192;
-    options.limits.unsynced_runs         = 2048;
-    options.throttle.bytes_per_second    = settings.bytes_per_second != 0 ? settings.bytes_per_second : default_rate;
-    options.throttle.bytes_in_flight_max = 256 * 1024;
-    options.defrag.bytes_per_second      = options.throttle.bytes_per_second;
-    options.defrag.threshold_permille    = 0;  // who asks for a defragmentation gets one
-    options.defrag.cycle_blocks_max      = {};
-    options.defrag.cycle_interval        = {};
-    options.defrag.extents_min           = settings.extents_min;
-    options.defrag.verify_target         = true;
+    options.limits.cache_blocks            = 4096;
+    options.limits.unsynced_blocks         = 8192;
+    options.limits.unsynced_runs           = 2048;
+    options.limits.indirection_entries_max = 1U << 18U;  // a region of a gibibyte slides in blocks of 4096 bytes
+    options.throttle.bytes_per_second      = settings.bytes_per_second != 0 ? settings.bytes_per_second : default_rate;
+    options.throttle.bytes_in_flight_max   = 256 * 1024;
+    options.defrag.bytes_per_second        = options.throttle.bytes_per_second;
+    options.defrag.threshold_permille      = 0;  // who asks for a defragmentation gets one
+    options.defrag.cycle_blocks_max        = {};
+    options.defrag.cycle_interval          = {};
+    options.defrag.extents_min             = settings.extents_min;
+    options.defrag.verify_target           = true;
     switch (settings.strength) {
         case intensity::low: options.defrag.priority = ashlar::defrag_intensity::low; break;
         case intensity::medium: options.defrag.priority = ashlar::defrag_intensity::medium; break;
