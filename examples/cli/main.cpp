@@ -1,4 +1,4 @@
-/// The program `ashlar`: volumes made, filled, looked at, defragmented, compacted and copied from the shell.
+/// The program `ashlar`: volumes made, filled, looked at, defragmented, compacted, resized and copied from the shell.
 
 #include "commands/commands.hpp"
 #include "interrupt.hpp"
@@ -47,6 +47,7 @@ struct command_line {
     cli::region_pin_options   region_pin{};
     cli::region_bytes_options region_bytes{};
     cli::compact_options      compact{};
+    cli::resize_options       resize{};
     cli::copy_options         copy{};
     cli::migrate_options      migrate{};
 };
@@ -325,6 +326,21 @@ void add_migrate_command(CLI::App& app, command_line& line) {
         ->excludes(cancel);
 }
 
+void add_resize_commands(CLI::App& app, command_line& line) {
+    auto* command = add_command(app, line, "shrink", "make the volume smaller: what lies behind its new end moves",
+                                [&](const cli::context& with) { return run_shrink(with, line.resize); });
+    add_size(command, "--to", line.resize.bytes, "bytes of the volume afterwards")->required();
+    add_size(command, "--rate", line.resize.bytes_per_second, "bytes a second at most; the default is 50M");
+    command->add_flag("--dry-run", line.resize.dry_run,
+                      "say what would move and the smallest size, and change nothing");
+
+    command = add_command(app, line, "grow", "make the volume larger",
+                          [&](const cli::context& with) { return run_grow(with, line.resize); });
+    add_size(command, "--to", line.resize.bytes,
+             "bytes of the volume afterwards, for which a file becomes longer; the default is all of what exists");
+    command->add_flag("--dry-run", line.resize.dry_run, "say what it would be, and change nothing");
+}
+
 void add_copy_command(CLI::App& app, command_line& line) {
     auto* const command =
         add_command(app, line, "copy", "copy the volume to another one; what was stopped goes on with the same command",
@@ -385,6 +401,7 @@ int main(int count, char** words) {
     add_defrag_commands(app, line);
     add_region_commands(app, line);
     add_compact_command(app, line);
+    add_resize_commands(app, line);
     add_copy_command(app, line);
     add_migrate_command(app, line);
     try {

@@ -174,6 +174,7 @@ class volume {
 
   private:
     friend class volume_regions;
+    friend class volume_size;
     friend class volume_copier;
     friend class volume_records;
 

@@ -5,7 +5,7 @@ usage: demo.py PROGRAM [DIR] [--work FOLDER] [--keep]
 
 DIR (default /usr/include) is imported, the volume is fragmented, measured, defragmented while a foreground works on it,
 killed in the middle, reopened, finished, verified, measured again, exported and compared with DIR. A region is added and
-moves while threads use it.
+moves while threads use it. The volume shrinks, is copied, and grows.
 """
 
 import argparse
@@ -230,6 +230,28 @@ def move_region(programs):
     return moved
 
 
+def shrink_and_copy(programs, work):
+    """Gives back what the volume does not need, and copies it; both keep every byte. Answers what that was."""
+    title("the volume shrinks to little more than it holds, and its file with it; then it is copied, and grows again")
+    programs.show("region-remove", "LOGS", "0")
+    size = os.path.getsize(programs.volume)
+    least = programs.ask("shrink", "--to", str(size - BLOCK), "--dry-run")["smallest_bytes"]
+    target = (least + (size - least) // 8) // BLOCK * BLOCK
+    programs.show("shrink", "--to", str(target), "--rate", str(RATE))
+    small = os.path.getsize(programs.volume)
+    if small != target:
+        raise DemoFailed("the file did not become shorter")
+    copy = work / "copy.ash"
+    copy.unlink(missing_ok=True)
+    programs.show("copy", str(copy), "--rate", str(RATE))
+    programs.show("grow", "--to", str(size))
+    second = Programs(programs.program, copy)
+    second.show("verify")
+    programs.show("verify")
+    copy.unlink()
+    return size, small
+
+
 def differences(source, copy):
     """Names, kinds, modes, times, link targets and bytes of two trees; answers the number of names and what differs."""
     names, different = 0, []
@@ -295,7 +317,7 @@ def print_summary(rows, facts):
     print(f"\n  all of it in {time.monotonic() - STARTED:.0f} s")
 
 
-def summarize(before, after, reads_before, reads_after, runs, moved, names):
+def summarize(before, after, reads_before, reads_after, runs, moved, sizes, names):
     first, second, finished = runs
     per_object = lambda seen: f"{seen['extents'] / max(1, seen['objects_with_data']):.2f}"
     random = lambda seen: f"{seen['random_reads'] / seen['random_seconds']:.0f}/s"
@@ -312,6 +334,7 @@ def summarize(before, after, reads_before, reads_after, runs, moved, names):
              f"foreground meanwhile: {total('slots_checked')} reads, every byte checked, {total('slots_overwritten')} overwrites, p99 {max(e['foreground_p99_us'] for e in last if e):.0f} us",
              f"recovery after the kill: {opened['seconds'] * 1000:.0f} ms; {finished['slots']} slots checked against the log, nothing acknowledged was lost",
              f"a region of {human(moved['bytes_moved'])} moved in {moved['seconds']:.1f} s; {moved['slots_checked']} reads of it checked meanwhile, {moved['slots_overwritten']} overwrites",
+             f"a volume of {human(sizes[0])} shrank to {human(sizes[1])}, was copied, and grew again; all of it verified",
              f"{names} exported names are as they were imported"]
     print_summary(rows, facts)
 
@@ -339,12 +362,13 @@ def main():
         reads_before = measure(programs, "fragmented")
         before, *runs = defragment(programs, work)
         moved = move_region(programs)
+        sizes = shrink_and_copy(programs, work)
         names = prove(programs, source, work)
         title("after")
         programs.show("defrag-analyze", "--extents-min", str(EXTENTS_MIN), "--columns", "90")
         after = programs.ask("defrag-analyze", "--extents-min", str(EXTENTS_MIN), "--columns", "0")
         reads_after = measure(programs, "defragmented")
-        summarize(before, after, reads_before, reads_after, runs, moved, names)
+        summarize(before, after, reads_before, reads_after, runs, moved, sizes, names)
     finally:
         if not chosen.keep:
             shutil.rmtree(work, ignore_errors=True)

@@ -46,8 +46,16 @@ template <Blueprint B>
 class shrinking {
   public:
     struct options {
-        typename evacuation<B>::options evacuation{};
-        bool                            gives_back = true;  ///< The device becomes shorter too.
+        typename evacuation<B>::options evacuation = smaller_moves();  ///< Fit a step: what is written between two
+                                                                       ///< steps undoes moves that take longer.
+        bool gives_back = true;                                        ///< The device becomes shorter too.
+
+      private:
+        static typename ashlar::evacuation<B>::options smaller_moves() noexcept {
+            typename ashlar::evacuation<B>::options chosen;
+            chosen.moves.window = block_count{64};
+            return chosen;
+        }
     };
 
     /// Takes its memory from the heap, once. Errors: workspace_too_small where there is none.
@@ -102,7 +110,7 @@ class shrinking {
         range_ = {block_index{blocks.value}, planned.before - blocks};
         {
             const entered guard{volume(), store_.time()};
-            BOOST_OUTCOME_TRY(withhold(volume(), range_));
+            BOOST_OUTCOME_TRY(withhold_end());
         }
         phase_          = shrink_phase::emptying;
         const auto done = mover_.start(range_);
@@ -150,6 +158,14 @@ class shrinking {
         : store_{of}, mover_{std::move(mover)}, gives_back_{gives_back} {}
 
     [[nodiscard]] volume_type& volume() const noexcept { return store_.volume(); }
+
+    /// What waits to be free counts as free here: where it is needed, it is made so first.
+    result<> withhold_end() noexcept {
+        const auto done = withhold(volume(), range_);
+        if (done || done.error().code != errc::no_space || volume().read_only) return done;
+        BOOST_OUTCOME_TRY(relieve(volume(), errc::no_space));
+        return withhold(volume(), range_);
+    }
 
     /// Answers whether the end is empty, as far as it can be: the cut decides.
     bool empty(step_budget budget, progress& said) noexcept {

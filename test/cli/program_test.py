@@ -61,7 +61,7 @@ class ProgramTest(unittest.TestCase):
         done = run(*words, **options)
         self.assertEqual(done.returncode, code, f"{words}\n{done.stdout}\n{done.stderr}")
         if code not in (0, 4):
-            lines = [line for line in done.stderr.splitlines() if not line.startswith(("ashlar: warning:", "import [", "age [", "defragment [", "compact [", "copy [", "migrate-records ["))]
+            lines = [line for line in done.stderr.splitlines() if not line.startswith(("ashlar: warning:", "import [", "age [", "defragment [", "compact [", "copy [", "migrate-records [", "shrink ["))]
             self.assertEqual(len(lines), 1, f"an error is one line: {done.stderr}")
             self.assertTrue(lines[0].startswith("ashlar: "), lines)
         return done
@@ -665,6 +665,107 @@ class Regions(ProgramTest):
         done = self.document("compact", self.volume, "--rate", "4M")
         self.assertEqual(done["bytes_moved"], 4 * MEBIBYTE)
         self.assertGreater(done["seconds"], 0.8)
+
+
+class ResizeTest(ProgramTest):
+    """A volume grows and shrinks; its files stay."""
+
+    def setUp(self):
+        super().setUp()
+        self.tree = self.folder / "tree"
+        self.tree.mkdir()
+        numbers = random.Random(8)
+        for i in range(60):
+            (self.tree / f"file{i}").write_bytes(numbers.randbytes(numbers.randrange(150_000)))
+        self.format(48 * MEBIBYTE)
+        self.expect(0, "import", self.volume, self.tree, "-q")
+        self.before = picture(self.tree)
+
+    def expect_content(self):
+        self.expect(0, "verify", self.volume)
+        back = self.folder / "back"
+        shutil.rmtree(back, ignore_errors=True)
+        self.expect(0, "export", self.volume, back, "-q")
+        self.assertEqual(picture(back), self.before)
+
+    def push_behind(self):
+        """Moves the end of what is in use far back: a region that is not pinned lies there."""
+        self.expect(0, "region-add", self.volume, "GAPS", "24M", "-q")
+        self.expect(0, "region-add", self.volume, "LOGS", "3M", "-q")
+        self.expect(0, "region-remove", self.volume, "GAPS", 0)
+
+    def test_a_shrink_does_what_its_plan_says_and_gives_the_end_back(self):
+        self.push_behind()
+        seen = self.volume.read_bytes()
+        plan = self.document("shrink", self.volume, "--to", "16M", "--dry-run")
+        self.assertEqual(self.volume.read_bytes(), seen)
+        self.assertEqual((plan["bytes_before"], plan["bytes_after"]), (48 * MEBIBYTE, 16 * MEBIBYTE))
+        self.assertGreaterEqual(plan["blocks_in_the_way"], 3 * 1024)
+        self.assertLess(plan["smallest_bytes"], 16 * MEBIBYTE)
+        done = self.document("shrink", self.volume, "--to", "16M")
+        self.assertEqual((done["blocks_after"], done["bytes_given_back"]), (16 * 1024, 32 * MEBIBYTE))
+        self.assertGreaterEqual(done["blocks_moved"], 3 * 1024)
+        self.assertEqual(self.volume.stat().st_size, 16 * MEBIBYTE)
+        self.assertEqual(self.document("info", self.volume)["blocks"], 16 * 1024)
+        self.expect_content()
+
+    def test_the_smallest_size_is_said_and_no_smaller_one_is_taken(self):
+        smallest = self.document("shrink", self.volume, "--to", "40M", "--dry-run")["smallest_bytes"]
+        for words in ((), ("--dry-run",)):
+            told = self.expect(6, "shrink", self.volume, "--to", smallest - 1024, *words).stderr
+            self.assertIn(f"({smallest // 1024} blocks)", told)
+        self.expect(0, "shrink", self.volume, "--to", smallest)
+        self.assertEqual(self.volume.stat().st_size, smallest)
+        self.expect_content()
+        self.assertIn("grow", self.expect(1, "shrink", self.volume, "--to", "48M").stderr)
+        self.expect(6, "shrink", self.volume, "--to", "1M")
+
+    def test_a_volume_grows_with_its_file(self):
+        plan = self.document("grow", self.volume, "--to", "200M", "--dry-run")
+        self.assertEqual((plan["bytes_after"], self.volume.stat().st_size), (200 * MEBIBYTE, 48 * MEBIBYTE))
+        done = self.document("grow", self.volume, "--to", "200M")
+        self.assertEqual((done["bytes_before"], done["bytes_after"]), (48 * MEBIBYTE, 200 * MEBIBYTE))
+        self.assertEqual(self.volume.stat().st_size, 200 * MEBIBYTE)
+        self.expect_content()
+        os.truncate(self.volume, 300 * MEBIBYTE)
+        self.assertEqual(self.document("grow", self.volume)["bytes_after"], 300 * MEBIBYTE)
+        self.expect(0, "region-add", self.volume, "LOGS", "150M", "-q")
+        self.expect_content()
+        self.assertIn("already", self.expect(1, "grow", self.volume).stderr)
+        self.assertIn("already", self.expect(1, "grow", self.volume, "--to", "100M").stderr)
+        self.assertIn("already", self.expect(1, "grow", self.volume, "--dry-run").stderr)
+
+    def test_a_file_that_was_cut_behind_its_volume_is_refused(self):
+        os.truncate(self.volume, 47 * MEBIBYTE)
+        for words in (("info",), ("verify",), ("regions",), ("grow",), ("shrink", "--to", "20M")):
+            self.expect(4, words[0], self.volume, *words[1:])
+
+    def test_a_pinned_region_behind_the_end_is_named(self):
+        self.push_behind()
+        self.expect(0, "region-pin", self.volume, "LOGS", 0)
+        told = self.expect(1, "shrink", self.volume, "--to", "16M").stderr
+        self.assertIn("LOGS:0", told)
+        self.assertIn("--off", told)
+        self.assertEqual(self.volume.stat().st_size, 48 * MEBIBYTE)
+        self.expect_content()
+
+    def test_a_shrink_that_is_stopped_goes_on(self):
+        self.push_behind()
+        for how in (signal.SIGINT, signal.SIGKILL, signal.SIGTERM):
+            with subprocess.Popen([str(PROGRAM), "shrink", str(self.volume), "--to", "16M", "--rate", "1M"], stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.PIPE, text=True) as child:
+                time.sleep(0.7)
+                child.send_signal(how)
+                _, errors = child.communicate(timeout=60)
+            if how == signal.SIGKILL:
+                self.assertEqual(child.returncode, -signal.SIGKILL)
+            else:
+                self.assertEqual(child.returncode, 130, errors)
+                self.assertIn("its old size and is whole", errors)
+            self.assertEqual(self.volume.stat().st_size, 48 * MEBIBYTE)
+            self.expect(0, "verify", self.volume)
+        self.expect(0, "shrink", self.volume, "--to", "16M", "-q")
+        self.expect_content()
 
 
 class Copies(ProgramTest):

@@ -107,6 +107,12 @@ struct migrate_options {
     bool          dry_run          = false;
 };
 
+struct resize_options {
+    std::uint64_t bytes            = 0;  ///< The new size; 0, to grow: all that there is.
+    std::uint64_t bytes_per_second = 0;  ///< 0: as the program likes.
+    bool          dry_run          = false;
+};
+
 struct copy_options {
     std::string   target{};
     std::uint64_t bytes            = 0;  ///< Of a new target; 0: as large as what exists, or as the source.
@@ -133,6 +139,8 @@ struct copy_options {
 [[nodiscard]] result<exit_code> run_region_write(const context& with, const region_bytes_options& options);
 [[nodiscard]] result<exit_code> run_compact(const context& with, const compact_options& options);
 [[nodiscard]] result<exit_code> run_migrate_records(const context& with, const migrate_options& options);
+[[nodiscard]] result<exit_code> run_shrink(const context& with, const resize_options& options);
+[[nodiscard]] result<exit_code> run_grow(const context& with, const resize_options& options);
 [[nodiscard]] result<exit_code> run_copy(const context& with, const copy_options& options);
 
 }  // namespace cli
