@@ -33,9 +33,7 @@ result<std::optional<tree_record>> load_record(volume& on) {
 }  // namespace
 
 result<stored_tree> load_tree(volume& on) {
-    if (on.is_unfinished_copy())
-        return failure{exit_code::corrupt, "the volume is an unfinished copy", on.path(),
-                       "run the 'ashlar copy' that makes it once more, and it goes on"};
+    BOOST_OUTCOME_TRY(on.expect_finished());
     BOOST_OUTCOME_TRY(const auto record, load_record(on));
     if (!record) return stored_tree{};
 

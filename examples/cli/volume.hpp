@@ -144,7 +144,9 @@ class volume {
     [[nodiscard]] volume_facts        facts() const;
     [[nodiscard]] result<space_facts> space();
     /// Whether a copy into it was stopped: a part of what its objects name is missing.
-    [[nodiscard]] bool                 is_unfinished_copy();
+    [[nodiscard]] bool is_unfinished_copy();
+    /// Errors: an unfinished copy, which is finished or thrown away, and not worked with.
+    [[nodiscard]] result<>             expect_finished();
     [[nodiscard]] result<verify_facts> verify();
     /// Mends what is certain. A dry run says the same and writes nothing.
     [[nodiscard]] result<repair_facts> repair(bool dry_run);

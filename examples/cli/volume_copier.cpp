@@ -42,6 +42,12 @@ failure stands_here(const char* what, const std::string& path) {
 
 bool volume::is_unfinished_copy() { return ashlar::store_regions{core_->store}.find(marker).has_value(); }
 
+result<> volume::expect_finished() {
+    if (!is_unfinished_copy()) return success();
+    return failure{exit_code::corrupt, "the volume is an unfinished copy", path(),
+                   "run the 'ashlar copy' that makes it once more, and it goes on; or delete it"};
+}
+
 struct volume_copier::core {
     volume::core& from;
     volume::core& to;

@@ -82,7 +82,8 @@ class volume_copy {
     /// Copies what is left, without budget and throttle, and makes the target complete: it is then the source at one
     /// moment of this call, whatever is not durable there included. Where the source has threads its writers wait
     /// meanwhile; with one thread nobody could write. No open transaction's changes are in it. Errors: those of both
-    /// stores; `raced` where somebody wrote to the source all the same. Call it again, or step on.
+    /// stores; `raced` where somebody wrote to the source all the same. Call it again, or step on. Where the last
+    /// change of all failed, the target decides when it is opened again: without a region COPY it is complete.
     [[nodiscard]] result<> finish() noexcept {
         if (phase_ == copy_phase::finished) return success();
         still_volume still{source_.volume()};

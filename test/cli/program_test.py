@@ -272,6 +272,21 @@ class Formatting(ProgramTest):
         self.expect(3, "format", self.folder / "no folder" / "volume", "--size", "64M")
         self.expect(1, "format", self.folder)
 
+    def test_a_file_that_exists_keeps_its_size_and_a_size_that_differs_is_refused(self):
+        with open(self.volume, "wb") as image:
+            image.truncate(64 * MEBIBYTE)
+        for size in ("32M", "128M"):
+            self.assertIn("leave --size out", self.expect(2, "format", self.volume, "--size", size).stderr)
+        self.assertEqual(self.volume.read_bytes(), bytes(64 * MEBIBYTE))
+        self.expect(0, "format", self.volume, "--size", "64M")
+        self.expect(2, "format", self.volume, "--force", "--size", "65M")
+        self.expect(0, "format", self.volume, "--force")
+        self.assertEqual(self.volume.stat().st_size, 64 * MEBIBYTE)
+        self.volume.write_bytes(b"")
+        self.assertIn("needs a size", self.expect(2, "format", self.volume).stderr)
+        self.expect(0, "format", self.volume, "--size", "48M", "--block", 1024)
+        self.assertEqual(self.document("info", self.volume)["blocks"], 48 * 1024)
+
     def test_a_full_disk_shows_at_once_and_leaves_nothing(self):
         def limit():
             resource.setrlimit(resource.RLIMIT_FSIZE, (16 * MEBIBYTE, 16 * MEBIBYTE))
@@ -892,8 +907,17 @@ class Copies(ProgramTest):
         findings = json.loads(run("verify", self.target, "--json").stdout)["findings"]
         self.assertIn(findings, ([], ["the volume is an unfinished copy"]))
         if findings:
-            for words in (("ls",), ("export", self.folder / "out"), ("import", self.tree), ("age", "--seed", 1, "--until", "0.5")):
+            before = self.target.read_bytes()
+            for words in (("ls",), ("export", self.folder / "out"), ("import", self.tree), ("age", "--seed", 1, "--until", "0.5"),
+                          ("region-add", "MINE", "8K"), ("region-add", "MINE", "8K", "--dry-run"), ("region-remove", "LOGS", 0),
+                          ("region-remove", "COPY", 0), ("region-pin", "LOGS", 0), ("region-write", "LOGS", 0, self.folder / "log"),
+                          ("region-read", "LOGS", 0, self.folder / "region")):
                 self.assertIn("unfinished copy", self.expect(4, words[0], self.target, *words[1:]).stderr)
+            for words in (("verify", "--repair", "--dry-run"), ("verify", "--repair")):
+                said = self.expect(4, words[0], self.target, *words[1:]).stdout
+                self.assertIn("run the 'ashlar copy' that makes it once more to finish it, or delete it", said)
+                self.assertNotIn("import the file", said)
+            self.assertEqual(len(self.target.read_bytes()), len(before))
 
     def test_control_c_stops_and_the_same_command_goes_on(self):
         for how in (signal.SIGINT, signal.SIGTERM):

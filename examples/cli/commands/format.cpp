@@ -22,8 +22,13 @@ result<> check_target(const context& with, const format_options& options, const 
         return failure{exit_code::failed, fmt::format("{} stands here", target.holds), with.volume,
                        "use another place, or give --force to destroy it"};
     }
-    if (!target.exists && options.bytes == 0) {
+    if ((!target.exists || (target.bytes == 0 && !target.block_device)) && options.bytes == 0) {
         return failure{exit_code::usage, "a new volume needs a size", with.volume, "give --size, such as --size 1G"};
+    }
+    if (target.exists && !target.block_device && target.bytes != 0 && options.bytes != 0 &&
+        options.bytes != target.bytes) {
+        return failure{exit_code::usage, fmt::format("the file exists, and has {} bytes", target.bytes), with.volume,
+                       "leave --size out to use all of it, or delete it first"};
     }
     if (target.block_device && options.bytes > target.bytes) {
         return failure{exit_code::usage, fmt::format("the device has only {}", human_bytes(target.bytes)), with.volume,
@@ -55,7 +60,7 @@ result<exit_code> run_format(const context& with, const format_options& options)
                                       .bytes       = bytes,
                                       .block_bytes = options.block_bytes,
                                       .label       = options.label,
-                                      .create      = !target.exists,
+                                      .create      = !target.exists || (target.bytes == 0 && !target.block_device),
                                       .overwrite   = options.force,
                                       .sparse      = options.sparse}));
 

@@ -26,6 +26,15 @@ result<> check_size(const context& with, std::uint64_t bytes) {
                               : fmt::format("use {} or {}", whole, whole + seen.block_bytes)};
 }
 
+/// The volume, opened for writing after a look that it may be changed: opening for writing writes.
+result<volume> open_to_change(const context& with) {
+    {
+        BOOST_OUTCOME_TRY(auto seen, volume::open(with.volume, access::read_only));
+        BOOST_OUTCOME_TRY(seen.expect_finished());
+    }
+    return volume::open(with.volume, access::read_write);
+}
+
 nlohmann::ordered_json about(const context& with, ashlar::region_id name) {
     return {{"volume", with.volume}, {"type", type_text(name.type)}, {"number", name.number}};
 }
@@ -34,7 +43,8 @@ nlohmann::ordered_json about(const context& with, ashlar::region_id name) {
 
 result<exit_code> run_region_add(const context& with, const region_add_options& options) {
     if (!options.share) { BOOST_OUTCOME_TRY(check_size(with, options.bytes)); }
-    BOOST_OUTCOME_TRY(auto on, volume::open(with.volume, options.dry_run ? access::read_only : access::read_write));
+    BOOST_OUTCOME_TRY(auto on, options.dry_run ? volume::open(with.volume, access::read_only) : open_to_change(with));
+    BOOST_OUTCOME_TRY(on.expect_finished());
     const auto facts = on.facts();
     const auto share = options.share.value_or(ashlar::region_size::small);
     const auto blocks =
@@ -68,7 +78,7 @@ result<exit_code> run_region_add(const context& with, const region_add_options& 
 }
 
 result<exit_code> run_region_remove(const context& with, const region_options& options) {
-    BOOST_OUTCOME_TRY(auto on, volume::open(with.volume, access::read_write));
+    BOOST_OUTCOME_TRY(auto on, open_to_change(with));
     volume_regions regions{on};
     BOOST_OUTCOME_TRY(const auto gone, regions.find(options.name));
     BOOST_OUTCOME_TRY(regions.remove(options.name));
@@ -83,7 +93,7 @@ result<exit_code> run_region_remove(const context& with, const region_options& o
 }
 
 result<exit_code> run_region_pin(const context& with, const region_pin_options& options) {
-    BOOST_OUTCOME_TRY(auto on, volume::open(with.volume, access::read_write));
+    BOOST_OUTCOME_TRY(auto on, open_to_change(with));
     volume_regions regions{on};
     BOOST_OUTCOME_TRY(const auto before, regions.find(options.name));
     BOOST_OUTCOME_TRY(regions.pin(options.name, !options.off));

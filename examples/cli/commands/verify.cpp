@@ -58,12 +58,16 @@ result<exit_code> repair(const context& with, bool dry_run) {
     const progress_bar clock{"", true};
     BOOST_OUTCOME_TRY(auto done, of.repair(dry_run));
     std::vector<std::string> tree_findings;
+    const bool               unfinished = of.is_unfinished_copy();
     BOOST_OUTCOME_TRY(const auto files, check_tree(of, tree_findings));
     BOOST_OUTCOME_TRY(of.close());
-    const double seconds = clock.seconds();
+    const double      seconds = clock.seconds();
+    const char* const advice  = unfinished
+                                    ? ": left; run the 'ashlar copy' that makes it once more to finish it, or delete it"
+                                    : ": left; import the file again";
 
     done.left += tree_findings.size();
-    for (const auto& finding : tree_findings) done.findings.push_back(finding + ": left; import the file again");
+    for (const auto& finding : tree_findings) done.findings.push_back(finding + advice);
     const auto problems = done.mended + done.left;
     const bool whole    = dry_run ? problems == 0 : done.left == 0;
     tell(with, done.findings, problems);
