@@ -2,8 +2,8 @@
 /// A volume copied to another one, also while it is in use: what holds data, in passes, resumable.
 
 #include <ashlar/copy/copy_estimate.hpp>
+#include <ashlar/copy/copy_pipe.hpp>
 #include <ashlar/copy/copy_regions.hpp>
-#include <ashlar/copy/copy_walk.hpp>
 #include <ashlar/throttle/no_throttle.hpp>
 
 namespace ashlar::inline v0 {
@@ -34,13 +34,10 @@ class volume_copy {
         const auto size = from.volume().geometry.block;
         if (to.volume().geometry.block != size || chosen.chunk.value == 0) return errc::invalid_argument;
         const block_count most{to.volume().limits.transaction.data_blocks};
-        chosen.chunk           = std::min(chosen.chunk, most);
-        chosen.chunks_together = static_cast<std::uint32_t>(
-            std::clamp<std::uint64_t>(quotient_of(most.value, chosen.chunk.value), 1, chosen.chunks_together));
-        const auto least    = static_cast<std::size_t>(bytes_of(chosen.chunk, size)) * 4;
-        chosen.memory_bytes = std::max(chosen.memory_bytes, least);
+        chosen = fitted(chosen, most, size);
         arena counted;
-        lay_out(counted, chosen, size, nullptr);
+        copy_pipe<From, To>{chosen}.take(counted, chosen.memory_bytes, size);
+        if (chosen.in_use) watching::count(counted);
         BOOST_OUTCOME_TRY(auto memory, aligned_buffer::allocate(counted.used()));
         volume_copy made{from, to, chosen, most, std::move(memory), std::move(throttle), std::move(clock)};
         BOOST_OUTCOME_TRY(made.begin());
@@ -73,8 +70,8 @@ class volume_copy {
             said.reasons |= stop_reason::device_error;
         }
         said.phase = static_cast<std::uint32_t>(phase_);
-        said.done  = walk_.record();
-        said.total = walk_.end();
+        said.done  = pipe_.walk().record();
+        said.total = pipe_.walk().end();
         said.moved = result_.blocks;
         return said;
     }
@@ -103,31 +100,7 @@ class volume_copy {
     [[nodiscard]] const volume_copy_result& last_result() const noexcept { return result_; }
 
   private:
-    /// The watch of a source that is written, for as long as this lives.
-    class watching {
-      public:
-        watching() noexcept = default;
-        watching(watching&& other) noexcept
-            : volume_{std::exchange(other.volume_, nullptr)}, watch_{std::exchange(other.watch_, nullptr)} {}
-        watching& operator=(watching&&) = delete;
-        ~watching() {
-            if (volume_ == nullptr) return;
-            const entered guard{*volume_};
-            volume_->region_traffic.watch = nullptr;
-        }
-        result<> begin(typename store<From>::volume_type& volume, region_watch* watch) noexcept {
-            const entered guard{volume};
-            if (volume.region_traffic.watch != nullptr) return errc::busy;
-            volume.region_traffic.watch = watch_ = watch;
-            volume_                              = &volume;
-            return success();
-        }
-        [[nodiscard]] region_watch* get() const noexcept { return watch_; }
-
-      private:
-        typename store<From>::volume_type* volume_ = nullptr;
-        region_watch*                      watch_  = nullptr;
-    };
+    using watching = source_watch<typename store<From>::volume_type>;
 
     volume_copy(store<From>& from, store<To>& to, const volume_copy_options& chosen, block_count write_max,
                 aligned_buffer&& memory, Throttle&& throttle, C&& clock) noexcept
@@ -135,42 +108,19 @@ class volume_copy {
           memory_{std::move(memory)},
           source_{from},
           target_{to, std::min(write_max, block_count{256})},
-          walk_{chosen, true},
+          pipe_{chosen},
           budget_{std::move(throttle), std::move(clock)} {}
-
-    static constexpr std::size_t watch_words = 32 * 1024 / sizeof(bitmap_word);
-
-    static void lay_out(arena& from, const volume_copy_options& chosen, block_size size, volume_copy* made) noexcept {
-        const auto half = static_cast<std::size_t>(bytes_of(whole_blocks(chosen.memory_bytes / 2, size), size));
-        copy_batch first, second;
-        first.take(from, half, metadata_cache::io_alignment(size));
-        second.take(from, half, metadata_cache::io_alignment(size));
-        const auto words = from.take<bitmap_word>(chosen.in_use ? watch_words : 0);
-        const auto watch = from.take<region_watch>(1);
-        if (made == nullptr) return;
-        made->batches_[0] = first;
-        made->batches_[1] = second;
-        made->watch_      = watch.data();
-        if (chosen.in_use) *made->watch_ = region_watch{words};
-    }
 
     // The beginning and the end: the mark. ---------------------------------------------------------------------------
 
     result<> begin() noexcept {
         arena from{memory_.bytes()};
-        lay_out(from, options_, target_.volume().geometry.block, this);
-        if (store_regions{source_.of()}.find(copy_mark::name).has_value()) return errc::busy;
-        BOOST_OUTCOME_TRY(const bool empty, is_empty_volume(target_.of()));
-        const bool marked = store_regions{target_.of()}.find(copy_mark::name).has_value();
-        if (!empty && !marked) return errc::busy;
-        if (!empty) {  // an empty one may have been cut before its mark was written
-            BOOST_OUTCOME_TRY(const auto mark, copy_mark::read(target_.of(), scratch()));
-            if (!mark.names(source_.volume().id)) return errc::busy;
-            durable_ = trusted_ = mark.durable;
-            result_.resumed     = true;
-        }
-        if (options_.in_use) { BOOST_OUTCOME_TRY(watching_.begin(source_.volume(), watch_)); }
-        BOOST_OUTCOME_TRY(note_durable(!marked || empty));
+        pipe_.take(from, options_.memory_bytes, target_.volume().geometry.block);
+        BOOST_OUTCOME_TRY(const auto mark, look_for_copy(source_.of(), target_.of(), pipe_.scratch()));
+        if (mark) durable_ = trusted_ = mark->durable;
+        result_.resumed = mark.has_value();
+        if (options_.in_use) { BOOST_OUTCOME_TRY(watching_.begin(source_.volume(), from)); }
+        BOOST_OUTCOME_TRY(note_durable(!mark));
         result_.total = source_.volume().geometry.blocks;
         began_        = budget_.now();
         begin_pass();
@@ -181,12 +131,10 @@ class volume_copy {
     result<> note_durable(bool always) noexcept {
         BOOST_OUTCOME_TRY(const auto durable, source_.make_durable(durable_));
         if (durable == durable_ && !always) return success();
-        BOOST_OUTCOME_TRY(copy_mark::of(source_.volume().id, durable).write(target_.of(), scratch()));
+        BOOST_OUTCOME_TRY(copy_mark::of(source_.volume().id, durable).write(target_.of(), pipe_.scratch()));
         durable_ = durable;
         return success();
     }
-    [[nodiscard]] std::span<std::byte> scratch() const noexcept { return batches_[0].memory_left(); }
-
     result<> complete() noexcept {
         BOOST_OUTCOME_TRY(target_.of().sync());
         if (store_regions{target_.of()}.find(copy_mark::name).has_value()) {  // else the checkpoint failed before
@@ -202,7 +150,7 @@ class volume_copy {
     // Passes. --------------------------------------------------------------------------------------------------------
 
     void begin_pass() noexcept {
-        walk_.begin(std::max(source_.records(), target_.records()), trusted_);
+        pipe_.walk().begin(std::max(source_.records(), target_.records()), trusted_);
         raced_  = 0;
         copied_ = {};
         phase_  = copy_phase::objects;
@@ -249,48 +197,23 @@ class volume_copy {
         return success();
     }
 
-    /// While one batch is read the one before is written. Afterwards both are empty and nothing is in flight.
     result<> copy_objects(progress& said) noexcept {
-        result<> done = success();
-        for (std::size_t turn = 0; done.has_value(); turn ^= 1U) {
-            auto& reading = batches_[turn];
-            auto& writing = batches_[turn ^ 1U];
-            if (said.reasons.none()) done = walk_.fill(reading, source_, target_, budget_, said);
-            if (done.has_value()) done = source_.begin_reads(reading);
-            if (done.has_value()) done = write(writing);
-            const auto read = source_.await_reads();
-            if (done.has_value()) done = read;
-            if (done.has_error() || reading.empty()) break;
-        }
-        for (auto& batch : batches_) drop(batch);
-        if (done.has_value() && walk_.over()) {
-            regions_.begin(watching_.get(), trusted_ != everything);
-            phase_ = copy_phase::regions;
-        }
-        return done;
-    }
-
-    result<> write(copy_batch& batch) noexcept {
-        const auto done = target_.run(batch, source_);
-        if (done.has_error()) return done.error();
-        result_.objects += done.value().whole;
-        count(done.value().copied);
-        raced_ += done.value().raced;
-        result_.kept = walk_.kept();
-        for (const auto& one : batch.acts()) budget_.give_back(one.granted);
-        batch.clear();
+        BOOST_OUTCOME_TRY(
+            pipe_.run(source_, target_, budget_, said, [&](const typename copy_pipe<From, To>::outcome& done) noexcept {
+                result_.objects += done.whole;
+                result_.kept = pipe_.walk().kept();
+                raced_ += done.raced;
+                count(done.copied);
+            }));
+        if (!pipe_.walk().over()) return success();
+        regions_.begin(watching_.get(), trusted_ != everything);
+        phase_ = copy_phase::regions;
         return success();
-    }
-    /// After an error: the walk goes back to the first object that is not done.
-    void drop(copy_batch& batch) noexcept {
-        for (const auto& one : batch.acts()) budget_.give_back(one.granted);
-        if (!batch.empty()) walk_.go_back(batch.objects().front().record);
-        batch.clear();
     }
 
     result<> copy_region(progress& said, bool finishing) noexcept {
         typename copy_regions<From, To>::outcome sum;
-        const auto more = regions_.step(source_.of(), target_.of(), scratch(), budget_, said, sum);
+        const auto more = regions_.step(source_.of(), target_.of(), pipe_.scratch(), budget_, said, sum);
         result_.regions += sum.regions;
         count(sum.copied);
         if (more.has_error()) return more.error();
@@ -314,12 +237,10 @@ class volume_copy {
 
     volume_copy_options      options_;
     aligned_buffer           memory_;
-    copy_batch               batches_[2]{};
-    region_watch*            watch_ = nullptr;
     watching                 watching_{};
     copy_source<From>        source_;
     copy_target<From, To>    target_;
-    copy_walk<From, To>      walk_;
+    copy_pipe<From, To>      pipe_;
     copy_regions<From, To>   regions_{};
     copy_budget<Throttle, C> budget_;
     copy_phase               phase_   = copy_phase::objects;

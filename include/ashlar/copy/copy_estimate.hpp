@@ -40,4 +40,18 @@ template <Blueprint B>
     return of.volume().space.totals().records_high_water == 1 && root.size == 0 && root.extents == 0;
 }
 
+/// The mark of the copy that goes on in the target; empty for one that begins. Errors: busy where the source is itself
+/// no complete copy, or the target holds anything else; those of both stores. `scratch` has one block or more.
+template <Blueprint From, Blueprint To>
+[[nodiscard]] result<std::optional<copy_mark>> look_for_copy(store<From>& from, store<To>& to,
+                                                             std::span<std::byte> scratch) noexcept {
+    if (store_regions{from}.find(copy_mark::name).has_value()) return errc::busy;
+    BOOST_OUTCOME_TRY(const bool empty, is_empty_volume(to));
+    if (empty) return std::optional<copy_mark>{};  // it may have been cut before its mark was written
+    if (store_regions{to}.find(copy_mark::name).has_error()) return errc::busy;
+    BOOST_OUTCOME_TRY(const auto mark, copy_mark::read(to, scratch));
+    if (!mark.names(from.volume().id)) return errc::busy;
+    return std::optional{mark};
+}
+
 }  // namespace ashlar::inline v0

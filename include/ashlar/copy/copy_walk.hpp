@@ -12,10 +12,8 @@ namespace ashlar::inline v0 {
 template <Blueprint From, Blueprint To>
 class copy_walk {
   public:
-    copy_walk(const volume_copy_options& options, bool compares) noexcept
-        : chunk_{options.chunk},
-          together_{options.chunk.value * std::max<std::uint32_t>(1, options.chunks_together)},
-          compares_{compares} {}
+    explicit copy_walk(const volume_copy_options& options) noexcept
+        : chunk_{options.chunk}, together_{options.chunk.value * std::max<std::uint32_t>(1, options.chunks_together)} {}
 
     /// From the first record on. Of the objects that the target has, those with a generation up to `trusted` and the
     /// source's own are whole.
@@ -127,7 +125,7 @@ class copy_walk {
         const auto& seen = object_.seen;
         const auto  size = target.volume().geometry.block;
         auto        most = run.count > chunk_ ? std::min(run.count, together_) : run.count;
-        if (object_.held && compares_) {
+        if (object_.held) {
             BOOST_OUTCOME_TRY(const auto there,
                               target.compare(source.volume(), seen.id, first, part_of(run, {}, most)));
             if (there.same) {
@@ -157,7 +155,6 @@ class copy_walk {
 
     block_count   chunk_;
     block_count   together_;
-    bool          compares_;
     std::uint64_t record_  = 0;  ///< The one that is copied, or the next.
     std::uint64_t end_     = 0;
     std::uint64_t trusted_ = 0;

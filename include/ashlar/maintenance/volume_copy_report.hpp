@@ -19,6 +19,18 @@ struct volume_copy_options {
     block_count   rest_max{1024};        ///< A pass that copied no more says that `finish` would be short.
 };
 
+/// The same for transactions of the target that hold so many blocks. Precondition: a chunk has a block.
+[[nodiscard]] constexpr volume_copy_options fitted(volume_copy_options chosen, block_count most,
+                                                   block_size size) noexcept {
+    if (most < chosen.chunk) chosen.chunk = most;
+    const auto together = quotient_of(most.value, chosen.chunk.value);
+    if (chosen.chunks_together == 0) chosen.chunks_together = 1;
+    if (together < chosen.chunks_together) chosen.chunks_together = static_cast<std::uint32_t>(together);
+    const auto least = static_cast<std::size_t>(bytes_of(chosen.chunk, size)) * 4;
+    if (chosen.memory_bytes < least) chosen.memory_bytes = least;
+    return chosen;
+}
+
 /// What a copy would take.
 struct volume_copy_estimate {
     std::uint64_t objects = 0;
