@@ -160,7 +160,6 @@ TEST(CopyInUseTest, AnObjectThatIsTakenBackAndWrittenAnewIsCopiedAnew) {
         ASHLAR_ASSERT_OK(target.live.sync());
     }
     EXPECT_EQ(target.live.info(id).value().generation, lost);
-    random_bits random{1};
     static_cast<void>(source.live.abandon());
     source.device.restart({});
     source.live = opened_on(source.device);
