@@ -662,6 +662,32 @@ class Regions(ProgramTest):
         self.assertGreater(self.document("compact", self.volume, "--rate", "1G")["regions_moved"], 0)
         self.expect_content(kept)
 
+    def test_what_fits_nowhere_whole_slides_and_goes_on_after_a_kill(self):
+        kept = self.with_a_hole(MEBIBYTE, (8 * MEBIBYTE,))
+        start = self.rows()["LOGS:1"]["first"]
+        plan = self.document("compact", self.volume, "--region", "LOGS:1", "--dry-run")
+        self.assertEqual((plan["planned_slides"], plan["indirection_entries"]), (1, 8 * 1024))
+        self.assertGreaterEqual(plan["indirection_entries_max"], plan["indirection_entries"])
+        self.assertIn("slides, in parts", self.expect(0, "compact", self.volume, "--region", "LOGS:1", "--dry-run").stdout)
+        with subprocess.Popen([str(PROGRAM), "compact", str(self.volume), "--rate", "3M", "--region", "LOGS:1"], stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL) as child:
+            time.sleep(1.2)
+            child.kill()
+            child.wait(timeout=60)
+        seen = self.document("regions", self.volume)
+        self.assertGreater(seen["indirection_entries"], 0)
+        self.assertEqual([row["type"] for row in seen["regions"] if row["slides"]], ["LOGS"])
+        self.assertEqual({row["type"] for row in seen["regions"]} & {"SLID", "INDR"}, {"SLID", "INDR"})
+        self.assertIn("in parts", self.expect(0, "regions", self.volume).stdout)
+        self.expect_content(kept)
+        self.expect(0, "verify", self.volume)
+        done = self.document("compact", self.volume, "--rate", "1G")
+        self.assertEqual(done["regions_slid"], 1)
+        self.assertLess(self.rows()["LOGS:1"]["first"], start)
+        self.assertEqual(self.document("regions", self.volume)["indirection_entries"], 0)
+        self.expect_content(kept)
+        self.expect(0, "verify", self.volume)
+
     def test_control_c_ends_a_wait_for_input_that_does_not_come(self):
         self.format()
         _, data = self.add(64 * 1024)
