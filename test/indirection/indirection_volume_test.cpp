@@ -13,16 +13,17 @@ class cut_slide {
     static constexpr std::uint64_t blocks = 150;
 
     /// Leaves it when so many blocks have moved.
-    explicit cut_slide(std::uint64_t moved, bool whole_home = true) : memory_{make_memory(shape)} {
+    explicit cut_slide(std::uint64_t moved, bool whole_home = true, std::uint64_t gap = 40)
+        : memory_{make_memory(shape)} {
         format_on(memory_, shape);
         auto live = opened_on(memory_);
-        ASHLAR_EXPECT_OK(store_regions{live}.add({.type = maps, .blocks = block_count{40}}));
+        ASHLAR_EXPECT_OK(live.append(live.root(), object));
+        ASHLAR_EXPECT_OK(store_regions{live}.add({.type = maps, .blocks = block_count{gap}}));
         ASHLAR_EXPECT_OK(store_regions{live}.add({.type = logs, .blocks = block_count{blocks}}));
         ASHLAR_EXPECT_OK(store_regions{live}.remove({maps, 0}));
         ASHLAR_EXPECT_OK(live.checkpoint());
         auto region = store_regions{live}.open({logs, 0}).value();
         ASHLAR_EXPECT_OK(region.write({block_index{0}, block_count{blocks}}, content));
-        ASHLAR_EXPECT_OK(live.append(live.root(), object));
         {
             auto task = compaction<test_blueprint<>>::open(live, {.regions = {.threshold_permille = 1}}).value();
             while (live.volume().indirection.count() < moved) static_cast<void>(task.step({.blocks_max = 1}));
@@ -74,8 +75,9 @@ class cut_slide {
 
 TEST(IndirectionVolume, ATableOfManyBlocksIsReadWhenTheStoreIsOpened) {
     for (const std::uint64_t moved : {1U, 29U, 30U, 31U, 60U, 110U, 130U}) {
-        for (const bool home : {true, false}) {  // from its place, or from the journal
-            cut_slide cut{moved, home};
+        for (const bool home : {true, false}) {                      // from its place, or from the journal
+            cut_slide cut{moved, home, moved % 2 == 0 ? 60U : 20U};  // in parts of 30 blocks, or of 10
+            EXPECT_EQ(cut.entries % (moved % 2 == 0 ? 30 : 10), 0U);
             EXPECT_EQ(cut.table.count, block_count{5});
             for (const bool read_only : {true, false}) {
                 auto opened = cut.open(4096, read_only);
