@@ -26,7 +26,8 @@ class cut_slide {
         ASHLAR_EXPECT_OK(region.write({block_index{0}, block_count{blocks}}, content));
         {
             auto task = compaction<test_blueprint<>>::open(live, {.regions = {.threshold_permille = 1}}).value();
-            while (live.volume().indirection.count() < moved) static_cast<void>(task.step({.blocks_max = 1}));
+            for (int i = 0; i < 999 && live.volume().indirection.count() < moved; ++i)
+                static_cast<void>(task.step({.blocks_max = 1}));
         }
         entries = live.volume().indirection.count();
         table   = live.volume().regions.indirection();
@@ -74,7 +75,7 @@ class cut_slide {
 };
 
 TEST(IndirectionVolume, ATableOfManyBlocksIsReadWhenTheStoreIsOpened) {
-    for (const std::uint64_t moved : {1U, 29U, 30U, 31U, 60U, 110U, 130U}) {
+    for (const std::uint64_t moved : {1U, 29U, 30U, 31U, 60U, 90U, 120U}) {
         for (const bool home : {true, false}) {                      // from its place, or from the journal
             cut_slide cut{moved, home, moved % 2 == 0 ? 60U : 20U};  // in parts of 30 blocks, or of 10
             EXPECT_EQ(cut.entries % (moved % 2 == 0 ? 30 : 10), 0U);
