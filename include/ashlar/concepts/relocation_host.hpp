@@ -47,7 +47,7 @@ struct candidate_request {
 
 enum class placement : std::uint8_t {
     near_goal,  ///< As close behind the goal as possible.
-    away,  ///< As near_goal, for a range that has to leave its place, whatever its pieces gain by that.
+    away,       ///< As near_goal, for a range that has to leave its place, whatever its pieces gain by that.
     tight,  ///< In the smallest free run that holds it, at its edge, so that free space does not split. Never in a run
             ///< that touches the blocks from the goal on: they are what leaves.
 };

@@ -137,9 +137,8 @@ class relocation_source : public volume_host<Volume> {
     }
 
     result<extent> reserve_run(const target_request& target) noexcept {
-        BOOST_OUTCOME_TRY(const bool there, target.where == placement::tight
-                                                ? result<bool>{false}
-                                                : is_free_at(target.goal, target.blocks));
+        BOOST_OUTCOME_TRY(const bool there, target.where == placement::tight ? result<bool>{false}
+                                                                             : is_free_at(target.goal, target.blocks));
         return volume_.space.reserve(volume_.metadata(), volume_.allocator,
                                      {.blocks = target.blocks,
                                       .least  = target.blocks,

@@ -221,11 +221,11 @@ template <class Volume>
     return journal + frame_bytes_of(size);
 }
 
-/// Writes an empty volume over the whole device, or over its beginning. Until the last step the device holds no valid superblock, so a format
-/// that was cut is seen as no volume.
-/// Errors: invalid_argument for an option; out_of_range when device or volume are too small, `where` says how many
-/// blocks it needs; busy where a volume stands and `overwrite` is off; workspace_too_small; those of the device.
-/// Cost: the group records, the bitmaps of the tables themselves, the frames, the first object block.
+/// Writes an empty volume over the whole device, or over its beginning. Until the last step the device holds no valid
+/// superblock, so a format that was cut is seen as no volume. Errors: invalid_argument for an option; out_of_range when
+/// device or volume are too small, `where` says how many blocks it needs; busy where a volume stands and `overwrite` is
+/// off; workspace_too_small; those of the device. Cost: the group records, the bitmaps of the tables themselves, the
+/// frames, the first object block.
 template <class Volume>
 result<> format_volume(typename Volume::device_type& device, const format_options& options,
                        std::uint32_t object_map_format, std::span<std::byte> scratch) noexcept {
