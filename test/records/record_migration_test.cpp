@@ -142,6 +142,38 @@ TEST_F(record_migration_test, AStoreThatIsOpenForReadingIsPlannedAndNotMigrated)
     live_ = std::move(opened).value();
 }
 
+/// Refuses every second request, and counts what it granted and got back.
+struct stingy {
+    static constexpr bool needs_clock = false;
+    std::uint64_t         asked = 0, granted = 0, released = 0;
+
+    io_grant acquire(io_request request, time_point) noexcept {
+        if (++asked % 2 == 1) return {0, {77}};
+        granted += request.least;
+        return {request.least, {}};
+    }
+    void release(std::uint64_t bytes, time_point) noexcept { released += bytes; }
+    void observe(io_kind, std::uint64_t, duration, time_point) noexcept {}
+};
+static_assert(IoThrottle<stingy>);
+
+TEST_F(record_migration_test, AThrottleIsAskedBeforeEachCopyAndGetsBackWhatItGranted) {
+    fill(live_, 60);
+    record_migrator<test_store::volume_type, stingy> task;
+    task.start({.record_bytes = 200});
+    std::uint64_t refused = 0;
+    progress      said;
+    do {
+        said = task.step(live_.volume(), {});
+        refused += said.reasons.has(stop_reason::throttled) ? 1 : 0;
+        if (said.reasons.has(stop_reason::throttled)) { EXPECT_EQ(said.not_before.nanoseconds, 77U); }
+    } while (!said.reasons.has(stop_reason::finished));
+    EXPECT_GT(refused, 10U) << "a block at a time";
+    EXPECT_EQ(task.throttle().granted, task.throttle().released);
+    EXPECT_EQ(live_.volume().record_bytes, 200U);
+    expect_whole(live_);
+}
+
 TEST_F(record_migration_test, ThePointerTableFollows) {
     fill(live_, 20);
     record_migration task{live_};
