@@ -63,9 +63,11 @@ void decode_directory(bytes_in input) {
     const auto& table = decoded.value();
     expect(!table.object_parts().empty() && table.slots() <= region_slots, "a directory has an object table");
     for (const auto& part : table.object_parts()) expect(lies_in(part, whole), "a part lies in the volume");
-    const auto journal = table.journal();
-    expect(journal.empty() || lies_in(journal, whole), "the ring lies in the volume");
-    for (const auto parts : {table.groups(), table.checksums(), table.next_object_parts()}) {
+    for (const auto& region : {table.journal(), table.indirection(), table.slide()}) {
+        expect(region.empty() || lies_in(region, whole), "a region lies in the volume");
+    }
+    for (const auto parts :
+         {table.groups(), table.bitmaps(), table.trimmed(), table.checksums(), table.next_object_parts()}) {
         for (const auto& part : parts) expect(lies_in(part, whole), "a part of a table lies in the volume");
     }
     for (std::uint64_t block = 0; block < blocks.value; ++block) {
