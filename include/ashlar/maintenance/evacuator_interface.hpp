@@ -10,6 +10,8 @@
 #include <ashlar/vocabulary/progress.hpp>
 #include <ashlar/volume/withheld_space.hpp>
 
+#include <algorithm>
+
 namespace ashlar::inline v0 {
 
 /// The range is withheld first, so that nothing new comes into it. Then users' regions that touch it move away whole;
@@ -156,6 +158,7 @@ class evacuator {
     void next_evacuee(Volume& volume, turn& now) noexcept;
     void begin_extents(Volume& volume, turn& now) noexcept;
     void go_on(Volume& volume, turn& now) noexcept;
+    void pay(const Volume& volume, turn& now) noexcept;
     void settle(Volume& volume, turn& now, const move_answer& answer) noexcept;
     void count_flip(Volume& volume, turn& now) noexcept;
     void without_room(Volume& volume, turn& now, error why) noexcept;
@@ -218,6 +221,7 @@ class evacuator {
     block_count       room_{};            ///< No longer run was to be had lately.
     block_count       most_{};            ///< What one transaction can move.
     block_count       fixed_{};           ///< Blocks of the range that never move.
+    block_count       owed_{};            ///< Copied by flips of regions, and not asked of the throttle yet.
     std::uint64_t     unsynced_     = 0;  ///< Moves that no sync has made durable.
     std::uint32_t     settle_tries_ = 0;
     block_count       walk_began_{};  ///< Blocks in use when this walk began.

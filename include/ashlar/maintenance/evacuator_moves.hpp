@@ -54,12 +54,27 @@ void evacuator<Volume, Throttle, C>::go_on(Volume& volume, turn& now) noexcept {
     if (phase_ == evacuation_phase::regions) {
         auto source = regions_of(volume, now.queue);
         answer      = move_.advance(source, throttle_, clock_, now.blocks);
+        owed_ += source.copied_again();
     } else {
         auto source = objects_of(volume, now.queue);
         answer      = move_.advance(source, throttle_, clock_, now.blocks);
     }
     now.blocks -= answer.copied < now.blocks ? answer.copied : now.blocks;
     settle(volume, now, answer);
+}
+
+/// Asks the throttle for what flips of regions copied while writers waited, before anything else is copied.
+template <class Volume, IoThrottle Throttle, Clock C>
+    requires(!Throttle::needs_clock || C::ticks)
+void evacuator<Volume, Throttle, C>::pay(const Volume& volume, turn& now) noexcept {
+    const auto size  = volume.geometry.block;
+    const auto grant = throttle_.acquire({bytes_of(owed_, size), size.bytes}, clock_.now());
+    throttle_.release(grant.bytes, clock_.now());
+    if (grant.bytes == 0) {
+        now.said.reasons |= stop_reason::throttled;
+        now.said.not_before = grant.not_before;
+    }
+    owed_ -= std::min(whole_blocks(grant.bytes, size), owed_);
 }
 
 /// Draws the consequence of an answer of the move core.

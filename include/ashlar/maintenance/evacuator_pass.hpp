@@ -48,6 +48,8 @@ void evacuator<Volume, Throttle, C>::advance(Volume& volume, turn& now) noexcept
         case evacuation_phase::objects:
             if (move_.active() ? now.blocks.value == 0 : now.looks == 0 || now.blocks.value == 0) {
                 now.said.reasons |= stop_reason::budget_spent;
+            } else if (owed_.value != 0) {
+                pay(volume, now);
             } else if (move_.active()) {
                 go_on(volume, now);
             } else {

@@ -44,6 +44,15 @@ class free_space_outside {
     std::span<const extent> targets_;
 };
 
+/// What moves may take outside, once what waits to be free is free.
+template <class Volume>
+[[nodiscard]] block_count room_outside(const Volume& volume, extent range, block_count free_inside) noexcept {
+    const auto waits = volume.space.draining();
+    if (volume.space.withheld() == range)
+        return volume.space.available(space_use::relocation) + (waits - volume.space.withheld_now().draining);
+    return volume.space.available_outside(range, free_inside, waits, volume.geometry);
+}
+
 template <class Volume, IoThrottle Throttle, Clock C>
     requires(!Throttle::needs_clock || C::ticks)
 result<evacuation_plan> evacuator<Volume, Throttle, C>::plan(Volume& volume, extent range)
@@ -57,14 +66,12 @@ noexcept {
     {
         const entered guard{volume};
         made.fixed = list_fixed(volume, range, obstacles_);
-        volume_free_space<Volume> free{volume};
+        drained_free_space<Volume> free{volume};
         BOOST_OUTCOME_TRY(for_each_free_run(free, range.first, [&](extent run) noexcept {
             made.free += common_part(run, range).count;
             return run.end() < range.end();
         }));
-        made.room = volume.space.withheld() == range
-                        ? volume.space.available(space_use::relocation)
-                        : volume.space.available_outside(range, made.free, volume.geometry);
+        made.room = room_outside(volume, range, made.free);
     }
     BOOST_OUTCOME_TRY(plan_regions(volume, made));
     BOOST_OUTCOME_TRY(plan_objects(volume, made));
@@ -77,9 +84,9 @@ template <class Volume, IoThrottle Throttle, Clock C>
     requires(!Throttle::needs_clock || C::ticks)
 result<> evacuator<Volume, Throttle, C>::plan_regions(Volume& volume, evacuation_plan& made)
 noexcept {
-    auto                      source = regions_of(volume, nullptr);
-    volume_free_space<Volume> all{volume};
-    std::size_t               planned = 0;
+    auto                       source = regions_of(volume, nullptr);
+    drained_free_space<Volume> all{volume};
+    std::size_t                planned = 0;
     for (relocation_cursor at;;) {
         const auto next = source.next_candidate(at, {.scope = made.range}).value();
         if (!next) return success();
@@ -90,8 +97,8 @@ noexcept {
             leave(obstacle_kind::region, stop_reason::pinned);
             continue;
         }
-        const entered                                 guard{volume};
-        free_space_outside<volume_free_space<Volume>> outside{all, made.range, parts_.targets.first(planned)};
+        const entered                                  guard{volume};
+        free_space_outside<drained_free_space<Volume>> outside{all, made.range, parts_.targets.first(planned)};
         BOOST_OUTCOME_TRY(const auto to, first_fit(outside, next->blocks, anywhere(volume).first));
         if (!to) {
             leave(obstacle_kind::region, stop_reason::no_contiguous_space);

@@ -105,10 +105,11 @@ class space {
     [[nodiscard]] extent withheld() const noexcept { return withheld_; }
     /// Counted when `withhold` returned, and exact from then on. Cost: the lists of what is reserved and retired.
     [[nodiscard]] withheld_blocks withheld_now() const noexcept;
-    /// What moves could take outside of these blocks, of which so many are free, were they withheld.
-    [[nodiscard]] block_count available_outside(extent blocks, block_count free,
+    /// What moves could take outside of these blocks, of which so many are free, were they withheld and `waits` of all
+    /// that is draining free.
+    [[nodiscard]] block_count available_outside(extent blocks, block_count free, block_count waits,
                                                 const volume_geometry& geometry) const noexcept {
-        const auto          all  = available(space_use::metadata);
+        const auto          all  = available(space_use::metadata) + waits;
         const std::uint64_t held = free.value + metadata_reserve(geometry.blocks - blocks.count).value;
         return {all.value > held ? all.value - held : 0};
     }
