@@ -48,6 +48,7 @@ struct command_line {
     cli::region_bytes_options region_bytes{};
     cli::compact_options      compact{};
     cli::resize_options       resize{};
+    cli::evacuate_options     evacuate{};
     cli::copy_options         copy{};
     cli::migrate_options      migrate{};
 };
@@ -341,6 +342,18 @@ void add_resize_commands(CLI::App& app, command_line& line) {
     command->add_flag("--dry-run", line.resize.dry_run, "say what it would be, and change nothing");
 }
 
+void add_evacuate_command(CLI::App& app, command_line& line) {
+    auto* const command =
+        add_command(app, line, "evacuate", "empty a range of blocks in the foreground: what lies in it moves elsewhere",
+                    [&](const cli::context& with) { return run_evacuate(with, line.evacuate); });
+    command->add_option("--from", line.evacuate.from, "the first block of the range")->type_name("BLOCK")->required();
+    command->add_option("--to", line.evacuate.to, "the first block behind the range; the default is the volume's end")
+        ->type_name("BLOCK");
+    add_size(command, "--rate", line.evacuate.bytes_per_second, "bytes a second at most; the default is 50M");
+    command->add_flag("--dry-run", line.evacuate.dry_run,
+                      "say what would move and what is in the way, and move nothing");
+}
+
 void add_copy_command(CLI::App& app, command_line& line) {
     auto* const command =
         add_command(app, line, "copy", "copy the volume to another one; what was stopped goes on with the same command",
@@ -402,6 +415,7 @@ int main(int count, char** words) {
     add_region_commands(app, line);
     add_compact_command(app, line);
     add_resize_commands(app, line);
+    add_evacuate_command(app, line);
     add_copy_command(app, line);
     add_migrate_command(app, line);
     try {

@@ -179,6 +179,7 @@ class volume {
     friend class volume_size;
     friend class volume_copier;
     friend class volume_records;
+    friend class volume_evacuator;
 
     struct core;
     explicit volume(std::unique_ptr<core> inner) noexcept;

@@ -61,7 +61,7 @@ class ProgramTest(unittest.TestCase):
         done = run(*words, **options)
         self.assertEqual(done.returncode, code, f"{words}\n{done.stdout}\n{done.stderr}")
         if code not in (0, 4):
-            lines = [line for line in done.stderr.splitlines() if not line.startswith(("ashlar: warning:", "import [", "age [", "defragment [", "compact [", "copy [", "migrate-records [", "shrink ["))]
+            lines = [line for line in done.stderr.splitlines() if not line.startswith(("ashlar: warning:", "import [", "age [", "defragment [", "compact [", "copy [", "migrate-records [", "shrink [", "evacuate ["))]
             self.assertEqual(len(lines), 1, f"an error is one line: {done.stderr}")
             self.assertTrue(lines[0].startswith("ashlar: "), lines)
         return done
@@ -188,7 +188,8 @@ class Documents(ProgramTest):
                                ("defrag-start", ("--intensity", "high")), ("export", (self.folder / "out",)), ("regions", ()),
                                ("region-add", ("LOGS", "1M", "--dry-run")), ("region-add", ("LOGS", "1M")), ("region-write", ("LOGS", 0, "/dev/null")),
                                ("region-read", ("LOGS", 0, self.folder / "bytes")), ("region-pin", ("LOGS", 0)), ("region-pin", ("LOGS", 0, "--off")),
-                               ("compact", ("--dry-run",)), ("compact", ("--region", "LOGS:0")), ("migrate-records", ("--width", 160, "--dry-run")), ("migrate-records", ("--width", 160)), ("copy", (self.folder / "copy.ash", "--dry-run")),
+                               ("compact", ("--dry-run",)), ("compact", ("--region", "LOGS:0")), ("migrate-records", ("--width", 160, "--dry-run")), ("migrate-records", ("--width", 160)), ("evacuate", ("--from", 40000, "--dry-run")),
+                               ("evacuate", ("--from", 40000, "--to", 50000)), ("copy", (self.folder / "copy.ash", "--dry-run")),
                                ("copy", (self.folder / "copy.ash",)), ("region-remove", ("LOGS", 0))):
             document = self.document(command, self.volume, *words)
             self.assertEqual(document["schema"], f"ashlar.{command}/1")
@@ -232,6 +233,8 @@ class WrongCommandLines(ProgramTest):
                       ("region-remove", self.volume, "LOGS"), ("region-remove", self.volume, "LOGS", "x"), ("region-remove", self.volume, "LOGS", "4294967296"),
                       ("region-pin", self.volume, "LOGS", "-1"), ("region-read", self.volume, "LOGS", "0", "--json"),
                       ("compact", self.volume, "--region", "LOGS"), ("compact", self.volume, "--region", "JRNL:0"), ("compact", self.volume, "--rate", "0"),
+                      ("evacuate", self.volume), ("evacuate", self.volume, "--from", "7", "--to", "7"), ("evacuate", self.volume, "--from", "65536"),
+                      ("evacuate", self.volume, "--from", "0", "--to", "65537"), ("evacuate", self.volume, "--from", "-1"),
                       ("copy", self.volume), ("copy", self.volume, ""), ("copy", self.volume, self.volume), ("copy", self.volume, other, "--size", "1537"),
                       ("copy", self.volume, other, "--size", "0"), ("copy", self.volume, other, "--record-bytes", "104"),
                       ("copy", self.volume, other, "--record-bytes", "130"), ("copy", self.volume, other, "--record-bytes", "264"),
@@ -806,6 +809,73 @@ class ResizeTest(ProgramTest):
             self.assertEqual(self.volume.stat().st_size, 48 * MEBIBYTE)
             self.expect(0, "verify", self.volume)
         self.expect(0, "shrink", self.volume, "--to", "16M", "-q")
+
+
+class Evacuations(ProgramTest):
+    def setUp(self):
+        super().setUp()
+        self.format()
+        self.tree = self.make_tree()
+        self.expect(0, "import", self.volume, self.tree)
+        self.expect(0, "age", self.volume, "--seed", 1, "--until", "0.4")
+        self.expect(0, "region-add", self.volume, "LOGS", "300K")
+        self.log = random.Random(7).randbytes(300 * 1024)
+        (self.folder / "log").write_bytes(self.log)
+        self.expect(0, "region-write", self.volume, "LOGS", 0, self.folder / "log")
+        rows = self.document("regions", self.volume)["regions"]
+        self.own_end = max(row["first"] + row["blocks"] for row in rows if row["type"] != "LOGS" and row["number"] == 0)
+        self.end = max(row["first"] + row["blocks"] for row in rows)
+
+    def expect_content(self):
+        self.expect(0, "verify", self.volume)
+        self.export_and_compare(self.tree)
+        out = self.folder / "region"
+        self.expect(0, "region-read", self.volume, "LOGS", 0, out, "--force")
+        self.assertTrue(out.read_bytes() == self.log)
+
+    def test_a_range_is_emptied_as_its_plan_says(self):
+        words = ("evacuate", self.volume, "--from", self.own_end, "--to", self.end + 500)
+        before = self.volume.read_bytes()
+        plan = self.document(*words, "--dry-run")
+        self.assertIn("the range would be empty", self.expect(0, *words, "--dry-run").stdout)
+        self.assertEqual(self.volume.read_bytes(), before)
+        self.assertTrue(plan["would_be_empty"], plan)
+        self.assertGreater(plan["planned_object_moves"], 10)
+        self.assertEqual(plan["planned_region_moves"], 1)
+        done = self.document(*words)
+        self.assertTrue(done["emptied"])
+        self.assertEqual((done["in_use_after"], done["region_moves"], done["obstacles"]), (0, 1, []))
+        self.assertLessEqual(done["blocks_moved"], plan["planned_blocks"])
+        self.assertEqual(done["stopped"], "finished")
+        self.expect_content()
+        again = self.document(*words)
+        self.assertEqual((again["blocks_moved"], again["in_use_before"], again["emptied"]), (0, 0, True))
+        self.assertIn("emptied blocks", self.expect(0, *words).stdout)
+
+    def test_what_is_in_the_way_is_named(self):
+        self.expect(0, "region-pin", self.volume, "LOGS", 0)
+        words = ("evacuate", self.volume, "--from", 0, "--to", self.end)
+        said = self.expect(0, *words, "--dry-run").stdout
+        for text in ("the fixed blocks at the beginning", "the store's own region JRNL:0", "region LOGS:0", "would not be empty"):
+            self.assertIn(text, said)
+        done = self.expect(1, *words)
+        self.assertIn("could not empty", done.stdout)
+        self.assertIn("region LOGS:0", done.stderr)
+        self.assertIn("pinned", done.stderr)
+        self.expect_content()
+
+    def test_control_c_and_kill_leave_everything_whole(self):
+        words = ("evacuate", str(self.volume), "--from", str(self.own_end), "--to", str(self.end))
+        for how in (signal.SIGINT, signal.SIGKILL):
+            with subprocess.Popen([str(PROGRAM), *words, "--rate", "300K"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as child:
+                time.sleep(0.7)
+                child.send_signal(how)
+                errors = child.communicate(timeout=60)[1]
+            self.assertEqual(child.returncode, 130 if how == signal.SIGINT else -how, errors)
+            if how == signal.SIGINT:
+                self.assertIn("to go on", errors)
+            self.expect_content()
+        self.assertTrue(self.document(*words, "--rate", "1G")["emptied"])
         self.expect_content()
 
 

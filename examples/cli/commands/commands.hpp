@@ -113,6 +113,13 @@ struct resize_options {
     bool          dry_run          = false;
 };
 
+struct evacuate_options {
+    std::uint64_t                from = 0;              ///< First block,
+    std::optional<std::uint64_t> to{};                  ///< and the one behind the last; empty: the volume's end.
+    std::uint64_t                bytes_per_second = 0;  ///< 0: as the program likes.
+    bool                         dry_run          = false;
+};
+
 struct copy_options {
     std::string   target{};
     std::uint64_t bytes            = 0;  ///< Of a new target; 0: as large as what exists, or as the source.
@@ -141,6 +148,7 @@ struct copy_options {
 [[nodiscard]] result<exit_code> run_migrate_records(const context& with, const migrate_options& options);
 [[nodiscard]] result<exit_code> run_shrink(const context& with, const resize_options& options);
 [[nodiscard]] result<exit_code> run_grow(const context& with, const resize_options& options);
+[[nodiscard]] result<exit_code> run_evacuate(const context& with, const evacuate_options& options);
 [[nodiscard]] result<exit_code> run_copy(const context& with, const copy_options& options);
 
 }  // namespace cli

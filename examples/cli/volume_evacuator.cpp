@@ -1,0 +1,102 @@
+#include "volume_evacuator.hpp"
+
+#include "region_names.hpp"
+#include "steps.hpp"
+#include "volume_core.hpp"
+
+#include <ashlar/evacuation.hpp>
+
+#include <algorithm>
+
+namespace cli {
+namespace {
+
+using program_evacuation = ashlar::evacuation<program_volume>;
+
+std::string name_of(const ashlar::evacuation_obstacle& one) {
+    switch (one.kind) {
+        case ashlar::obstacle_kind::frames: return "the fixed blocks at the beginning";
+        case ashlar::obstacle_kind::table: return "the store's own region " + text_of(one.region);
+        case ashlar::obstacle_kind::region: return "region " + text_of(one.region);
+        case ashlar::obstacle_kind::extents:
+            return fmt::format("object {} at its block {}", one.object.value, one.logical.value);
+        case ashlar::obstacle_kind::node: return fmt::format("a node of object {}", one.object.value);
+        case ashlar::obstacle_kind::reserved: break;
+    }
+    return "blocks that an operation still holds";
+}
+
+std::vector<obstacle_facts> facts_of(std::span<const ashlar::evacuation_obstacle> obstacles) {
+    std::vector<obstacle_facts> facts;
+    for (const auto& one : obstacles) facts.push_back({name_of(one), reasons_text(one.why), one.blocks});
+    return facts;
+}
+
+}  // namespace
+
+struct volume_evacuator::core {
+    volume::core&      of;
+    program_evacuation task;
+};
+
+volume_evacuator::volume_evacuator(std::unique_ptr<core> inner) noexcept : core_{std::move(inner)} {}
+volume_evacuator::volume_evacuator(volume_evacuator&&) noexcept = default;
+volume_evacuator::~volume_evacuator()                           = default;
+
+result<volume_evacuator> volume_evacuator::open(volume& of, std::uint64_t bytes_per_second) {
+    program_evacuation::options options;
+    options.moves.verify_target          = true;
+    options.moves.obstacles_max          = 64;
+    options.throttle.bytes_per_second    = bytes_per_second != 0 ? bytes_per_second : default_rate;
+    options.throttle.bytes_in_flight_max = 256 * 1024;
+    auto made                            = program_evacuation::open(of.core_->store, options);
+    if (!made) return of.core_->failed("cannot evacuate", made.error());
+    return volume_evacuator{std::make_unique<core>(core{*of.core_, std::move(made.value())})};
+}
+
+result<evacuation_plan_facts> volume_evacuator::plan(ashlar::extent range) {
+    const auto plan = core_->task.plan(range);
+    if (!plan) return core_->of.failed("cannot plan the evacuation", plan.error());
+    const auto& made = plan.value();
+    return evacuation_plan_facts{.objects        = made.extents,
+                                 .nodes          = made.nodes,
+                                 .regions        = made.regions,
+                                 .blocks         = made.to_move().value,
+                                 .fixed          = made.fixed.value,
+                                 .room           = made.room.value,
+                                 .memory         = made.memory_bytes,
+                                 .obstacle_count = made.obstacles,
+                                 .succeeds       = made.succeeds(),
+                                 .obstacles      = facts_of(core_->task.obstacles())};
+}
+
+result<> volume_evacuator::start(ashlar::extent range) {
+    const auto started = core_->task.start(range);
+    if (!started) return core_->of.failed("cannot evacuate", started.error());
+    return success();
+}
+
+ashlar::progress volume_evacuator::step(std::uint64_t bytes_max) {
+    return core_->task.step({.blocks_max = std::max<std::uint64_t>(1, bytes_max / core_->of.store.info().block.bytes)});
+}
+bool volume_evacuator::running() const { return core_->task.running(); }
+
+ashlar::progress volume_evacuator::cancel() {
+    core_->task.cancel();
+    return core_->task.step();
+}
+
+evacuation_facts volume_evacuator::done() const {
+    const auto& last = core_->task.last_result();
+    return {.emptied        = last.emptied,
+            .objects        = last.extents,
+            .nodes          = last.nodes,
+            .regions        = last.regions,
+            .blocks         = last.moved.value,
+            .before         = last.before.value,
+            .after          = last.after.value,
+            .obstacle_count = last.obstacles,
+            .obstacles      = facts_of(core_->task.obstacles())};
+}
+
+}  // namespace cli
