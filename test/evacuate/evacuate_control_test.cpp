@@ -3,6 +3,7 @@
 #include "../channel/channel_fixture.hpp"
 #include "evacuate_fixture.hpp"
 
+#include <ashlar/compaction.hpp>
 #include <ashlar/object/inline_map.hpp>
 #include <ashlar/testing/manual_clock.hpp>
 #include <ashlar/throttle/token_bucket.hpp>
@@ -181,6 +182,39 @@ TEST_F(EvacuationControl, ARegionWithoutAPlaceStaysAndIsNamed) {
     EXPECT_TRUE(said.reasons.has(stop_reason::no_contiguous_space));
     EXPECT_EQ(task.last_result().obstacles, 1U);
     EXPECT_EQ(regions.find(name).value().place, place);
+    expect_same();
+}
+
+TEST_F(EvacuationControl, ARegionThatSlidesStaysUntilItIsWhole) {
+    store_regions regions{live};
+    const auto    hole = regions.add({logs, block_count{60}}).value();
+    const auto    name = regions.add({logs, block_count{300}}).value();
+    ASHLAR_ASSERT_OK(regions.remove(hole));
+    ASHLAR_ASSERT_OK(live.checkpoint());
+    const auto place = regions.find(name).value().place;
+    const auto all   = extent{place.first, block_count{100}};
+    auto       slide = compaction<test_blueprint<>>::open(live, {.regions = {.threshold_permille = 0}}).value();
+    for (int i = 0; i < 1000 && !is_sliding(live.volume(), name); ++i)
+        static_cast<void>(slide.step({.blocks_max = 16}));
+    ASSERT_TRUE(is_sliding(live.volume(), name));
+    slide.pause();
+    static_cast<void>(slide.step());
+    auto task = open_task();
+    EXPECT_FALSE(task.plan(all).value().succeeds());
+    ASHLAR_ASSERT_OK(task.start(all));
+    const auto said = run(task);
+    EXPECT_TRUE(said.reasons.has(stop_reason::raced));
+    EXPECT_FALSE(said.reasons.has(stop_reason::device_error));
+    bool named = false;
+    for (const auto& one : task.obstacles()) named = named || (one.kind == obstacle_kind::region && one.region == name);
+    EXPECT_TRUE(named);
+    expect_same();
+    slide.resume();
+    for (int i = 0; i < 1000 && is_sliding(live.volume(), name); ++i) static_cast<void>(slide.step({.blocks_max = 64}));
+    EXPECT_FALSE(is_sliding(live.volume(), name));
+    ASHLAR_ASSERT_OK(task.start({regions.find(name).value().place.first, block_count{100}}));
+    run(task);
+    EXPECT_TRUE(task.last_result().emptied);
     expect_same();
 }
 

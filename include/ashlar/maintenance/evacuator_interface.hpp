@@ -175,6 +175,11 @@ class evacuator {
         const entered guard{volume};
         return volume.space.withheld_now().in_use;
     }
+    /// Whether a region lies in parts now: it goes on to its new place when its compaction does.
+    [[nodiscard]] static bool slides(Volume& volume, region_id name) noexcept {
+        const entered guard{volume};
+        return is_sliding(volume, name);
+    }
     /// Anywhere but among the frames; what is withheld is no free space.
     [[nodiscard]] static extent anywhere(const Volume& volume) noexcept {
         const auto first = frame_home(frame::count, volume.geometry.block);

@@ -17,6 +17,7 @@ void evacuator<Volume, Throttle, C>::next_region(Volume& volume, turn& now) noex
     region_ = region_source<Volume>::region_of(next->owner);
     was_at_ = {block_index{region_cursor_.logical.value - 1}, next->blocks};
     if (next->has_pinned) return leave(obstacle_kind::region, stop_reason::pinned);
+    if (slides(volume, region_)) return leave(obstacle_kind::region, stop_reason::raced);
     const auto answer = move_.begin(
         source,
         {.owner = next->owner, .first = {}, .blocks = next->blocks, .window = next->blocks, .where = placement::tight});

@@ -97,6 +97,10 @@ noexcept {
             leave(obstacle_kind::region, stop_reason::pinned);
             continue;
         }
+        if (slides(volume, region_)) {
+            leave(obstacle_kind::region, stop_reason::raced);
+            continue;
+        }
         const entered                                  guard{volume};
         free_space_outside<drained_free_space<Volume>> outside{all, made.range, parts_.targets.first(planned)};
         BOOST_OUTCOME_TRY(const auto to, first_fit(outside, next->blocks, anywhere(volume).first));
