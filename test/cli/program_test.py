@@ -860,8 +860,11 @@ class Evacuations(ProgramTest):
             self.assertIn(text, said)
         done = self.expect(1, *words)
         self.assertIn("could not empty", done.stdout)
-        self.assertIn("region LOGS:0", done.stderr)
-        self.assertIn("pinned", done.stderr)
+        self.assertRegex(done.stdout, r"region LOGS:0, blocks \d+ to \d+: pinned")
+        self.assertIn("still in use", done.stderr)
+        answer = json.loads(run(*words, "--json").stdout)
+        self.assertEqual((answer["emptied"], answer["blocks_moved"]), (False, 0))
+        self.assertIn({"frames", "pinned"}, [{"frames" if "fixed" in line["what"] else line["what"], line["why"]} for line in answer["obstacles"]])
         self.expect_content()
 
     def test_control_c_and_kill_leave_everything_whole(self):

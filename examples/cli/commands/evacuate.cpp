@@ -90,8 +90,11 @@ ashlar::progress evacuate(volume& on, volume_evacuator& task, const output& out,
     }
 }
 
-result<ashlar::extent> range_of(const context& with, const evacuate_options& options, std::uint64_t blocks) {
-    const std::uint64_t end = options.to.value_or(blocks);
+/// A range that is none is found out before the volume is touched: opening it for writing writes.
+result<ashlar::extent> range_of(const context& with, const evacuate_options& options) {
+    BOOST_OUTCOME_TRY(const auto seen, volume::open(with.volume, access::read_only));
+    const std::uint64_t blocks = seen.facts().blocks;
+    const std::uint64_t end    = options.to.value_or(blocks);
     if (options.from >= end || end > blocks) {
         return failure{exit_code::usage, fmt::format("blocks {} to {} are no range of this volume", options.from, end),
                        with.volume, fmt::format("it has {} blocks; --to is the first block behind the range", blocks)};
@@ -102,8 +105,8 @@ result<ashlar::extent> range_of(const context& with, const evacuate_options& opt
 }  // namespace
 
 result<exit_code> run_evacuate(const context& with, const evacuate_options& options) {
+    BOOST_OUTCOME_TRY(const auto range, range_of(with, options));
     BOOST_OUTCOME_TRY(auto on, volume::open(with.volume, options.dry_run ? access::read_only : access::read_write));
-    BOOST_OUTCOME_TRY(const auto range, range_of(with, options, on.facts().blocks));
     BOOST_OUTCOME_TRY(auto opened, volume_evacuator::open(on, options.bytes_per_second));
     std::optional<volume_evacuator> task{std::move(opened)};
     BOOST_OUTCOME_TRY(const auto plan, task->plan(range));
@@ -128,10 +131,7 @@ result<exit_code> run_evacuate(const context& with, const evacuate_options& opti
                              with.volume, counted(done.regions, "region"), counted(done.objects, "range"),
                              counted(done.nodes, "node"), human_bytes(done.blocks * block_bytes),
                              human_seconds(seconds), reasons_text(last.reasons)));
-    if (!done.emptied) {
-        with.out.warn(fmt::format("{} of the range are still in use\n{}", counted(done.after, "block"),
-                                  list(done.obstacles, done.obstacle_count)));
-    }
+    if (!done.emptied) with.out.say(list(done.obstacles, done.obstacle_count));
     auto fields               = document_of(with, options, range, plan);
     fields["emptied"]         = done.emptied;
     fields["object_moves"]    = done.objects;
@@ -145,7 +145,10 @@ result<exit_code> run_evacuate(const context& with, const evacuate_options& opti
     fields["stopped"]         = reasons_text(last.reasons);
     fields["seconds"]         = seconds;
     with.out.document(with.command, fields);
-    return done.emptied ? exit_code::ok : exit_code::failed;
+    if (done.emptied) return exit_code::ok;
+    if (with.out.json) return exit_code::failed;  // the document says why
+    return failure{exit_code::failed, fmt::format("{} of the range are still in use", counted(done.after, "block")),
+                   with.volume, "what is in the way is named above"};
 }
 
 }  // namespace cli

@@ -78,7 +78,7 @@ class evacuator {
     [[nodiscard]] result<evacuation_plan> plan(Volume& volume, extent range) noexcept;
 
     /// Ends what is under way: undoes a move, and withholds nothing any more. Precondition for destroying an evacuator
-    /// of a volume that lives on.
+    /// of a volume that lives on. Where nothing is under way or kept the volume is not looked at.
     void stop(Volume& volume) noexcept {
         abandon(volume, nullptr);
         if (phase_ != evacuation_phase::idle) conclude(volume, false);
