@@ -1,0 +1,218 @@
+#pragma once
+/// What moves users' regions together: its verbs, its memory, what it holds.
+
+#include <ashlar/maintenance/region_compaction.hpp>
+#include <ashlar/maintenance/step_budget.hpp>
+#include <ashlar/region/slide_source.hpp>
+#include <ashlar/relocation/relocation.hpp>
+#include <ashlar/throttle/no_throttle.hpp>
+#include <ashlar/vocabulary/progress.hpp>
+
+#include <utility>
+
+namespace ashlar::inline v0 {
+
+/// Moves each region into the first free run below it that holds it, lowest region first, again until no region moves.
+/// Where no run holds it, it slides in parts into the free run that ends where it begins. Where nothing is free there,
+/// or the region has more blocks than `indirection_entries_max`, it stays, and the pass says `no_contiguous_space`.
+///
+/// Invariants:
+///  - Each move lowers the sum of the regions' first blocks, so moving ends.
+///  - At most one target is reserved, and none while paused, cancelled or idle.
+///  - Each block of a region is at its old place or at its new one after a crash at any moment. A slide that was cut or
+///    cancelled stays as it is, the region is used meanwhile, and the next pass goes on with it first.
+/// Objects and the store's own tables are not moved. Safe from: one thread at a time; others use the store meanwhile.
+template <class Volume, IoThrottle Throttle = no_throttle, Clock C = no_clock>
+    requires(!Throttle::needs_clock || C::ticks)
+class region_compactor {
+  public:
+    using queue_type = typename region_source<Volume>::queue_type;
+
+    [[nodiscard]] static constexpr std::size_t memory_bytes(const region_compaction_options& options,
+                                                            block_size                       block) noexcept {
+        arena counted;
+        static_cast<void>(carve(counted, options, block));
+        return counted.used();
+    }
+
+    /// `memory` is lent for the compactor's life. Errors: workspace_too_small.
+    [[nodiscard]] static result<region_compactor> create(const region_compaction_options& options, block_size block,
+                                                         std::span<std::byte> memory, Throttle throttle = {},
+                                                         C clock = {}) noexcept {
+        arena      place{memory};
+        const auto parts = carve(place, options, block);
+        if (memory.empty() || place.spent()) return errc::workspace_too_small;
+        return region_compactor{options, memory.size(), parts, std::move(throttle), std::move(clock)};
+    }
+
+    /// Begins a pass at the next step. A step without a pass begins one by itself.
+    void start() noexcept { phase_ = phase_ == compaction_phase::idle ? compaction_phase::analyzing : phase_; }
+    /// A move under way is undone at the next step.
+    void pause() noexcept { paused_ = true; }
+    void resume() noexcept { paused_ = false; }
+    /// As `pause`; the next step says so, and the one after it begins anew.
+    void cancel() noexcept { cancelled_ = true; }
+
+    /// Works on, within the budget. Returns why it stopped; several reasons may hold at once. `done` and `total` count
+    /// regions. A region that cannot be read or written is left where it is, and named in `failure`.
+    [[nodiscard]] progress step(Volume& volume, step_budget budget, queue_type* queue = nullptr) noexcept {
+        progress              said;
+        region_source<Volume> source{volume, parts_.move, below(volume), queue};
+        turn                  now{block_count{budget.blocks_max}, budget.candidates_max};
+        if (cancelled_) {
+            cancelled_ = false;
+            abandon(volume, source);
+            if (phase_ != compaction_phase::idle) conclude(volume, said, false);
+            said.reasons = stop_reason::cancelled;
+            return said;
+        }
+        if (paused_) {
+            abandon(volume, source);
+            said.reasons = stop_reason::paused;
+        }
+        while (said.reasons.none()) {
+            if (sliding_.type != 0)
+                advance_slide(volume, queue, now, said);
+            else
+                advance(volume, source, now, said);
+        }
+        said.phase = static_cast<std::uint32_t>(phase_);
+        said.moved = result_.blocks_moved;
+        said.done  = passed_;
+        said.total = source.owner_count();
+        return said;
+    }
+
+    /// What a pass would do; moves nothing. `moves` takes a line for each user's region, in the order of their places.
+    /// Errors: too_many_extents where `moves` is too short; those of reading metadata.
+    /// Cost: every bitmap that was ever written, once for each region.
+    [[nodiscard]] result<region_compaction_plan> plan(Volume& volume, std::span<region_move> moves) noexcept;
+
+    /// Undoes a move under way. Precondition for destroying a compactor of a volume that lives on.
+    void stop(Volume& volume) noexcept {
+        region_source<Volume> source{volume, parts_.move, {}};
+        abandon(volume, source);
+    }
+
+    [[nodiscard]] const region_compaction_result& last_result() const noexcept { return last_; }
+    [[nodiscard]] bool                            active() const noexcept { return move_.active(); }
+    [[nodiscard]] Throttle&                       throttle() noexcept { return throttle_; }
+
+  private:
+    struct turn {
+        block_count   blocks{};  ///< What is left of a step.
+        std::uint64_t looks = 0;
+    };
+    struct memory_parts {
+        relocation_memory  copy{};
+        region_move_memory move{};
+    };
+    [[nodiscard]] static constexpr memory_parts carve(arena& from, const region_compaction_options& options,
+                                                      block_size block) noexcept {
+        const std::size_t least = 2 * std::size_t{block.bytes};
+        memory_parts      parts;
+        parts.copy.chunk = from.take_bytes(options.chunk_bytes > least ? options.chunk_bytes : least,
+                                           block.bytes < 4096 ? block.bytes : 4096);
+        parts.copy.pieces = from.take<mapped_extent>(4);
+        if (options.transfers_max >= transfers_min) parts.copy.transfers = from.take<transfer>(options.transfers_max);
+        parts.move.window = parts.copy.chunk;  // no chunk is under way while windows are copied again
+        parts.move.written =
+            from.take<bitmap_word>(options.window_bits == 0 ? 1 : (options.window_bits + word_bits - 1) / word_bits);
+        parts.move.verify = options.verify_target;
+        const auto motion = from.take<region_motion>(1);
+        parts.move.motion = motion.data();
+        return parts;
+    }
+
+    region_compactor(const region_compaction_options& options, std::size_t bytes, const memory_parts& parts,
+                     Throttle&& throttle, C&& clock) noexcept
+        : options_{options},
+          memory_bytes_{bytes},
+          parts_{parts},
+          throttle_{std::move(throttle)},
+          clock_{std::move(clock)},
+          move_{{options.races_max, options.failures_max, options.verify_target}, parts.copy} {}
+
+    void advance(Volume& volume, region_source<Volume>& source, turn& now, progress& said) noexcept;
+    void analyze(Volume& volume, progress& said) noexcept;
+    void begin_next(Volume& volume, region_source<Volume>& source, progress& said) noexcept;
+    void try_slide(Volume& volume, progress& said) noexcept;
+    void advance_slide(Volume& volume, queue_type* queue, turn& now, progress& said) noexcept;
+    void settle_slide(Volume& volume, const move_answer& answer, progress& said) noexcept;
+    void finish_slide(Volume& volume, progress& said) noexcept;
+    template <class Work>
+    [[nodiscard]] result<> with_motion(Volume& volume, region_id name, Work&& work) noexcept;
+    template <class Space>
+    [[nodiscard]] result<> plan_slide(Volume& volume, Space& then, region_compaction_plan& made,
+                                      region_move& line) noexcept;
+    void settle(Volume& volume, region_source<Volume>& source, const move_answer& answer, progress& said) noexcept;
+    void end_walk(Volume& volume, progress& said) noexcept;
+    void make_room(Volume& volume) noexcept;
+    void pay(const Volume& volume, progress& said) noexcept;
+    void conclude(Volume& volume, progress& said, bool finished) noexcept;
+    /// The region that was being moved is the next one again.
+    void abandon(Volume& volume, region_source<Volume>& source) noexcept {
+        if (!move_.active()) return;
+        if (sliding_.type != 0) {  // its next part is taken up again
+            slide_source<Volume> parts{volume, parts_.move, part_};
+            return move_.undo(parts);
+        }
+        cursor_.logical = {was_at_.value};
+        --passed_;
+        move_.undo(source);
+    }
+    /// Where the region that moves may go, also after a race in a later step.
+    [[nodiscard]] extent below(const Volume& volume) const noexcept {
+        const auto first = data_begin(volume);
+        return was_at_ > first ? extent{first, was_at_ - first} : extent{first, {}};
+    }
+
+    [[nodiscard]] static result<free_space_shape> measure(Volume& volume) noexcept {
+        const entered             guard{volume};
+        volume_free_space<Volume> free{volume};
+        return measure_free_space(free);
+    }
+    /// `tag::slide` names the slide whose region went.
+    [[nodiscard]] static bool is_slide_of(const region_slide& slide, region_id name) noexcept {
+        return name.type == tag::slide || name_of(slide.region) == name;
+    }
+    /// A move whose queue was lost keeps its target reserved; its region is free to move or go all the same.
+    void forget_motion(Volume& volume) noexcept {
+        const entered guard{volume};
+        if (volume.region_traffic.motion == parts_.move.motion) motion_scope<Volume>::end(volume);
+    }
+    [[nodiscard]] static bool is_free_below(Volume& volume, block_index end) noexcept {
+        const entered             guard{volume};
+        volume_free_space<Volume> free{volume};
+        const auto                first = free.next_free(data_begin(volume));
+        return first.has_value() && first.value() && first.value()->first < end;
+    }
+    [[nodiscard]] static block_index data_begin(const Volume& volume) noexcept {
+        return frame_home(frame::count, volume.geometry.block);
+    }
+
+    region_compaction_options      options_;
+    std::size_t                    memory_bytes_;
+    memory_parts                   parts_;
+    [[no_unique_address]] Throttle throttle_;
+    [[no_unique_address]] C        clock_;
+    relocation                     move_;
+    relocation_cursor              cursor_{};
+    defrag_candidate               moving_{};
+    region_id                      sliding_{};  ///< Type 0: none.
+    extent                         part_{};     ///< Of it, which moves now.
+    block_index                    was_at_{};
+    compaction_phase               phase_     = compaction_phase::idle;
+    bool                           paused_    = false;
+    bool                           cancelled_ = false;
+    bool                           moved_     = false;  ///< Something moved since this walk began.
+    std::uint64_t                  passed_    = 0;
+    stop_reasons                   notes_{};  ///< Why regions of this walk stay.
+    error                          failure_{};
+    error                          too_large_{};  ///< Of a region that may not slide; `where` is what it needs.
+    time_point                     began_{};
+    region_compaction_result       result_{}, last_{};
+    block_count                    owed_{};  ///< Copied by flips, and not asked of the throttle yet.
+};
+
+}  // namespace ashlar::inline v0
