@@ -1,6 +1,9 @@
 #include "../counts.hpp"
 #include "copy_fixture.hpp"
 
+#include <ashlar/testing/manual_clock.hpp>
+#include <ashlar/throttle/token_bucket.hpp>
+
 namespace ashlar::test {
 namespace {
 
@@ -155,6 +158,31 @@ TEST_F(VolumeCopyTest, ATargetThatIsTooSmallSaysSoAndTheSourceIsUntouched) {
     EXPECT_FALSE(copying.last_result().finished);
     EXPECT_EQ(content_of(source), before);
     EXPECT_EQ(findings_of(target), "");
+}
+
+TEST_F(VolumeCopyTest, AThrottleBoundsWhatIsInFlightAndSaysWhenToComeAgain) {
+    const volume_shape shape{.blocks = 2600};
+    auto               other = make_memory(shape);
+    format_on(other, shape, 2);
+    auto                  target = opened_on(other);
+    manual_clock          time;
+    token_bucket::options chosen;
+    chosen.bytes_per_second    = 100'000;
+    chosen.bytes_in_flight_max = 16 * 1024;
+    using slow_task            = volume_copy<parts, parts, token_bucket, manual_clock>;
+    auto copying               = slow_task::open(source, target, {}, token_bucket{chosen}, time).value();
+    for (int waits = 0;; ++waits) {
+        ASSERT_LT(waits, 1000);
+        const auto said = copying.step({.blocks_max = 9000, .candidates_max = 9000});
+        if (said.reasons == stop_reason::finished) break;
+        ASSERT_EQ(said.reasons, stop_reason::throttled) << message(said.failure.code);
+        ASSERT_GT(said.not_before, time.now());
+        time.advance(said.not_before - time.now());
+    }
+    EXPECT_EQ(content_of(target), before);
+    const auto& did = copying.last_result();
+    EXPECT_GT(did.took.nanoseconds, (did.bytes - chosen.burst - 16 * 1024) * 10'000) << "100 KB take a second";
+    EXPECT_EQ(did.speed_up_percent(), 2600 * 100 / did.blocks.value);
 }
 
 TEST_F(VolumeCopyTest, RottenDataIsAnErrorAndNotCopied) {
