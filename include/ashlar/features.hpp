@@ -51,6 +51,14 @@ template <class Volume>
     return group_run{base + row.offset, row.bytes};
 }
 
+/// Whether the volume has that feature, with what it shall own.
+template <class Volume>
+[[nodiscard]] bool is_there(Volume& volume, const feature_request& wanted) noexcept {
+    if (wanted.bit >= feature_rows || (superblock_as_is(volume).manifest >> wanted.bit & 1U) == 0) return false;
+    const auto row = row_of(volume, wanted.bit);
+    return row.bytes == ((wanted.record_bytes + 7U) & ~7U) && row.region == wanted.region;
+}
+
 /// Looks at the ways, without writing. Errors: invalid_argument; those of reading bitmaps.
 template <class Volume>
 result<feature_plan> plan(Volume& volume, const feature_request& wanted) noexcept {
@@ -202,8 +210,8 @@ class store_features {
         return features::plan(store_.volume(), wanted);
     }
     /// Adds it where that takes one transaction. Else nothing was done, and the answer names the way: after a
-    /// `record_migration` to the width that it says, `add` succeeds. Errors: the obstacles of `can_add`; those of
-    /// adding a region.
+    /// `record_migration` to the width that it says, `add` succeeds; `feature_addition` does both. Errors: the
+    /// obstacles of `can_add`; those of adding a region.
     result<feature_plan> add(const feature_request& wanted) noexcept {
         const entered guard{store_.volume(), store_.time()};
         return features::add(store_.volume(), wanted);
@@ -216,6 +224,12 @@ class store_features {
     [[nodiscard]] bool has(std::uint32_t bit) noexcept {
         const entered guard{store_.volume()};
         return bit < feature_rows && (superblock_as_is(store_.volume()).manifest >> bit & 1U) != 0;
+    }
+
+    /// Whether it is there, and owns what is asked for.
+    [[nodiscard]] bool has(const feature_request& wanted) noexcept {
+        const entered guard{store_.volume()};
+        return features::is_there(store_.volume(), wanted);
     }
 
     /// Reads the bytes that a feature has in an object's record; as many as fit the span. Errors: not_found for the
