@@ -74,7 +74,8 @@ result<exit_code> run_regions(const context& with, const regions_options& option
     return ashlar::fuzz::reached(with);
 }
 result<exit_code> run_region_add(const context& with, const region_add_options& options) {
-    ashlar::fuzz::expect(ashlar::is_user_region(options.type) && options.bytes > 0, "a region has a type and a size");
+    ashlar::fuzz::expect(ashlar::is_user_region(options.type) && (options.share || options.bytes > 0),
+                         "a region has a type and a size");
     return ashlar::fuzz::reached(with);
 }
 result<exit_code> run_region_remove(const context& with, const region_options& options) {
@@ -97,6 +98,18 @@ result<exit_code> run_compact(const context& with, const compact_options& option
     ashlar::fuzz::expect(!options.only || ashlar::is_user_region(options.only->type), "--region names a user's");
     return ashlar::fuzz::reached(with);
 }
+result<exit_code> run_migrate_records(const context& with, const migrate_options& options) {
+    const bool is_width = ashlar::is_record_width(options.record_bytes, 1);
+    ashlar::fuzz::expect(options.cancel ? options.record_bytes == 0 && !options.dry_run : is_width,
+                         "records get a width that they may have, or a migration is undone");
+    return ashlar::fuzz::reached(with);
+}
+result<exit_code> run_shrink(const context& with, const resize_options& options) {
+    ashlar::fuzz::expect(options.bytes > 0, "shrink has a size");
+    return ashlar::fuzz::reached(with);
+}
+result<exit_code> run_grow(const context& with, const resize_options&) { return ashlar::fuzz::reached(with); }
+result<exit_code> run_evacuate(const context& with, const evacuate_options&) { return ashlar::fuzz::reached(with); }
 result<exit_code> run_copy(const context& with, const copy_options& options) {
     ashlar::fuzz::expect(!options.target.empty(), "copy has a target");
     ashlar::fuzz::expect(options.record_bytes == 0 || ashlar::is_record_width(options.record_bytes, 1),
