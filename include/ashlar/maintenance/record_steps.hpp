@@ -70,6 +70,18 @@ result<> take_part(Volume& volume, std::uint32_t tx, extent run) noexcept {
     return success();
 }
 
+/// Looks for a run for the next part, and does `change(tx, run)` as a transaction. Where others took the run in between
+/// another one is looked for, a bounded number of times. Errors: those of find_part and of the change.
+template <class Volume, class Change>
+result<> change_with_part(Volume& volume, std::uint64_t records, std::uint32_t per_block, Change&& change) noexcept {
+    constexpr int tries = 8;
+    for (int i = 1;; ++i) {
+        BOOST_OUTCOME_TRY(const auto run, find_part(volume, records, per_block));
+        const auto done = run_transaction(volume, [&](std::uint32_t tx) noexcept { return change(tx, run); });
+        if (done.has_value() || done.error().code != errc::no_contiguous_space || i == tries) return done;
+    }
+}
+
 /// Begins: the first part, the state, the mark in the superblock. Nothing was written before it succeeds.
 /// Errors: those of plan_record_migration, and of reserving space.
 template <class Volume>
@@ -78,13 +90,13 @@ result<> begin(Volume& volume, record_target target) noexcept {
     if (plan.obstacle != errc::none) return plan.obstacle;
     if (target.inline_extents == 0) target.inline_extents = volume.inline_extents;
     const auto per_block = records_per_block(volume.geometry.block, target.record_bytes);
-    BOOST_OUTCOME_TRY(const auto run, find_part(volume, records_wanted(volume, per_block), per_block));
-    BOOST_OUTCOME_TRY(run_transaction(volume, [&](std::uint32_t tx) noexcept -> result<> {
+    const auto begin_in  = [&](std::uint32_t tx, extent run) noexcept -> result<> {
         BOOST_OUTCOME_TRY(lock_table(volume, tx));
         if (volume.migration.phase != migration_phase::none) return errc::busy;
         BOOST_OUTCOME_TRY(write_first_state(volume, tx, target));
         return take_part(volume, tx, run);
-    }));
+    };
+    BOOST_OUTCOME_TRY(change_with_part(volume, records_wanted(volume, per_block), per_block, begin_in));
     volume.migration = {migration_phase::allocating, target.record_bytes, target.inline_extents, 0};
     return success();
 }
@@ -117,8 +129,7 @@ result<> allocate(Volume& volume) noexcept {
     const auto wanted    = records_wanted(volume, per_block);
     const auto room      = next_capacity(volume);
     if (room >= wanted) return enter_phase(volume, migration_phase::copying);
-    BOOST_OUTCOME_TRY(const auto run, find_part(volume, wanted - room, per_block));
-    return run_transaction(volume, [&](std::uint32_t tx) noexcept -> result<> {
+    return change_with_part(volume, wanted - room, per_block, [&](std::uint32_t tx, extent run) noexcept -> result<> {
         BOOST_OUTCOME_TRY(lock_table(volume, tx));
         BOOST_OUTCOME_TRY(const auto state, load_migration(volume, tx));
         BOOST_OUTCOME_TRY(save_migration(volume, tx, state));

@@ -3,6 +3,8 @@
 
 #include <ashlar/object/object_change.hpp>
 
+#include <utility>
+
 namespace ashlar::inline v0 {
 
 /// Whether an operation of another thread is under way, which ends by itself: then it is worth to wait for it. A
@@ -271,11 +273,15 @@ result<> make_records(Volume& volume, std::uint64_t wanted) noexcept {
     return success();
 }
 
-/// Creates an object. Where no record is free, what is dying may hold some: that is freed first.
+/// Creates an object. Where no record is free, what is dying may hold some: that is freed first. Records that were free
+/// a moment ago may be others' by now, or gone with the table that a migration replaced: so while the table still grows
+/// it is tried again.
 template <class Volume>
 result<object_id> create_one(Volume& volume) noexcept {
-    BOOST_OUTCOME_TRY(make_records(volume, 1));
-    for (bool freed = false;; freed = true) {
+    std::uint64_t room = 0;  // of the table that had no record
+    for (bool freed = false;;) {
+        BOOST_OUTCOME_TRY(make_records(volume, 1));
+        const auto capacity = record_capacity(volume);
         object_id  id{};
         const auto made = run_transaction(volume, [&](std::uint32_t tx) noexcept -> result<> {
             BOOST_OUTCOME_TRY(const auto object, create_object(volume, tx));
@@ -283,8 +289,9 @@ result<object_id> create_one(Volume& volume) noexcept {
             return success();
         });
         if (made.has_value()) return id;
-        if (freed || made.error().code != errc::too_large) return made.error();
-        for (bool more = true; more;) { BOOST_OUTCOME_TRY(more, reap(volume)); }
+        if (made.error().code != errc::too_large || (freed && room == capacity)) return made.error();
+        if (freed) room = capacity;
+        for (bool more = !std::exchange(freed, true); more;) { BOOST_OUTCOME_TRY(more, reap(volume)); }
     }
 }
 
