@@ -26,6 +26,7 @@ enum class evacuation_phase : std::uint8_t {
     idle,
     withholding,  ///< From here on nothing new comes into the range.
     regions,
+    tables,    ///< The object table: its records are copied into another one.
     objects,   ///< Their extents, and the nodes of their trees.
     settling,  ///< What left becomes durable, and its old place free.
 };
@@ -56,15 +57,19 @@ struct evacuation_plan {
     std::uint64_t extents = 0;  ///< Moves of objects' ranges.
     std::uint64_t nodes   = 0;
     std::uint64_t regions = 0;
+    std::uint64_t tables  = 0;       ///< 1 where the object table moves.
     block_count   object_blocks{};   ///< Read once and written once, as regions are.
     block_count   region_blocks{};   ///< Of whole regions, also where only a part lies in the range.
+    block_count   table_blocks{};    ///< Of the table that takes the place of the object table.
     block_count   fixed{};           ///< Blocks of the range that cannot move.
     block_count   free{};            ///< Blocks of the range that are free.
     block_count   room{};            ///< What moves may take outside of the range.
     std::uint64_t obstacles    = 0;  ///< Named in `obstacles()`, as many as have a place there.
     std::size_t   memory_bytes = 0;
 
-    [[nodiscard]] block_count to_move() const noexcept { return object_blocks + region_blocks + block_count{nodes}; }
+    [[nodiscard]] block_count to_move() const noexcept {
+        return object_blocks + region_blocks + table_blocks + block_count{nodes};
+    }
     /// Whether the range would be empty then. Nothing that happens meanwhile is foreseen.
     [[nodiscard]] bool succeeds() const noexcept { return obstacles == 0 && to_move() <= room; }
 };
@@ -76,6 +81,7 @@ struct evacuation_result {
     std::uint64_t extents = 0;      ///< Moves of objects' ranges.
     std::uint64_t nodes   = 0;
     std::uint64_t regions = 0;
+    std::uint64_t tables  = 0;  ///< Moves of the object table.
     block_count   moved{};
     block_count   before{};  ///< Blocks of the range in use.
     block_count   after{};
@@ -107,8 +113,13 @@ class obstacle_list {
     std::uint64_t                  count_ = 0;
 };
 
-/// Adds the fixed blocks and the store's own regions in the range; answers how many blocks of it they are.
-/// Precondition: the volume is entered.
+/// The table in use, the one that comes next, and the one whose place it took.
+[[nodiscard]] constexpr bool is_object_table(std::uint32_t type) noexcept {
+    return type == tag::objects || type == tag::next_objects || type == tag::old_objects;
+}
+
+/// Adds the fixed blocks and the store's own regions in the range but for the object table; answers how many blocks of
+/// it they are. Precondition: the volume is entered.
 template <class Volume>
 [[nodiscard]] block_count list_fixed(Volume& volume, extent range, obstacle_list& into) noexcept {
     block_count fixed{};
@@ -123,7 +134,7 @@ template <class Volume>
     note({.kind = obstacle_kind::frames}, {{0}, {frames.value}});
     for (std::uint32_t i = 0; i < volume.regions.slots(); ++i) {
         const auto slot = slot_at(volume, i);
-        if (is_user_region(slot.type)) continue;
+        if (is_user_region(slot.type) || is_object_table(slot.type)) continue;
         note({.kind = obstacle_kind::table, .region = name_of(slot)}, slot.place());
     }
     return fixed;

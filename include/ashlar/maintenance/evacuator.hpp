@@ -5,3 +5,4 @@
 #include <ashlar/maintenance/evacuator_moves.hpp>
 #include <ashlar/maintenance/evacuator_pass.hpp>
 #include <ashlar/maintenance/evacuator_plan.hpp>
+#include <ashlar/maintenance/evacuator_table.hpp>

@@ -2,10 +2,13 @@
 /// The evacuator: what its users call, and what it remembers between two steps.
 
 #include <ashlar/maintenance/evacuation_report.hpp>
+#include <ashlar/maintenance/record_migrator.hpp>
 #include <ashlar/maintenance/step_budget.hpp>
+#include <ashlar/maintenance/table_move.hpp>
 #include <ashlar/object/evacuee_walk.hpp>
 #include <ashlar/object/relocation_source.hpp>
 #include <ashlar/relocation/relocation.hpp>
+#include <ashlar/throttle/lent_throttle.hpp>
 #include <ashlar/throttle/no_throttle.hpp>
 #include <ashlar/vocabulary/progress.hpp>
 #include <ashlar/volume/withheld_space.hpp>
@@ -15,17 +18,19 @@
 namespace ashlar::inline v0 {
 
 /// The range is withheld first, so that nothing new comes into it. Then users' regions that touch it move away whole;
-/// then every object is walked, and what lies in the range of its extents and of the nodes of its tree moves out, in
-/// several pieces where no run outside is long enough. A walk that moved something but left something follows another.
-/// At the end what is left is named: frames and the store's own tables, which do not move; pinned extents and regions;
-/// regions without a run that holds them; what raced or failed.
+/// then the object table does, where a part of it lies there, by a migration of its records to the width that they
+/// have; then every object is walked, and what lies in the range of its extents and of the nodes of its tree moves out,
+/// in several pieces where no run outside is long enough. A walk that moved something but left something follows
+/// another. At the end what is left is named: frames and the store's other tables, which do not move; pinned extents
+/// and regions; regions without a run that holds them; what raced or failed.
 ///
 /// Invariants:
 ///  - Nothing comes into the range, so the number of its blocks in use or reserved falls with each move, and moving
 ///    ends. A walk after which it did not fall is the last one.
 ///  - At most one target is reserved, and none while paused, cancelled or idle.
 ///  - Everything is at its old place or at its new one, whole, after a crash at any moment. What was moved stays moved;
-///    the next evacuation of the range goes on with what is left.
+///    the next evacuation of the range goes on with what is left, also with a copy of the object table.
+///  - Who ends it undoes a copy of the object table, unless that is in use already: then the old one is freed.
 /// A caller who withholds exactly the range already keeps it withheld; else it is withheld for as long as the task
 /// runs, or until `release` by option. One task of a volume may withhold at a time.
 /// Safe from: one thread at a time; others use the volume meanwhile.
@@ -81,6 +86,7 @@ class evacuator {
     /// of a volume that lives on. Where nothing is under way or kept the volume is not looked at.
     void stop(Volume& volume) noexcept {
         abandon(volume, nullptr);
+        undo_table(volume);
         if (phase_ != evacuation_phase::idle) conclude(volume, false);
         release(volume);
     }
@@ -167,9 +173,19 @@ class evacuator {
     void commit(Volume& volume, turn& now) noexcept;
     void abandon(Volume& volume, queue_type* queue) noexcept;
 
+    // evacuator_table.hpp: what happens to the object table.
+    void move_table(Volume& volume, turn& now) noexcept;
+    bool begin_table(Volume& volume, turn& now) noexcept;
+    void settle_table(Volume& volume, turn& now, const progress& said, const record_migration_result& done) noexcept;
+    void leave_table(Volume& volume, stop_reasons why, error failure) noexcept;
+    void undo_table(Volume& volume) noexcept;
+
     // evacuator_plan.hpp
     result<> plan_regions(Volume& volume, evacuation_plan& made) noexcept;
+    result<> plan_table(Volume& volume, evacuation_plan& made) noexcept;
     result<> plan_objects(Volume& volume, evacuation_plan& made) noexcept;
+
+    using table_mover = record_migrator<Volume, lent_throttle<Throttle>, C>;
 
     [[nodiscard]] static block_count in_use(Volume& volume) noexcept {
         const entered guard{volume};
@@ -212,13 +228,17 @@ class evacuator {
     relocation                     move_;
 
     extent            range_{};
-    evacuation_phase  phase_     = evacuation_phase::idle;
-    bool              paused_    = false;
-    bool              cancelled_ = false;
-    bool              withholds_ = false;  ///< The range is withheld by this task, not by its caller.
-    bool              relieved_  = false;  ///< Room was made since something last moved.
-    evacuee_cursor    cursor_{};           ///< Behind the evacuee that is moving.
-    evacuee_cursor    before_{};           ///< At it.
+    evacuation_phase  phase_       = evacuation_phase::idle;
+    bool              paused_      = false;
+    bool              cancelled_   = false;
+    bool              withholds_   = false;  ///< The range is withheld by this task, not by its caller.
+    bool              relieved_    = false;  ///< Room was made since something last moved.
+    bool              table_moves_ = false;  ///< A migration of records goes on with the next step.
+    std::uint32_t     table_tries_ = 0;      ///< Steps that others kept it from doing anything.
+    stop_reasons      table_why_{};          ///< Why the object table stays, in this evacuation.
+    error             table_failure_{};
+    evacuee_cursor    cursor_{};  ///< Behind the evacuee that is moving.
+    evacuee_cursor    before_{};  ///< At it.
     evacuee           moving_{};
     relocation_cursor region_cursor_{};
     region_id         region_{};          ///< That is moving,

@@ -11,7 +11,7 @@ void evacuator<Volume, Throttle, C>::next_region(Volume& volume, turn& now) noex
     auto       source = regions_of(volume, now.queue);
     const auto next   = source.next_candidate(region_cursor_, {.scope = range_}).value();  // from memory: never fails
     if (!next) {
-        phase_ = evacuation_phase::objects;
+        phase_ = evacuation_phase::tables;
         return;
     }
     region_ = region_source<Volume>::region_of(next->owner);

@@ -13,6 +13,7 @@ noexcept {
     if (cancelled_) {
         cancelled_ = false;
         abandon(volume, queue);
+        undo_table(volume);
         if (phase_ != evacuation_phase::idle) conclude(volume, false);
         release(volume);
         now.said.reasons = stop_reason::cancelled;
@@ -44,6 +45,7 @@ void evacuator<Volume, Throttle, C>::advance(Volume& volume, turn& now) noexcept
         case evacuation_phase::idle: now.said.reasons |= stop_reason::finished; break;
         case evacuation_phase::withholding: withhold_range(volume, now); break;
         case evacuation_phase::settling: settle_range(volume, now); break;
+        case evacuation_phase::tables: move_table(volume, now); break;
         case evacuation_phase::regions:
         case evacuation_phase::objects:
             if (move_.active() ? now.blocks.value == 0 : now.looks == 0 || now.blocks.value == 0) {
@@ -69,6 +71,9 @@ void evacuator<Volume, Throttle, C>::withhold_range(Volume& volume, turn& now) n
     obstacles_.clear();
     failure_         = {};
     notes_           = {};
+    table_tries_     = 0;
+    table_why_       = {};
+    table_failure_   = {};
     const auto ready = [&]() noexcept -> result<> {
         const entered guard{volume};
         BOOST_OUTCOME_TRY(volume.writable());
@@ -100,9 +105,13 @@ void evacuator<Volume, Throttle, C>::begin_walk(Volume& volume) noexcept {
         const auto    seen = volume.space.withheld_now();
         walk_began_        = seen.in_use + seen.reserved;
         fixed_             = list_fixed(volume, range_, obstacles_);
-        any                = walk_began_ > fixed_;
+        if (fixed_.value != 0) notes_ |= stop_reason::pinned;
+        if (!table_why_.none()) {
+            fixed_ += list_object_tables(volume, range_, table_why_, table_failure_, obstacles_);
+            notes_ |= table_why_;
+        }
+        any = walk_began_ > fixed_;
     }
-    if (fixed_.value != 0) notes_ |= stop_reason::pinned;
     if (!any) end_walk(volume);
 }
 
@@ -185,6 +194,7 @@ void evacuator<Volume, Throttle, C>::conclude(Volume& volume, bool whole) noexce
     result_.took       = clock_.now() - began_;
     last_              = result_;
     phase_             = evacuation_phase::idle;
+    table_moves_       = false;
     if (withholds_ && !(result_.emptied && options_.keeps_withheld)) {
         stop_withholding(volume);
         withholds_ = false;

@@ -5,54 +5,6 @@
 
 namespace ashlar::inline v0 {
 
-/// The free space of a volume outside of a range, without the targets of a plan.
-template <FreeSpace S>
-class free_space_outside {
-  public:
-    free_space_outside(S& all, extent range, std::span<const extent> targets) noexcept
-        : all_{all}, range_{range}, targets_{targets} {}
-
-    /// Errors: those of the space as it is.
-    [[nodiscard]] result<std::optional<extent>> next_free(block_index from) noexcept {
-        for (;;) {
-            BOOST_OUTCOME_TRY(auto next, all_.next_free(from));
-            if (!next) return next;
-            const auto behind = cut(*next);
-            if (behind == next->first) return next;
-            from = behind;
-        }
-    }
-
-  private:
-    /// Ends the run where something begins that is no part of it; answers where to go on if it begins inside of that.
-    [[nodiscard]] block_index cut(extent& run) const noexcept {
-        const auto one = [&](extent taken) noexcept {
-            if (!overlap(taken, run)) return run.first;
-            if (taken.contains(run.first)) return taken.end();
-            run.count = taken.first - run.first;
-            return run.first;
-        };
-        if (const auto behind = one(range_); behind != run.first) return behind;
-        for (const auto& target : targets_) {
-            if (const auto behind = one(target); behind != run.first) return behind;
-        }
-        return run.first;
-    }
-
-    S&                      all_;
-    extent                  range_;
-    std::span<const extent> targets_;
-};
-
-/// What moves may take outside, once what waits to be free is free.
-template <class Volume>
-[[nodiscard]] block_count room_outside(const Volume& volume, extent range, block_count free_inside) noexcept {
-    const auto waits = volume.space.draining();
-    if (volume.space.withheld() == range)
-        return volume.space.available(space_use::relocation) + (waits - volume.space.withheld_now().draining);
-    return volume.space.available_outside(range, free_inside, waits, volume.geometry);
-}
-
 template <class Volume, IoThrottle Throttle, Clock C>
     requires(!Throttle::needs_clock || C::ticks)
 result<evacuation_plan> evacuator<Volume, Throttle, C>::plan(Volume& volume, extent range)
@@ -74,6 +26,7 @@ noexcept {
         made.room = room_outside(volume, range, made.free);
     }
     BOOST_OUTCOME_TRY(plan_regions(volume, made));
+    BOOST_OUTCOME_TRY(plan_table(volume, made));
     BOOST_OUTCOME_TRY(plan_objects(volume, made));
     made.obstacles = obstacles_.count();
     return made;
@@ -112,6 +65,25 @@ noexcept {
         ++made.regions;
         made.region_blocks += next->blocks;
     }
+}
+
+/// The table takes what regions leave. Without a place for a whole copy of it, nothing of it moves.
+template <class Volume, IoThrottle Throttle, Clock C>
+    requires(!Throttle::needs_clock || C::ticks)
+result<> evacuator<Volume, Throttle, C>::plan_table(Volume& volume, evacuation_plan& made)
+noexcept {
+    const entered guard{volume};
+    if (object_table_blocks(volume, made.range).value == 0) return success();
+    const auto planned = std::min(static_cast<std::size_t>(made.regions), parts_.targets.size());
+    const auto room    = made.room - std::min(made.room, made.region_blocks);
+    BOOST_OUTCOME_TRY(const auto table, plan_table_move(volume, made.range, parts_.targets.first(planned), room));
+    if (table.obstacle == errc::none) {
+        made.tables       = 1;
+        made.table_blocks = table.blocks;
+        return success();
+    }
+    made.fixed += list_object_tables(volume, made.range, why_table_stays(table.obstacle), table.obstacle, obstacles_);
+    return success();
 }
 
 template <class Volume, IoThrottle Throttle, Clock C>

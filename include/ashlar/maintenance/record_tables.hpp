@@ -50,11 +50,10 @@ struct free_runs {
 };
 
 /// Errors: those of reading bitmaps. Cost: every bitmap that was ever written, or those up to a run that holds all.
-template <class Volume>
-result<free_runs> find_runs(Volume& volume, block_count wanted) noexcept {
-    free_runs                 found;
-    volume_free_space<Volume> source{volume};
-    BOOST_OUTCOME_TRY(for_each_free_run(source, {}, [&](extent run) noexcept {
+template <class Volume, FreeSpace S>
+result<free_runs> find_runs(Volume& volume, S& free, block_count wanted) noexcept {
+    free_runs found;
+    BOOST_OUTCOME_TRY(for_each_free_run(free, {}, [&](extent run) noexcept {
         run.count = longest_part(volume, run);
         if (run.count >= wanted) found.whole = extent{run.first, wanted};
         auto& list = found.longest;
@@ -72,7 +71,8 @@ result<free_runs> find_runs(Volume& volume, block_count wanted) noexcept {
 /// Errors: no_contiguous_space; those of reading bitmaps.
 template <class Volume>
 result<extent> find_part(Volume& volume, std::uint64_t records, std::uint32_t per_block) noexcept {
-    BOOST_OUTCOME_TRY(const auto runs, find_runs(volume, blocks_for_records(records, per_block)));
+    volume_free_space<Volume> free{volume};
+    BOOST_OUTCOME_TRY(const auto runs, find_runs(volume, free, blocks_for_records(records, per_block)));
     if (runs.whole) return *runs.whole;
     if (runs.longest[0].count < part_blocks_min) return errc::no_contiguous_space;
     return runs.longest[0];
@@ -95,9 +95,11 @@ struct record_migration_plan {
 /// Whether records of that width can take the place of those in use; writes nothing. Errors: those of reading bitmaps.
 /// Obstacles: invalid_argument for a width that would lose what records hold; busy while a migration is under way;
 /// read_only; no_space, reserve_only; no_contiguous_space where the free runs are too many and too short; too_large
-/// where the directory is full. Cost: every bitmap that was ever written.
-template <class Volume>
-result<record_migration_plan> plan_record_migration(Volume& volume, const record_target& target) noexcept {
+/// where the directory is full. The next table takes blocks of `free`, and no more than `room`.
+/// Cost: every bitmap that was ever written.
+template <class Volume, FreeSpace S>
+result<record_migration_plan> plan_record_migration(Volume& volume, const record_target& target, S& free,
+                                                    block_count room) noexcept {
     record_migration_plan made;
     const auto            refuse = [&](errc why) noexcept {
         made.obstacle = why;
@@ -109,6 +111,10 @@ result<record_migration_plan> plan_record_migration(Volume& volume, const record
     const auto super = volume.cache.bytes(static_cast<std::uint32_t>(frame_slot::superblock));
     if (object_encoded_bytes(inline_extents) + feature_bytes_used(super) > target.record_bytes)
         return refuse(errc::invalid_argument);
+    const auto enough = [&](block_count blocks) noexcept {
+        if (room >= blocks) return errc::none;
+        return volume.space.available(space_use::metadata) < blocks ? errc::no_space : errc::reserve_only;
+    };
     const auto size      = volume.geometry.block;
     const auto per_block = records_per_block(size, target.record_bytes);
     const auto wanted    = record_steps::records_wanted(volume, per_block);
@@ -122,7 +128,7 @@ result<record_migration_plan> plan_record_migration(Volume& volume, const record
 
     made.blocks = record_steps::blocks_for_records(wanted, per_block);
     made.parts  = 1;
-    BOOST_OUTCOME_TRY(const auto runs, record_steps::find_runs(volume, made.blocks));
+    BOOST_OUTCOME_TRY(const auto runs, record_steps::find_runs(volume, free, made.blocks));
     const std::size_t slots = region_slots - volume.regions.slots();
     if (slots == 0) return refuse(errc::too_large);
     if (!runs.whole) {
@@ -132,19 +138,25 @@ result<record_migration_plan> plan_record_migration(Volume& volume, const record
         for (const auto& run : runs.longest) {
             if (left == 0 || run.count < record_steps::part_blocks_min) break;
             const auto part = std::min(run.count, record_steps::blocks_for_records(left, per_block));
-            const auto room = (part.value - 1) * per_block;
-            left -= left < room ? left : room;
+            const auto held = (part.value - 1) * per_block;
+            left -= left < held ? left : held;
             made.blocks += part;
             ++made.parts;
         }
-        const auto enough = may_take(volume, record_steps::blocks_for_records(wanted, per_block), space_use::data);
-        if (left != 0) return refuse(enough.has_error() ? enough.error().code : errc::no_contiguous_space);
+        const auto missing = enough(record_steps::blocks_for_records(wanted, per_block));
+        if (left != 0) return refuse(missing != errc::none ? missing : errc::no_contiguous_space);
         if (made.parts > slots) return refuse(errc::too_large);
     }
-    if (const auto enough = may_take(volume, made.blocks, space_use::data); enough.has_error())
-        return refuse(enough.error().code);
+    if (const auto missing = enough(made.blocks); missing != errc::none) return refuse(missing);
     if (volume.writable().has_error()) return refuse(errc::read_only);
     return made;
+}
+
+/// The same, anywhere in the volume.
+template <class Volume>
+result<record_migration_plan> plan_record_migration(Volume& volume, const record_target& target) noexcept {
+    volume_free_space<Volume> free{volume};
+    return plan_record_migration(volume, target, free, volume.space.available(space_use::data));
 }
 
 }  // namespace ashlar::inline v0

@@ -1,6 +1,7 @@
 #pragma once
 /// How small a volume can become, and what is in the way.
 
+#include <ashlar/maintenance/table_move.hpp>
 #include <ashlar/maintenance/volume_cut.hpp>
 
 namespace ashlar::inline v0 {
@@ -9,7 +10,8 @@ namespace ashlar::inline v0 {
 struct shrink_plan {
     block_count before{};
     block_count after{};
-    block_count smallest{};  ///< No size below it can be reached while what is in use stays so.
+    block_count smallest{};  ///< No size below it can be reached while what is in use stays so; unless the object
+                             ///< table moves, which is looked at for the size that was asked for alone.
     block_count in_use{};    ///< Blocks behind the new end that must move.
     block_count tables{};    ///< Blocks of the store's tables that nobody needs then.
     error       why{};       ///< Why it cannot be; code none where nothing speaks against it.
@@ -68,19 +70,34 @@ result<last_pinned> find_last_pinned(Volume& volume) noexcept {
 }
 
 /// The region of those that do not move which ends last behind `end`; empty where there is none. Pinned ones of users
-/// do not move, nor do tables, but for parts of them that go with the end.
+/// do not move, nor do tables, but for parts of them that go with the end, and for the object table by request.
 template <class Volume>
-[[nodiscard]] region_slot last_fixed_region(Volume& volume, block_index end) noexcept {
+[[nodiscard]] region_slot last_fixed_region(Volume& volume, block_index end, bool table_moves) noexcept {
     const auto  tail = look_at_tail(volume, end - block_index{});
     region_slot last;
     for (std::uint32_t i = 0; i < volume.regions.slots(); ++i) {
         const auto slot  = slot_at(volume, i);
         const auto table = sized_table_of(slot.type);
         const bool goes  = table != sized_tables && slot.id >= tail.parts[table];
-        const bool moves = is_user_region(slot.type) && (slot.flags & region_flag::pinned) == 0;
+        const bool moves = is_user_region(slot.type) ? (slot.flags & region_flag::pinned) == 0
+                                                     : table_moves && slot.type == tag::objects;
         if (!goes && !moves && slot.place().end() > end && slot.place().end() > last.place().end()) last = slot;
     }
     return last;
+}
+
+/// Whether the object table has a place before `end`. Errors and cost: plan_record_migration.
+template <class Volume>
+result<bool> table_moves_before(Volume& volume, block_index end) noexcept {
+    const extent               behind{end, block_index{volume.geometry.blocks.value} - end};
+    drained_free_space<Volume> all{volume};
+    block_count                free{};
+    BOOST_OUTCOME_TRY(for_each_free_run(all, end, [&](extent run) noexcept {
+        free += common_part(run, behind).count;
+        return true;
+    }));
+    BOOST_OUTCOME_TRY(const auto table, plan_table_move(volume, behind, {}, room_outside(volume, behind, free)));
+    return table.obstacle == errc::none;
 }
 
 }  // namespace detail
@@ -88,13 +105,13 @@ template <class Volume>
 /// The least size at which what is in use still fits, with the reserves that every volume has. Regions of users need a
 /// run of their length below it, which is not looked for. Cost: the directory, in memory.
 template <class Volume>
-[[nodiscard]] block_count smallest_size(Volume& volume, block_index pinned_end) noexcept {
+[[nodiscard]] block_count smallest_size(Volume& volume, block_index pinned_end, bool table_moves = false) noexcept {
     const block_count now    = volume.geometry.blocks;
     const block_count in_use = now - block_count{volume.space.totals().free};
     block_count       size{pinned_end.value};
     for (bool grew = true; grew && size < now;) {
         const auto before = size;
-        if (const auto fixed = detail::last_fixed_region(volume, block_index{size.value}); fixed.type != 0)
+        if (const auto fixed = detail::last_fixed_region(volume, block_index{size.value}, table_moves); fixed.type != 0)
             size = fixed.place().end() - block_index{};
         block_count goes{};
         const auto  tail = look_at_tail(volume, size);
@@ -108,7 +125,8 @@ template <class Volume>
 
 /// What shrinking to so many blocks would meet now. The plan says no with: invalid_argument where the volume is not
 /// longer; pinned; no_space below `smallest`. Errors: those of reading metadata.
-/// Cost: every record and node of every object, the group records behind the new end.
+/// Cost: every record and node of every object, the group records behind the new end; where the object table lies
+/// there, every bitmap that was ever written.
 template <class Volume>
 result<shrink_plan> plan_shrink(Volume& volume, block_count blocks) noexcept {
     const block_index end{blocks.value};
@@ -121,7 +139,13 @@ result<shrink_plan> plan_shrink(Volume& volume, block_count blocks) noexcept {
         plan.why = errc::invalid_argument;
         return plan;
     }
-    if (const auto fixed = detail::last_fixed_region(volume, end); fixed.type != 0) {
+    auto fixed = detail::last_fixed_region(volume, end, false);
+    if (fixed.type == tag::objects) {
+        BOOST_OUTCOME_TRY(const bool moves, detail::table_moves_before(volume, end));
+        if (moves) fixed = detail::last_fixed_region(volume, end, true);
+        if (moves && smallest_size(volume, pinned.end, true) <= blocks) plan.smallest = blocks;
+    }
+    if (fixed.type != 0) {
         plan.why    = error{errc::pinned, fixed.place().first};
         plan.region = name_of(fixed);
     } else if (pinned.end > end) {
