@@ -18,6 +18,7 @@ struct evacuation_plan_facts {
     std::uint64_t               objects        = 0;  ///< Moves of their ranges.
     std::uint64_t               nodes          = 0;
     std::uint64_t               regions        = 0;
+    std::uint64_t               tables         = 0;
     std::uint64_t               blocks         = 0;  ///< Read once and written once.
     std::uint64_t               fixed          = 0;  ///< Of the range; they cannot move.
     std::uint64_t               room           = 0;  ///< Free outside, for moves.
@@ -32,6 +33,7 @@ struct evacuation_facts {
     std::uint64_t               objects        = 0;
     std::uint64_t               nodes          = 0;
     std::uint64_t               regions        = 0;
+    std::uint64_t               tables         = 0;
     std::uint64_t               blocks         = 0;
     std::uint64_t               before         = 0;  ///< Blocks of the range in use.
     std::uint64_t               after          = 0;

@@ -7,6 +7,8 @@
 #include <ashlar/shrinking.hpp>
 #include <ashlar/testing/crash_proof.hpp>
 #include <ashlar/testing/faulty_device.hpp>
+#include <ashlar/testing/manual_clock.hpp>
+#include <ashlar/throttle/token_bucket.hpp>
 
 namespace ashlar::test {
 namespace {
@@ -258,6 +260,41 @@ TEST_F(EvacuationOfTables, AShrinkGoesPastAPartOfTheTable) {
     live = opened_on(memory);
     EXPECT_EQ(live.info().blocks, size);
     expect_same();
+}
+
+struct clocked : test_blueprint<> {
+    using throttle = token_bucket;
+    using clock    = manual_clock;
+};
+
+TEST_F(EvacuationOfTables, NoFasterThanTheThrottleSays) {
+    for (int i = 0; i < 300; ++i) EXPECT_TRUE(model.create(live).succeeded());
+    ASHLAR_ASSERT_OK(live.close());
+    manual_clock clock;
+    auto         chosen = with<store<clocked>>();
+    chosen.clock        = clock;
+    auto slow           = store<clocked>::open(any_device{memory}, chosen).value();
+    auto options        = small_moves<clocked>();
+    options.throttle    = {.bytes_per_second = 4096, .bytes_in_flight_max = 4096, .burst = 4096};
+    options.clock       = clock;
+    const auto part     = slow.volume().regions.object_parts().back();
+    auto       task     = evacuation<clocked>::open(slow, options).value();
+    ASHLAR_ASSERT_OK(task.start(part));
+    for (int i = 0; task.running(); ++i) {
+        ASSERT_LT(i, 10'000);
+        const auto said = task.step({.blocks_max = 8});
+        if (!said.reasons.has(stop_reason::throttled)) continue;
+        ASSERT_GT(said.not_before, clock.now());
+        clock.set(said.not_before);
+    }
+    const auto& done = task.last_result();
+    EXPECT_TRUE(done.emptied);
+    EXPECT_EQ(done.tables, 1U);
+    EXPECT_GT(done.moved.value, 100U);
+    EXPECT_GT(static_cast<double>(done.took.nanoseconds) / 1e9,
+              static_cast<double>(done.moved.value * 512 - 24 * 1024) / 4096);
+    EXPECT_EQ(difference(slow, model.state()), "");
+    EXPECT_EQ(findings_of(slow), "");
 }
 
 constexpr volume_shape crash_shape{.block_bytes = 512, .blocks = 1000, .journal_blocks = 96};

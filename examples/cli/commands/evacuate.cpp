@@ -45,6 +45,7 @@ nlohmann::ordered_json document_of(const context& with, const evacuate_options& 
             {"planned_object_moves", plan.objects},
             {"planned_node_moves", plan.nodes},
             {"planned_region_moves", plan.regions},
+            {"planned_table_moves", plan.tables},
             {"planned_blocks", plan.blocks},
             {"fixed_blocks", plan.fixed},
             {"room", plan.room},
@@ -53,10 +54,11 @@ nlohmann::ordered_json document_of(const context& with, const evacuate_options& 
 }
 
 std::string plan_text(const evacuation_plan_facts& plan, std::uint32_t block_bytes) {
-    return fmt::format("{}, {} and {} of object trees: {} read and written once, {} free outside, {} of memory",
-                       counted(plan.regions, "region"), counted(plan.objects, "range") + " of objects",
-                       counted(plan.nodes, "node"), human_bytes(plan.blocks * block_bytes),
-                       human_bytes(plan.room * block_bytes), human_bytes(plan.memory));
+    return fmt::format("{}{}, {} and {} of object trees: {} read and written once, {} free outside, {} of memory",
+                       plan.tables != 0 ? "the object table, " : "", counted(plan.regions, "region"),
+                       counted(plan.objects, "range") + " of objects", counted(plan.nodes, "node"),
+                       human_bytes(plan.blocks * block_bytes), human_bytes(plan.room * block_bytes),
+                       human_bytes(plan.memory));
 }
 
 result<exit_code> dry_run(const context& with, const evacuate_options& options, ashlar::extent range,
@@ -126,17 +128,19 @@ result<exit_code> run_evacuate(const context& with, const evacuate_options& opti
                                    human_bytes(done.blocks * block_bytes)),
                        with.volume, "run the same command to go on"};
     }
-    with.out.say(fmt::format("{} blocks {} to {} of {}: {}, {} of objects and {} moved, {} in {}; {}",
+    with.out.say(fmt::format("{} blocks {} to {} of {}: {}{}, {} of objects and {} moved, {} in {}; {}",
                              done.emptied ? "emptied" : "could not empty", range.first.value, range.end().value - 1,
-                             with.volume, counted(done.regions, "region"), counted(done.objects, "range"),
-                             counted(done.nodes, "node"), human_bytes(done.blocks * block_bytes),
-                             human_seconds(seconds), reasons_text(last.reasons)));
+                             with.volume, done.tables != 0 ? "the object table, " : "", counted(done.regions, "region"),
+                             counted(done.objects, "range"), counted(done.nodes, "node"),
+                             human_bytes(done.blocks * block_bytes), human_seconds(seconds),
+                             reasons_text(last.reasons)));
     if (!done.emptied) with.out.say(list(done.obstacles, done.obstacle_count));
     auto fields               = document_of(with, options, range, plan);
     fields["emptied"]         = done.emptied;
     fields["object_moves"]    = done.objects;
     fields["node_moves"]      = done.nodes;
     fields["region_moves"]    = done.regions;
+    fields["table_moves"]     = done.tables;
     fields["blocks_moved"]    = done.blocks;
     fields["in_use_before"]   = done.before;
     fields["in_use_after"]    = done.after;
