@@ -8,8 +8,8 @@
 namespace ashlar::inline v0 {
 
 /// An evacuation of any block range of a store, in steps that its owner drives, with the blueprint's throttle and
-/// clock: objects, the nodes of their trees, users' regions and the object table leave the range while they are read, written
-/// and erased.
+/// clock: objects, the nodes of their trees, users' regions and the object table leave the range while they are read,
+/// written and erased.
 ///
 ///     BOOST_OUTCOME_TRY(auto task, ashlar::evacuation<my_blueprint>::open(store));
 ///     BOOST_OUTCOME_TRY(const auto plan, task.plan(range));             // what would move, and what cannot
