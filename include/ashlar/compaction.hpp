@@ -2,12 +2,14 @@
 /// Compacting a store's regions: the task with its memory.
 
 #include <ashlar/device/lazy_queue.hpp>
-#include <ashlar/maintenance/region_compactor.hpp>
+#include <ashlar/maintenance/way_clearing.hpp>
 #include <ashlar/regions.hpp>
 
 namespace ashlar::inline v0 {
 
 /// A compaction of the regions of a store, in steps that its owner drives, with the blueprint's throttle and clock.
+/// With `regions.clears_way` objects and their trees leave the way of a region that no free run below it holds
+/// (way_clearing); that walks every object of the store for each region, and takes the memory of an evacuation as well.
 /// Precondition: the store outlives it and stays open; its handle may move.
 /// Safe from: one thread at a time; others use the store and its regions meanwhile.
 template <Blueprint B>
@@ -26,39 +28,66 @@ class compaction {
         BOOST_OUTCOME_TRY(auto made, compactor::create(chosen.regions, block, memory.bytes(),
                                                        typename B::throttle{chosen.throttle}, chosen.clock));
         const auto transfers = chosen.regions.transfers_max;
-        return compaction{of.beside(), std::move(memory), std::move(made), transfers < transfers_min ? 0 : transfers};
+        compaction task{of.beside(), std::move(memory), std::move(made), transfers < transfers_min ? 0 : transfers};
+        if (chosen.regions.clears_way) {
+            BOOST_OUTCOME_TRY(task.way_memory_, aligned_buffer::allocate(clearer::memory_bytes(chosen.regions, block)));
+            BOOST_OUTCOME_TRY(auto way, clearer::create(chosen.regions, block, task.way_memory_.bytes(),
+                                                        typename B::throttle{chosen.throttle}, chosen.clock));
+            task.way_.emplace(std::move(way));
+        }
+        return task;
     }
 
     compaction(compaction&& other) noexcept
         : store_{other.store_},
           memory_{std::move(other.memory_)},
+          way_memory_{std::move(other.way_memory_)},
           task_{std::move(other.task_)},
+          way_{std::move(other.way_)},
           queue_{std::move(other.queue_)},
           owns_{std::exchange(other.owns_, false)} {}
     compaction& operator=(compaction&&)      = delete;
     compaction(const compaction&)            = delete;
     compaction& operator=(const compaction&) = delete;
     ~compaction() {
-        if (owns_) task_.stop(store_.volume());
+        if (!owns_) return;
+        if (way_) way_->stop(store_.volume());
+        task_.stop(store_.volume());
     }
 
-    /// See region_compactor.
-    void start() noexcept { task_.start(); }
-    void pause() noexcept { task_.pause(); }
-    void resume() noexcept { task_.resume(); }
-    void cancel() noexcept { task_.cancel(); }
+    /// See region_compactor and way_clearing.
+    void start() noexcept {
+        if (!way_) task_.start();  // a step that finds nothing under way begins a run by itself
+    }
+    void pause() noexcept {
+        task_.pause();
+        if (way_) way_->pause();
+    }
+    void resume() noexcept {
+        task_.resume();
+        if (way_) way_->resume();
+    }
+    void cancel() noexcept { way_ ? way_->cancel() : task_.cancel(); }
 
     [[nodiscard]] progress step(step_budget budget = {}) noexcept {
-        return task_.step(store_.volume(), budget, queue_.get(store_.volume().device));
+        auto&      volume = store_.volume();
+        const auto queue  = queue_.get(volume.device);
+        return way_ ? way_->step(volume, task_, budget, queue) : task_.step(volume, budget, queue);
     }
     [[nodiscard]] result<region_compaction_plan> plan(std::span<region_move> moves) noexcept {
-        return task_.plan(store_.volume(), moves);
+        BOOST_OUTCOME_TRY(auto made, task_.plan(store_.volume(), moves));
+        if (way_) { BOOST_OUTCOME_TRY(way_->plan(store_.volume(), made, moves)); }
+        return made;
     }
-    [[nodiscard]] const region_compaction_result& last_result() const noexcept { return task_.last_result(); }
-    [[nodiscard]] bool                            active() const noexcept { return task_.active(); }
+    [[nodiscard]] const region_compaction_result& last_result() const noexcept {
+        return way_ ? way_->last_result() : task_.last_result();
+    }
+    /// Whether a move is under way, of a region or of what leaves its way: a target is reserved.
+    [[nodiscard]] bool active() const noexcept { return task_.active() || (way_ && way_->active()); }
 
   private:
     using compactor = region_compactor<typename store<B>::volume_type, typename B::throttle, typename B::clock>;
+    using clearer   = way_clearing<typename store<B>::volume_type, typename B::throttle, typename B::clock>;
 
     compaction(typename store<B>::companion of, aligned_buffer&& memory, compactor&& task,
                std::size_t transfers) noexcept
@@ -66,7 +95,9 @@ class compaction {
 
     typename store<B>::companion   store_;
     aligned_buffer                 memory_;
+    aligned_buffer                 way_memory_{};
     compactor                      task_;
+    std::optional<clearer>         way_{};
     lazy_queue<typename B::device> queue_;
     bool                           owns_ = true;
 };

@@ -31,11 +31,14 @@ struct region_compaction_options {
     std::size_t              chunk_bytes   = 256 * 1024;  ///< Of a copy; two blocks or more.
     std::size_t              window_bits   = 4096;        ///< Windows of a region whose writes are told apart.
     std::size_t              transfers_max = 16;          ///< In flight, on devices with queues.
+    bool                     clears_way = false;  ///< Of a `compaction`: empties runs of objects that are in the way.
+    std::uint32_t            ways_max   = 3;      ///< Attempts to clear the way of one region, in one run.
 };
 
 /// Relocating: whole regions, or parts of one that slides; updating: the directory, when all of its parts have moved,
-/// and the table is cleared with it. What a pass did is said by its result.
-enum class compaction_phase : std::uint8_t { idle, analyzing, relocating, updating };
+/// and the table is cleared with it; clearing: objects leave the way of a region. What a pass did is said by its
+/// result.
+enum class compaction_phase : std::uint8_t { idle, analyzing, relocating, updating, clearing };
 
 /// One move of a plan.
 struct region_move {
@@ -45,6 +48,9 @@ struct region_move {
     bool        needed = false;  ///< False: nothing is free below it, it is pinned, or it has too many blocks to slide.
     bool        pinned = false;
     bool        slides = false;  ///< No free run below it holds it: it is moved in parts, into the one that ends at it.
+    bool        clears = false;  ///< Then objects leave a run of its length, which begins at `to`, and it moves there.
+    block_count cleared{};       ///< Blocks of that run that would be in use then, by the bitmaps: whose they are, and
+                                 ///< whether they can move, the run itself finds out.
 };
 
 struct region_compaction_plan {
@@ -55,8 +61,10 @@ struct region_compaction_plan {
     free_space_shape after{};
     std::size_t      memory_bytes = 0;
     std::size_t      slides       = 0;  ///< Moves that are made in parts.
-    std::uint64_t    entries      = 0;  ///< Of the indirection, which the largest slide that is worth making needs.
-    std::uint64_t    entries_max  = 0;  ///< What memory holds. A slide that needs more is not made.
+    std::size_t      ways         = 0;  ///< Lines that say clears. `after` does not foresee what that gains.
+    block_count      cleared{};         ///< Of all lines.
+    std::uint64_t    entries     = 0;   ///< Of the indirection, which the largest slide that is worth making needs.
+    std::uint64_t    entries_max = 0;   ///< What memory holds. A slide that needs more is not made.
 };
 
 /// Of the last pass.
@@ -64,7 +72,9 @@ struct region_compaction_result {
     bool             finished      = false;  ///< Not cancelled, and no device failed.
     std::uint64_t    regions_moved = 0;
     std::uint64_t    regions_slid  = 0;  ///< Of them, in parts.
-    block_count      blocks_moved{};
+    block_count      blocks_moved{};     ///< Of regions.
+    std::uint64_t    ways_cleared = 0;   ///< Runs that objects left so that a region could move there,
+    block_count      blocks_cleared{};   ///< and blocks that were moved for that, also where it was not enough.
     free_space_shape before{};
     free_space_shape after{};
     duration         took{};  ///< 0 without a clock.

@@ -10,6 +10,7 @@ template <class Volume, IoThrottle Throttle, Clock C>
 void region_compactor<Volume, Throttle, C>::advance(Volume& volume, region_source<Volume>& source, turn& now,
                                                     progress& said) noexcept {
     switch (phase_) {
+        case compaction_phase::clearing:  // that is never this task's own
         case compaction_phase::idle: phase_ = compaction_phase::analyzing; break;
         case compaction_phase::analyzing: analyze(volume, said); break;
         case compaction_phase::relocating:
@@ -37,29 +38,32 @@ template <class Volume, IoThrottle Throttle, Clock C>
     requires(!Throttle::needs_clock || C::ticks)
 void region_compactor<Volume, Throttle, C>::analyze(Volume& volume, progress& said) noexcept {
     make_room(volume);
-    result_         = {};
-    notes_          = {};
-    failure_        = {};
-    too_large_      = {};
-    began_          = clock_.now();
-    const auto seen = measure(volume);
+    result_          = {};
+    notes_           = {};
+    failure_         = {};
+    too_large_       = {};
+    began_           = clock_.now();
+    const auto first = std::exchange(first_, std::nullopt);
+    const auto seen  = measure(volume);
     if (seen.has_error()) {
         said.failure = seen.error();
         said.reasons |= stop_reason::device_error;
         phase_ = compaction_phase::idle;
+        last_  = result_;
         return;
     }
     result_.before = seen.value();
     cursor_        = {};
     passed_        = 0;
     moved_         = false;
+    if (first) cursor_.logical = {first->value};
     if (const entered guard{volume}; find_slide(volume)) {  // a cut one is finished first
         phase_   = compaction_phase::relocating;
         sliding_ = name_of(find_slide(volume)->region);
         if (sliding_.type == 0) sliding_.type = tag::slide;  // its region went; its blocks are given back
         return;
     }
-    if (result_.before.permille() < options_.threshold_permille) {
+    if (!first && result_.before.permille() < options_.threshold_permille) {
         conclude(volume, said, true);
         said.reasons |= stop_reason::finished | stop_reason::nothing_to_gain;
         return;

@@ -47,6 +47,12 @@ class region_compactor {
 
     /// Begins a pass at the next step. A step without a pass begins one by itself.
     void start() noexcept { phase_ = phase_ == compaction_phase::idle ? compaction_phase::analyzing : phase_; }
+    /// As `start`, but the first region that is looked at is the one that lies there, or the next above, and the pass
+    /// is made however little there is to gain: a run below was emptied for it.
+    void start_at(block_index place) noexcept {
+        first_ = place;
+        start();
+    }
     /// A move under way is undone at the next step.
     void pause() noexcept { paused_ = true; }
     void resume() noexcept { paused_ = false; }
@@ -96,7 +102,9 @@ class region_compactor {
 
     [[nodiscard]] const region_compaction_result& last_result() const noexcept { return last_; }
     [[nodiscard]] bool                            active() const noexcept { return move_.active(); }
-    [[nodiscard]] Throttle&                       throttle() noexcept { return throttle_; }
+    /// Whether a pass was started and has not ended.
+    [[nodiscard]] bool      running() const noexcept { return phase_ != compaction_phase::idle; }
+    [[nodiscard]] Throttle& throttle() noexcept { return throttle_; }
 
   private:
     struct turn {
@@ -202,6 +210,7 @@ class region_compactor {
     region_id                      sliding_{};  ///< Type 0: none.
     extent                         part_{};     ///< Of it, which moves now.
     block_index                    was_at_{};
+    std::optional<block_index>     first_{};  ///< Where the next pass begins to look, and moves whatever it gains.
     compaction_phase               phase_     = compaction_phase::idle;
     bool                           paused_    = false;
     bool                           cancelled_ = false;
