@@ -169,6 +169,7 @@ result<> volume_regions::prepare(const compaction_settings& settings) {
     program_compaction::options options;
     options.regions.only                 = settings.only;
     options.regions.verify_target        = true;
+    options.regions.clears_way           = true;
     options.throttle.bytes_per_second    = settings.bytes_per_second != 0 ? settings.bytes_per_second : default_rate;
     options.throttle.bytes_in_flight_max = 256 * 1024;
     if (settings.only) options.regions.threshold_permille = 0;  // who names a region wants it moved
@@ -188,10 +189,13 @@ result<compaction_plan_facts> volume_regions::plan() {
                                 .slides      = plan.value().slides,
                                 .entries     = plan.value().entries,
                                 .entries_max = plan.value().entries_max,
+                                .ways        = plan.value().ways,
+                                .cleared     = plan.value().cleared.value,
                                 .before      = facts_of(plan.value().before),
                                 .after       = facts_of(plan.value().after)};
     for (const auto& line : std::span{lines}.first(plan.value().regions))
-        facts.lines.push_back({line.region, line.from, line.to, line.needed, line.pinned, line.slides});
+        facts.lines.push_back(
+            {line.region, line.from, line.to, line.needed, line.pinned, line.slides, line.clears, line.cleared.value});
     return facts;
 }
 
@@ -211,6 +215,8 @@ compaction_facts volume_regions::compacted() const {
             .regions  = done.regions_moved,
             .slid     = done.regions_slid,
             .blocks   = done.blocks_moved.value,
+            .ways     = done.ways_cleared,
+            .cleared  = done.blocks_cleared.value,
             .gained   = done.gained().value,
             .before   = facts_of(done.before),
             .after    = facts_of(done.after)};

@@ -42,9 +42,11 @@ struct move_facts {
     ashlar::region_id   region{};
     ashlar::extent      from{};
     ashlar::block_index to{};
-    bool                needed = false;
-    bool                pinned = false;
-    bool                slides = false;  ///< In parts, as no free run holds it.
+    bool                needed  = false;
+    bool                pinned  = false;
+    bool                slides  = false;  ///< In parts, as no free run holds it.
+    bool                clears  = false;  ///< Objects leave the run that begins at `to` first.
+    std::uint64_t       cleared = 0;      ///< Blocks of it in use, as far as can be said now.
 };
 
 struct compaction_plan_facts {
@@ -54,6 +56,8 @@ struct compaction_plan_facts {
     std::uint64_t           memory  = 0;
     std::uint64_t           slides  = 0;                   ///< Moves in parts.
     std::uint64_t           entries = 0, entries_max = 0;  ///< That the largest slide needs, and that memory holds.
+    std::uint64_t           ways    = 0;                   ///< Moves for which objects leave the way first,
+    std::uint64_t           cleared = 0;                   ///< and about how many blocks of them.
     shape_facts             before{}, after{};
 };
 
@@ -63,6 +67,8 @@ struct compaction_facts {
     std::uint64_t regions  = 0;  ///< Moved.
     std::uint64_t slid     = 0;  ///< Of them, in parts.
     std::uint64_t blocks   = 0;
+    std::uint64_t ways     = 0;  ///< Runs that objects left, so that a region could move there,
+    std::uint64_t cleared  = 0;  ///< and blocks of them that moved.
     std::uint64_t gained   = 0;  ///< Blocks by which the largest free run grew.
     shape_facts   before{}, after{};
 };

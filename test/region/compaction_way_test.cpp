@@ -165,7 +165,7 @@ TEST_F(CompactionWay, PinnedObjectsInTheWayLeaveAnotherWindowOrAreTheReason) {
 
 TEST_F(CompactionWay, WhereAllThatIsInTheWayIsPinnedThatIsTheReason) {
     fill();
-    add(400, 1800);
+    add(200, 1800);
     for (const auto& id : live.objects()) ASHLAR_ASSERT_OK(live.pin(id, 0, 400 * 512));
     auto without = way_task::open(live,
                                   [] {

@@ -19,6 +19,7 @@ using ashlar::stop_reason;
 constexpr std::uint64_t step_bytes = 256 * 1024;  ///< So that Ctrl-C is heard soon.
 
 const char* fate_of(const move_facts& line, const compact_options& options) {
+    if (line.clears) return line.slides ? "slides, and moves after objects" : "moves, after objects";
     if (line.needed) return line.slides ? "slides, in parts" : "moves";
     if (options.only && line.region != *options.only) return "stays: not asked for";
     if (line.pinned) return "stays: pinned";
@@ -44,6 +45,8 @@ nlohmann::ordered_json lines_of(const compaction_plan_facts& plan) {
                          {"to", line.needed ? line.to.value : line.from.first.value},
                          {"needed", line.needed},
                          {"slides", line.slides},
+                         {"clears_way", line.clears},
+                         {"blocks_in_the_way", line.cleared},
                          {"pinned", line.pinned}});
     }
     return lines;
@@ -59,6 +62,8 @@ nlohmann::ordered_json document_of(const context& with, const compact_options& o
             {"planned_moves", plan.moves},
             {"planned_blocks", plan.blocks},
             {"planned_slides", plan.slides},
+            {"planned_ways", plan.ways},
+            {"planned_blocks_in_the_way", plan.cleared},
             {"indirection_entries", plan.entries},
             {"indirection_entries_max", plan.entries_max},
             {"memory", plan.memory},
@@ -82,6 +87,9 @@ result<exit_code> dry_run(const context& with, const compact_options& options, c
     if (plan.entries > plan.entries_max)
         bound = fmt::format("a region of {} fits nowhere whole, and memory holds entries to slide {}\n",
                             counted(plan.entries, "block"), plan.entries_max);
+    if (plan.ways != 0)
+        bound += fmt::format("objects would leave the way of {} first: about {} of them\n",
+                             counted(plan.ways, "region"), human_bytes(plan.cleared * block_bytes));
     with.out.answer(fmt::format("{}\nwould move {}: {} read and written once, {} of memory\n{}{}\nnothing was moved",
                                 table(plan, options, block_bytes), counted(plan.moves, "region"),
                                 human_bytes(plan.blocks * block_bytes), human_bytes(plan.memory), bound,
@@ -127,7 +135,7 @@ result<exit_code> run_compact(const context& with, const compact_options& option
     if (!plan.lines.empty()) with.out.say(table(plan, options, block_bytes));
 
     const progress_bar clock{"", true};
-    const auto         last    = compact(on, *regions, with.out, plan.blocks);
+    const auto         last    = compact(on, *regions, with.out, plan.blocks + plan.cleared);
     const auto         done    = regions->compacted();
     const double       seconds = clock.seconds();
     regions.reset();  // it works on an open volume
@@ -139,17 +147,21 @@ result<exit_code> run_compact(const context& with, const compact_options& option
                         counted(done.regions, "region")),
             with.volume, "run the same command to go on"};
     }
-    with.out.say(fmt::format("compacted {}: {} moved, {} in {}; {}; {}", with.volume, counted(done.regions, "region"),
-                             human_bytes(done.blocks * block_bytes), human_seconds(seconds),
+    const auto cleared =
+        done.ways == 0 ? std::string{} : fmt::format("{} out of the way, ", human_bytes(done.cleared * block_bytes));
+    with.out.say(fmt::format("compacted {}: {} moved, {}{} in {}; {}; {}", with.volume, counted(done.regions, "region"),
+                             cleared, human_bytes(done.blocks * block_bytes), human_seconds(seconds),
                              change_text(done.before, done.after, block_bytes), reasons_text(last.reasons)));
-    auto fields             = document_of(with, options, plan, done.before, done.after);
-    fields["regions_moved"] = done.regions;
-    fields["regions_slid"]  = done.slid;
-    fields["blocks_moved"]  = done.blocks;
-    fields["bytes_moved"]   = done.blocks * block_bytes;
-    fields["gained_blocks"] = done.gained;
-    fields["stopped"]       = reasons_text(last.reasons);
-    fields["seconds"]       = seconds;
+    auto fields              = document_of(with, options, plan, done.before, done.after);
+    fields["regions_moved"]  = done.regions;
+    fields["regions_slid"]   = done.slid;
+    fields["blocks_moved"]   = done.blocks;
+    fields["ways_cleared"]   = done.ways;
+    fields["blocks_cleared"] = done.cleared;
+    fields["bytes_moved"]    = done.blocks * block_bytes;
+    fields["gained_blocks"]  = done.gained;
+    fields["stopped"]        = reasons_text(last.reasons);
+    fields["seconds"]        = seconds;
     with.out.document(with.command, fields);
     return done.finished ? exit_code::ok : exit_code::failed;
 }
