@@ -141,17 +141,17 @@ result<exit_code> run_compact(const context& with, const compact_options& option
     regions.reset();  // it works on an open volume
     BOOST_OUTCOME_TRY(on.close());
     if (last.reasons.has(stop_reason::cancelled)) {
-        return failure{
-            exit_code::interrupted,
-            fmt::format("interrupted after {} moved; each region is whole, where it was or where it was to go",
-                        counted(done.regions, "region")),
-            with.volume, "run the same command to go on"};
+        return failure{exit_code::interrupted,
+                       fmt::format("interrupted after {}; each region is whole, where it was or where it was to go",
+                                   counted(done.regions, "move")),
+                       with.volume, "run the same command to go on"};
     }
     const auto cleared =
         done.ways == 0 ? std::string{} : fmt::format("{} out of the way, ", human_bytes(done.cleared * block_bytes));
-    with.out.say(fmt::format("compacted {}: {} moved, {}{} in {}; {}; {}", with.volume, counted(done.regions, "region"),
-                             cleared, human_bytes(done.blocks * block_bytes), human_seconds(seconds),
-                             change_text(done.before, done.after, block_bytes), reasons_text(last.reasons)));
+    with.out.say(fmt::format("compacted {}: {} of regions, {}{} in {}; {}; {}", with.volume,
+                             counted(done.regions, "move"), cleared, human_bytes(done.blocks * block_bytes),
+                             human_seconds(seconds), change_text(done.before, done.after, block_bytes),
+                             reasons_text(last.reasons)));
     auto fields              = document_of(with, options, plan, done.before, done.after);
     fields["regions_moved"]  = done.regions;
     fields["regions_slid"]   = done.slid;

@@ -70,7 +70,7 @@ struct region_compaction_plan {
 /// Of the last pass.
 struct region_compaction_result {
     bool             finished      = false;  ///< Not cancelled, and no device failed.
-    std::uint64_t    regions_moved = 0;
+    std::uint64_t    regions_moved = 0;  ///< Moves: a region may go into a free run, and lower once its way is clear.
     std::uint64_t    regions_slid  = 0;  ///< Of them, in parts.
     block_count      blocks_moved{};     ///< Of regions.
     std::uint64_t    ways_cleared = 0;   ///< Runs that objects left so that a region could move there,
