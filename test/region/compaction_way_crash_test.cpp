@@ -94,6 +94,8 @@ bool fail_at(transfer_kind kind, std::uint64_t nth, fault_lasts lasts) {
     auto        live = opened_on(faulty);
     store_model model{live.root()};
     fill(live, model);
+    static_cast<void>(live.abandon());
+    live = opened_on(faulty);  // and knows nothing of what it would have to read
     faulty.fail(kind, nth, lasts);
     const auto said   = compact(live);
     const bool failed = faulty.failures() != 0;
