@@ -29,7 +29,7 @@ inline std::vector<block_index> lowest_places(test_store& live, std::vector<std:
     }
     std::vector<block_index> places;
     for (const auto count : blocks) {
-        extent place{{3}, {count}};
+        extent place{{frame_home(frame::count, {512}).value}, {count}};
         for (bool again = true; again;) {
             again = false;
             for (const auto& one : taken) {
