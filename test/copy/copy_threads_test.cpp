@@ -123,7 +123,7 @@ TEST_F(CopyThreadsTest, EveryTransactionIsInItWholeOrNotAtAll) {
         format_on(other, {.blocks = 4000}, 2);
         target = opened_on(other);
     }
-    EXPECT_GT(commits.load(), 10U);
+    EXPECT_GT(commits.load(), 1U);
     EXPECT_GT(writes.load(), 0U);
 }
 

@@ -81,17 +81,21 @@ TEST_F(IoUringFaults, EveryStateHasItsWords) {
 
 TEST_F(IoUringFaults, TheDestructorWaitsThroughInterruptionsAndGivesUpOnABrokenRing) {
     for (const auto& refusals : {std::vector<int>{-EINTR, -EAGAIN, -EBUSY}, std::vector<int>{-EBADF}}) {
-        transfer first = made(transfer_kind::write, 1), second = made(transfer_kind::write, 2);
-        {
-            auto queue = open(device_->view());
-            queue.submit(first);
-            queue.submit(second);
-            ASSERT_TRUE(queue.complete({}, 0)) << "both begin";
-            spoiled_calls::enters        = 0;
-            spoiled_calls::enter_refuses = refusals;
+        bool met = false;
+        for (int round = 0; round < 1000 && !met; ++round) {  // a disk may be done before anybody waits
+            transfer first = made(transfer_kind::write, 1), second = made(transfer_kind::write, 2);
+            {
+                auto queue = open(device_->view());
+                queue.submit(first);
+                queue.submit(second);
+                ASSERT_TRUE(queue.complete({}, 0)) << "both begin";
+                spoiled_calls::enters        = 0;
+                spoiled_calls::enter_refuses = refusals;
+            }
+            met = spoiled_calls::enters >= refusals.size() && spoiled_calls::enter_refuses.empty();
+            spoiled_calls::enter_refuses.clear();
         }
-        EXPECT_GE(spoiled_calls::enters, refusals.size());
-        EXPECT_TRUE(spoiled_calls::enter_refuses.empty());
+        EXPECT_TRUE(met);
     }
 }
 
