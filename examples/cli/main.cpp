@@ -315,13 +315,18 @@ void add_migrate_command(CLI::App& app, command_line& line) {
         add_command(app, line, "migrate-records",
                     "give the object records another width; what was stopped goes on with the same "
                     "command",
-                    [&](const cli::context& with) { return run_migrate_records(with, line.migrate); });
-    auto* const goal = command->add_option_group("goal")->require_option(1);
-    goal->add_option("--width", line.migrate.record_bytes, "bytes of a record")
-        ->type_name("BYTES")
-        ->check(CLI::Range(112U, ashlar::record_bytes_max))
-        ->check(is_record_width);
-    auto* const cancel = goal->add_flag("--cancel", line.migrate.cancel, "undo a migration that was stopped");
+                    [&](const cli::context& with) -> cli::result<cli::exit_code> {
+                        if (line.migrate.record_bytes == 0 && !line.migrate.cancel)
+                            return cli::failure{cli::exit_code::usage, "nobody said how wide records shall be",
+                                                with.volume, "use --width BYTES, or --cancel"};
+                        return run_migrate_records(with, line.migrate);
+                    });
+    auto* const width = command->add_option("--width", line.migrate.record_bytes, "bytes of a record")
+                            ->type_name("BYTES")
+                            ->check(CLI::Range(112U, ashlar::record_bytes_max))
+                            ->check(is_record_width);
+    auto* const cancel = command->add_flag("--cancel", line.migrate.cancel, "undo a migration that was stopped");
+    cancel->excludes(width);
     add_size(command, "--rate", line.migrate.bytes_per_second, "bytes a second at most; the default is 50M");
     command->add_flag("--dry-run", line.migrate.dry_run, "say what it takes and whether it can be, and write nothing")
         ->excludes(cancel);
