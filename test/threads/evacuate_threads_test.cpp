@@ -39,9 +39,12 @@ struct known_object {
 
 TEST(EvacuateThreads, NothingIsLostOfWhatThreadsWriteWhileItsRangeIsEmptied) {
     const volume_shape shape{.block_bytes = 512, .blocks = 5000, .journal_blocks = 256};
-    threaded_device    device{medium::memory, shape};
-    auto               store = device.open();
-    const auto         calls = scaled(250);
+    memory_device      memory = make_memory(shape);
+    locked_memory      device{memory};
+    any_device         any{device};
+    ASHLAR_ASSERT_OK(threaded_store::format(any, shape.format()));
+    auto       store = open_threaded(device);
+    const auto calls = scaled(250);
     // The object table gets parts in what is emptied.
     const auto filler = store.create().value();
     ASHLAR_ASSERT_OK(store.reserve(filler, 0, 1000 * block_bytes));
@@ -104,7 +107,7 @@ TEST(EvacuateThreads, NothingIsLostOfWhatThreadsWriteWhileItsRangeIsEmptied) {
     EXPECT_TRUE(store.volume().space.withheld().empty());
     EXPECT_EQ(findings_of(store), "");
     ASHLAR_ASSERT_OK(store.close());
-    store = device.open();
+    store = open_threaded(device);
     EXPECT_EQ(findings_of(store), "");
 }
 

@@ -7,6 +7,7 @@
 #include <ashlar/device/file_device.hpp>
 #include <ashlar/hosted/maintenance_thread.hpp>
 #include <ashlar/hosted/multi_threaded.hpp>
+#include <ashlar/testing/faulty_device.hpp>
 
 #include <unistd.h>
 
@@ -114,6 +115,10 @@ inline std::optional<std::uint64_t> value_of(std::span<const std::byte> block) {
     if (std::memcmp(expected.data(), block.data(), block.size()) != 0) return std::nullopt;
     return value;
 }
+
+/// A device whose calls exclude each other: regions are written in place, also while somebody copies them, and plain
+/// memory is not made for that.
+using locked_memory = faulty_device<memory_device>;
 
 /// On what a test runs.
 enum class medium { memory, file };

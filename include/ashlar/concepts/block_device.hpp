@@ -30,6 +30,8 @@ struct device_geometry {
 ///  - Writes between two syncs have no order; after `sync` returns, all earlier ones are durable.
 ///  - After a failed `sync` everything since the last good one is unknown.
 ///  - `trim` is a hint; reading a trimmed block returns any bytes, without error.
+///  - Used by several threads: a read beside a write of the same blocks gets any mixture of old and new bytes, and
+///    neither call fails for it. A region is copied so while it is written, and what was written is copied again.
 template <class D>
 concept BlockDevice = requires(D& device, const D& seen, extent e, std::span<std::byte> in,
                                std::span<const std::byte> out) {

@@ -12,7 +12,8 @@ namespace ashlar::inline v0 {
 
 /// Owned or lent bytes as a block device.
 /// `sync` has nothing to do. `trim` keeps the bytes, so that an image depends on its writes alone.
-/// Safe from: several threads, as long as no two of them touch the same block and one of them writes it.
+/// Safe from: several threads, as long as no two of them touch the same block and one of them writes it; where regions
+/// move or volumes are copied while threads write, it wants a device in front that takes turns.
 class memory_device {
   public:
     /// Takes zeroed blocks from the heap.
