@@ -14,8 +14,10 @@ namespace ashlar::inline v0 {
 ///
 /// The target is a volume like any other meanwhile, and safe against power cuts. A region COPY in it says whose copy it
 /// is, and goes as the last step: a volume that has it is not complete. A copy that was stopped or cut, on either side,
-/// goes on in another `volume_copy` on the same two volumes. Each object of the target says by its generation whether
-/// it is as the source has it; so nothing else has to be remembered, and nothing that was lost is believed.
+/// goes on in another `volume_copy` on the same two volumes; the source must not have been replaced by an older image
+/// of itself meanwhile, which is noticed only where it shows in its newest generation. Each object of the target says
+/// by its generation whether it is as the source has it; so nothing else has to be remembered, and nothing that was
+/// lost is believed.
 ///
 /// With `in_use` the source may be changed between and during steps: passes follow over what changed, until a pass
 /// copied little. Then `step` says `nothing_to_gain`, its phase is `caught_up`, and `finish` copies the rest. Without
@@ -25,6 +27,7 @@ template <Blueprint From, Blueprint To, IoThrottle Throttle = no_throttle, Clock
     requires(!Throttle::needs_clock || C::ticks)
 class volume_copy {
   public:
+    /// Type of the region that a volume has while it is no complete copy; nobody else should give a region that type.
     static constexpr std::uint32_t marker_type = copy_mark::name.type;
 
     /// Errors: invalid_argument where the block sizes differ; busy where the target holds something else, the source is
@@ -50,15 +53,17 @@ class volume_copy {
     volume_copy& operator=(const volume_copy&) = delete;
     ~volume_copy()                             = default;
 
+    /// What is in use in the source. Errors and cost: estimate_copy.
     [[nodiscard]] result<volume_copy_estimate> estimate() noexcept { return estimate_copy(source_.of()); }
     /// Before there is a target. Errors and cost: estimate_copy.
     [[nodiscard]] static result<volume_copy_estimate> estimate(store<From>& from) noexcept {
         return estimate_copy(from);
     }
 
-    /// Copies on, at most the budget's blocks and about as many records; nothing is in flight when it returns. What was
-    /// copied is durable when it says finished. Errors are in `failure`, with `device_error`; the next step tries again
-    /// where it stopped. A source without checksums then reads the object again from its beginning.
+    /// Copies on, at most the budget's blocks and about as many records; nothing is in flight when it returns. `done`
+    /// of `total` are records of this pass, `moved` is blocks of all passes. What was copied is durable when it says
+    /// finished. Errors are in `failure`, with `device_error`; the next step tries again where it stopped. A source
+    /// without checksums then reads the object again from its beginning.
     [[nodiscard]] progress step(step_budget budget = {}) noexcept {
         progress said;
         budget_.begin(budget);
@@ -97,6 +102,7 @@ class volume_copy {
         return complete();
     }
 
+    /// What was copied since this task was opened.
     [[nodiscard]] const volume_copy_result& last_result() const noexcept { return result_; }
 
   private:
@@ -117,10 +123,12 @@ class volume_copy {
         arena from{memory_.bytes()};
         pipe_.take(from, options_.memory_bytes, target_.volume().geometry.block);
         BOOST_OUTCOME_TRY(const auto mark, look_for_copy(source_.of(), target_.of(), pipe_.scratch()));
-        if (mark) durable_ = trusted_ = mark->durable;
         result_.resumed = mark.has_value();
+        // An older image of the source gives its numbers again: then every object is copied, or compared, anew.
+        const bool known = mark && mark->durable <= source_.newest_generation();
+        if (known) durable_ = trusted_ = mark->durable;
         if (options_.in_use) { BOOST_OUTCOME_TRY(watching_.begin(source_.volume(), from)); }
-        BOOST_OUTCOME_TRY(note_durable(!mark));
+        BOOST_OUTCOME_TRY(note_durable(!known));
         result_.total = source_.volume().geometry.blocks;
         began_        = budget_.now();
         begin_pass();
@@ -215,6 +223,7 @@ class volume_copy {
         typename copy_regions<From, To>::outcome sum;
         const auto more = regions_.step(source_.of(), target_.of(), pipe_.scratch(), budget_, said, sum);
         result_.regions += sum.regions;
+        raced_ += sum.raced;
         count(sum.copied);
         if (more.has_error()) return more.error();
         if (more.value()) return success();
@@ -244,10 +253,10 @@ class volume_copy {
     copy_regions<From, To>   regions_{};
     copy_budget<Throttle, C> budget_;
     copy_phase               phase_   = copy_phase::objects;
-    std::uint64_t            durable_ = 0;      ///< As the mark says.
-    std::uint64_t            trusted_ = 0;      ///< Generations up to this one are whole where they are equal.
-    std::uint64_t            raced_   = 0;      ///< Objects of this pass that changed while they were copied.
-    block_count              copied_{};         ///< In this pass,
+    std::uint64_t            durable_ = 0;  ///< As the mark says.
+    std::uint64_t            trusted_ = 0;  ///< Generations up to this one are whole where they are equal.
+    std::uint64_t            raced_   = 0;  ///< Objects and regions of this pass that changed while they were copied.
+    block_count              copied_{};     ///< In this pass,
     block_count              copied_before_{};  ///< and in the one before.
     time_point               began_{};
     volume_copy_result       result_{};

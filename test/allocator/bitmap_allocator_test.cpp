@@ -5,7 +5,7 @@
 
 #include <vector>
 
-namespace {
+namespace bitmap_allocator_test {
 
 using namespace ashlar;
 
@@ -46,4 +46,4 @@ TEST(BitmapAllocator, AnswersNothingWhereAllIsInUse) {
     EXPECT_EQ(bitmap_allocator{}.find({words, 100}, {.goal = 99, .near_goal = true}), group_run{});
 }
 
-}  // namespace
+}  // namespace bitmap_allocator_test

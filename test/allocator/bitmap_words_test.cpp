@@ -5,7 +5,7 @@
 #include <random>
 #include <vector>
 
-namespace {
+namespace bitmap_words_test {
 
 using namespace ashlar;
 
@@ -97,4 +97,4 @@ TEST(BitmapWords, TheRunAroundAnEmptyPlaceJoinsBothSides) {
     EXPECT_EQ(clear_run_around({words, 200}, {150, 0}), (group_run{150, 0}));
 }
 
-}  // namespace
+}  // namespace bitmap_words_test

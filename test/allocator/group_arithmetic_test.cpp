@@ -5,7 +5,7 @@
 #include <random>
 #include <vector>
 
-namespace {
+namespace group_arithmetic_test {
 
 using namespace ashlar;
 
@@ -57,4 +57,4 @@ TEST(GroupArithmetic, TakingAndGivingRunsKeepsTheSummaryExact) {
     }
 }
 
-}  // namespace
+}  // namespace group_arithmetic_test

@@ -10,7 +10,7 @@
 #include <thread>
 #include <vector>
 
-namespace {
+namespace group_pool_test {
 
 using namespace ashlar;
 
@@ -120,4 +120,4 @@ TEST(GroupPool, TwoThreadsShareTheGroupsAndNoBlockHasTwoOwners) {
     for (std::uint32_t g = 0; g < groups; ++g) EXPECT_EQ(pool.take(), g) << "a group was lost, or is not whole";
 }
 
-}  // namespace
+}  // namespace group_pool_test

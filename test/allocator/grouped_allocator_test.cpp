@@ -5,7 +5,7 @@
 
 #include <vector>
 
-namespace {
+namespace grouped_allocator_test {
 
 using namespace ashlar;
 
@@ -97,4 +97,4 @@ TEST(AllocatorConformance, SeesAllocatorsThatBreakThePromises) {
 static_assert(Allocator<greedy_allocator>);
 static_assert(!Allocator<int>);
 
-}  // namespace
+}  // namespace grouped_allocator_test

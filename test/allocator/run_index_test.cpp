@@ -9,7 +9,7 @@
 #include <set>
 #include <vector>
 
-namespace {
+namespace run_index_test {
 
 using namespace ashlar;
 
@@ -356,4 +356,4 @@ TEST(RunIndex, NeedsLessThanAQuarterByteForEachBlock) {
     }
 }
 
-}  // namespace
+}  // namespace run_index_test

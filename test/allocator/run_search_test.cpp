@@ -8,7 +8,7 @@
 #include <set>
 #include <vector>
 
-namespace {
+namespace run_search_test {
 
 using namespace ashlar;
 
@@ -80,4 +80,4 @@ TEST(GroupSet, AgreesWithAnOrderedSet) {
     }
 }
 
-}  // namespace
+}  // namespace run_search_test

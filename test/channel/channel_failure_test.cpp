@@ -1,7 +1,7 @@
 #include "channel_fixture.hpp"
 
 namespace ashlar::test {
-namespace {
+namespace channel_failure_test {
 
 using single_bench = bench_store<ordered_single>;
 
@@ -270,5 +270,5 @@ TEST(ChannelFailures, ALongReadOfAnObjectThatChangesBetweenAllItsRoundsEndsInOne
     EXPECT_GT(writes, 10U) << "it was begun again";
 }
 
-}  // namespace
+}  // namespace channel_failure_test
 }  // namespace ashlar::test

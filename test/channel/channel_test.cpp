@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 namespace ashlar::test {
-namespace {
+namespace channel_test {
 
 /// A file in the current folder.
 struct channel_file {
@@ -184,5 +184,5 @@ TYPED_TEST(Channel, EndsItsRequestsWhenItIsDestroyed) {
     EXPECT_EQ(seen, bytes);
 }
 
-}  // namespace
+}  // namespace channel_test
 }  // namespace ashlar::test

@@ -4,7 +4,7 @@
 #include <thread>
 
 namespace ashlar::test {
-namespace {
+namespace channel_threads_test {
 
 using multi_bench = bench_store<ordered_multi>;
 
@@ -149,5 +149,5 @@ TEST(ChannelThreads, AFullVolumeIsNotWaitedForByTheReaderThatKeepsItsSpace) {
     ASHLAR_EXPECT_OK(bench.live.write(filler, at, pattern(5000, at)));
 }
 
-}  // namespace
+}  // namespace channel_threads_test
 }  // namespace ashlar::test

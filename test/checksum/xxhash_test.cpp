@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace {
+namespace xxhash_test {
 
 using namespace ashlar;
 
@@ -45,4 +45,4 @@ TEST(Checksums, HaveIdsOfTheirOwn) {
     EXPECT_EQ(xxh64_checksum::of(bytes_of("abc")), xxh64(bytes_of("abc"), 0));
 }
 
-}  // namespace
+}  // namespace xxhash_test

@@ -7,7 +7,7 @@
 #include <cstring>
 #include <random>
 
-namespace {
+namespace catalogue_test {
 
 using cli::catalogue;
 using cli::catalogue_entry;
@@ -140,4 +140,4 @@ TEST(Catalogue, WantedEntriesBeyondTheBytesAllocateNothing) {
     EXPECT_FALSE(cli::decode_catalogue(bytes).has_value());
 }
 
-}  // namespace
+}  // namespace catalogue_test

@@ -12,7 +12,7 @@
 #include <cstring>
 #include <vector>
 
-namespace {
+namespace text_test {
 
 TEST(Names, WhatIsNoUtf8IsShownByItsBytes) {
     EXPECT_EQ(cli::shown("plain"), "plain");
@@ -130,4 +130,4 @@ TEST(RegionMap, TheLastLetterMayStandForFewerBlocks) {
     EXPECT_EQ(map.letters(), "--s") << "what lies behind the volume is nowhere";
 }
 
-}  // namespace
+}  // namespace text_test

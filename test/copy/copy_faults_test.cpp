@@ -6,7 +6,7 @@
 #include "copy_fixture.hpp"
 
 namespace ashlar::test {
-namespace {
+namespace copy_faults_test {
 
 constexpr volume_shape shape{.blocks = 2600};
 
@@ -131,55 +131,67 @@ TEST_F(CopyFaultsTest, AnyTransferMayFailAndWhatIsFinishedIsRight) {
     count("faults of copies in use", scenes);
 }
 
-/// The source has queues that the test orders about.
+/// Both sides have queues that the test orders about.
 struct CopyQueueTest : testing::Test {
-    using task = volume_copy<ordered_single, test_blueprint<>>;
+    using queued_store = store<ordered_single>;
+    using task         = volume_copy<ordered_single, ordered_single>;
 
-    CopyQueueTest() : memory{make_memory(shape)}, other{make_memory(shape)}, target{formatted(other)} {
+    CopyQueueTest() : memory{make_memory(shape)}, other{make_memory(shape)} {
         format_on(memory, shape);
-        source = store<ordered_single>::open(ordered_device{memory, orders}, with<store<ordered_single>>()).value();
+        format_on(other, shape, 2);
+        source = opened(memory, source_orders);
+        target = opened(other, target_orders);
         fill(source);
     }
     ~CopyQueueTest() override {
         static_cast<void>(source.abandon());
         static_cast<void>(target.abandon());
     }
-    static test_store formatted(memory_device& memory) {
-        format_on(memory, shape, 2);
-        return opened_on(memory);
+    static queued_store opened(memory_device& memory, queue_orders& orders) {
+        return queued_store::open(ordered_device{memory, orders}, with<queued_store>()).value();
+    }
+    void expect_copied(task& copying) {
+        const auto said = copying.step({.blocks_max = 9000, .candidates_max = 9000});
+        ASSERT_EQ(said.reasons, stop_reason::finished) << message(said.failure.code);
+        EXPECT_EQ(content_of(target), content_of(source));
+        EXPECT_EQ(findings_of(target), "");
+        ASHLAR_EXPECT_OK(target.checkpoint());
+        EXPECT_FALSE(target.volume().space.is_waited_for(block_index{0})) << "what was not placed was given back";
+    }
+    void break_often(queue_orders& orders) {
+        auto        copying = task::open(source, target, {.chunk = block_count{4}, .memory_bytes = 16 * 1024}).value();
+        std::size_t broke   = 0;
+        for (std::size_t call = 1; call < 12; ++call) {
+            orders.calls     = 0;
+            orders.breaks_at = call;
+            const auto said  = copying.step({.blocks_max = 60, .candidates_max = 9000});
+            if (said.reasons.has(stop_reason::finished)) break;
+            EXPECT_TRUE(said.reasons == stop_reason::budget_spent || said.failure.code == errc::device_failed);
+            broke += said.failure.code == errc::device_failed ? 1U : 0U;
+        }
+        EXPECT_GT(broke, 0U);
+        orders.breaks_at = 0;
+        expect_copied(copying);
     }
 
-    memory_device         memory, other;
-    queue_orders          orders;
-    store<ordered_single> source;
-    test_store            target;
+    memory_device memory, other;
+    queue_orders  source_orders, target_orders;
+    queued_store  source, target;
 };
 
-TEST_F(CopyQueueTest, ManyReadsAreInFlightAndMayEndInAnyOrder) {
-    orders.newest_first = true;
-    orders.reap         = 1;
-    auto copying        = task::open(source, target, {.chunk = block_count{4}, .memory_bytes = 64 * 1024}).value();
-    auto said           = copying.step({.blocks_max = 9000, .candidates_max = 9000});
-    ASSERT_EQ(said.reasons, stop_reason::finished) << message(said.failure.code);
-    EXPECT_GT(orders.deepest.load(), 8U);
-    EXPECT_EQ(content_of(target), content_of(source));
-    EXPECT_EQ(findings_of(target), "");
-}
-
-TEST_F(CopyQueueTest, AQueueThatBreaksEndsTheStepAndTheNextOpensAnother) {
-    auto copying = task::open(source, target, {.chunk = block_count{4}, .memory_bytes = 16 * 1024}).value();
-    for (std::size_t call = 1; call < 12; ++call) {
-        orders.calls     = 0;
-        orders.breaks_at = call;
-        const auto said  = copying.step({.blocks_max = 60, .candidates_max = 9000});
-        if (said.reasons.has(stop_reason::finished)) break;
-        EXPECT_TRUE(said.reasons == stop_reason::budget_spent || said.failure.code == errc::device_failed);
+TEST_F(CopyQueueTest, ManyTransfersOfBothSidesAreInFlightAndMayEndInAnyOrder) {
+    for (auto* const orders : {&source_orders, &target_orders}) {
+        orders->newest_first = true;
+        orders->reap         = 1;
     }
-    orders.breaks_at = 0;
-    const auto said  = copying.step({.blocks_max = 9000, .candidates_max = 9000});
-    ASSERT_EQ(said.reasons, stop_reason::finished) << message(said.failure.code);
-    EXPECT_EQ(content_of(target), content_of(source));
+    auto copying = task::open(source, target, {.chunk = block_count{4}, .memory_bytes = 64 * 1024}).value();
+    expect_copied(copying);
+    EXPECT_GT(source_orders.deepest.load(), 8U);
+    EXPECT_GT(target_orders.deepest.load(), 4U);
 }
 
-}  // namespace
+TEST_F(CopyQueueTest, AQueueOfTheSourceThatBreaksEndsTheStepAndTheNextOpensAnother) { break_often(source_orders); }
+TEST_F(CopyQueueTest, AQueueOfTheTargetThatBreaksEndsTheStepAndTheNextOpensAnother) { break_often(target_orders); }
+
+}  // namespace copy_faults_test
 }  // namespace ashlar::test

@@ -7,7 +7,7 @@
 #include <memory>
 
 namespace ashlar::test {
-namespace {
+namespace copy_in_use_test {
 
 using parts = test_blueprint<>;
 using task  = volume_copy<parts, parts>;
@@ -246,5 +246,5 @@ TEST(CopyInUseTest, ASourceThatOnlyReadsIsCopiedAsItIs) {
     EXPECT_EQ(copying.step().reasons, stop_reason::finished);
 }
 
-}  // namespace
+}  // namespace copy_in_use_test
 }  // namespace ashlar::test

@@ -9,7 +9,7 @@
 #include <thread>
 
 namespace ashlar::test {
-namespace {
+namespace copy_threads_test {
 
 using task = volume_copy<threaded_blueprint, test_blueprint<>>;
 
@@ -127,5 +127,5 @@ TEST_F(CopyThreadsTest, EveryTransactionIsInItWholeOrNotAtAll) {
     EXPECT_GT(writes.load(), 0U);
 }
 
-}  // namespace
+}  // namespace copy_threads_test
 }  // namespace ashlar::test

@@ -5,7 +5,7 @@
 #include <ashlar/throttle/token_bucket.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace volume_copy_test {
 
 using parts = test_blueprint<>;
 using task  = volume_copy<parts, parts>;
@@ -203,5 +203,75 @@ TEST_F(VolumeCopyTest, RottenDataIsAnErrorAndNotCopied) {
     EXPECT_EQ(said.failure.where, piece->physical.first);
 }
 
-}  // namespace
+/// Became shorter while it is open, as a file does that somebody cuts: what lies behind `end` is out of range.
+class shortened_device {
+  public:
+    explicit shortened_device(memory_device& inner) : inner_{inner} {}
+
+    [[nodiscard]] device_geometry geometry() const noexcept { return inner_.geometry(); }
+    [[nodiscard]] result<>        read(extent e, std::span<std::byte> in) noexcept {
+               if (end.value != 0 && e.end() > end) return error{errc::out_of_range, e.first};
+        return inner_.read(e, in);
+    }
+    [[nodiscard]] result<> write(extent e, std::span<const std::byte> out) noexcept { return inner_.write(e, out); }
+    [[nodiscard]] result<> sync() noexcept { return inner_.sync(); }
+    [[nodiscard]] result<> trim(extent e) noexcept { return inner_.trim(e); }
+
+    block_index end{};
+
+  private:
+    memory_device& inner_;
+};
+
+TEST_F(VolumeCopyTest, ARegionWhoseBlocksAreOutOfRangeIsAnErrorAndNoneThatWent) {
+    const auto name  = store_regions{source}.add({.type = logs, .blocks = block_count{60}, .from = {2000}}).value();
+    const auto place = store_regions{source}.find(name).value().place;
+    ASHLAR_ASSERT_OK(source.close());
+    shortened_device device{memory};
+    source     = opened_on(device);
+    device.end = place.first + block_count{30};
+    auto other = make_memory({.blocks = 2600});
+    format_on(other, {}, 2);
+    auto       target  = opened_on(other);
+    auto       copying = task::open(source, target).value();
+    const auto said    = run(copying);
+    EXPECT_EQ(said.failure.code, errc::out_of_range);
+    EXPECT_FALSE(copying.last_result().finished);
+    EXPECT_TRUE(store_regions{target}.find({task::marker_type, 0})) << "the target is no complete copy";
+    device.end = {};
+    ASSERT_EQ(run(copying).reasons, stop_reason::finished);
+    EXPECT_EQ(content_of(target), content_of(source));
+    static_cast<void>(source.abandon());
+}
+
+TEST_F(VolumeCopyTest, WhatACopyKnowsOfALaterSourceCountsForNothingInAnOlderImageOfIt) {
+    const auto id = source.create().value(), last = source.create().value();
+    ASHLAR_ASSERT_OK(source.sync());
+    const std::vector<std::byte> image(memory.bytes().begin(), memory.bytes().end());
+    auto                         other = make_memory({.blocks = 2600});
+    format_on(other, {}, 2);
+    auto       target  = opened_on(other);
+    const auto rewrite = [&](object_id of, std::uint32_t seed) {
+        for (std::uint32_t i = 0; i < 5; ++i) ASHLAR_ASSERT_OK(source.write(of, 0, pattern(8, 512, seed + i)));
+        ASHLAR_ASSERT_OK(source.sync());
+    };
+    rewrite(id, 0);
+    rewrite(last, 50);
+    {
+        auto copying = task::open(source, target).value();
+        while (!target.info(last)) {
+            ASSERT_EQ(copying.step({.blocks_max = 4, .candidates_max = 1}).reasons, stop_reason::budget_spent);
+        }
+    }
+    ASSERT_EQ(target.info(id).value().size, 8U * 512) << "it was copied";
+    static_cast<void>(source.abandon());
+    std::copy(image.begin(), image.end(), memory.bytes().begin());
+    source = opened_on(memory);
+    rewrite(id, 100);  // the same numbers for other bytes
+    auto copying = task::open(source, target).value();
+    ASSERT_EQ(run(copying).reasons, stop_reason::finished);
+    EXPECT_EQ(content_of(target), content_of(source));
+}
+
+}  // namespace volume_copy_test
 }  // namespace ashlar::test

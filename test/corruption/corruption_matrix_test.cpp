@@ -7,7 +7,7 @@
 #include <algorithm>
 
 namespace ashlar::test {
-namespace {
+namespace corruption_matrix_test {
 
 enum class damage : std::uint8_t { flipped, zeroed, neighbour, older };
 
@@ -300,5 +300,5 @@ TEST_P(CorruptionMatrix, ARepairMendsWhatIsCertainAndMakesNothingWorse) {
     count("repairs", runs);
 }
 
-}  // namespace
+}  // namespace corruption_matrix_test
 }  // namespace ashlar::test

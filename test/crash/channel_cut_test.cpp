@@ -2,7 +2,7 @@
 #include "crash_fixture.hpp"
 
 namespace ashlar::test {
-namespace {
+namespace channel_cut_test {
 
 /// Changes through a channel, several in flight, in the order in which they join; each finished put and sync promised
 /// itself and everything before.
@@ -105,5 +105,5 @@ TEST(ChannelCut, AnAcknowledgementThatComesTooEarlyIsFound) {
     EXPECT_NE(report.findings.front().find("it holds"), std::string::npos) << report.findings.front();
 }
 
-}  // namespace
+}  // namespace channel_cut_test
 }  // namespace ashlar::test

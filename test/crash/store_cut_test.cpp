@@ -1,7 +1,7 @@
 #include "crash_scenarios.hpp"
 
 namespace ashlar::test {
-namespace {
+namespace store_cut_test {
 
 // The list of scenarios.
 // ------------------------------------------------------------------------------------------------------------
@@ -149,5 +149,5 @@ TEST(StoreLifecycle, C1FormatOverAVolumeLeavesTheOldOneANewOneOrNone) {
     cut_format(memory, shape, runs.state());
 }
 
-}  // namespace
+}  // namespace store_cut_test
 }  // namespace ashlar::test

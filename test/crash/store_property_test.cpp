@@ -7,7 +7,7 @@
 #include <rapidcheck.h>
 
 namespace ashlar::test {
-namespace {
+namespace store_property_test {
 
 enum class verb : int { write, append, truncate, punch, create, erase, sync, checkpoint, reopen, cut };
 
@@ -153,5 +153,5 @@ TEST(StoreProperty, C7AnySequenceOfOperationsCutsAndReopensKeepsItsPromises) {
     EXPECT_EQ(answer.template get<rc::detail::SuccessResult>().numSuccess, chosen.maxSuccess);
 }
 
-}  // namespace
+}  // namespace store_property_test
 }  // namespace ashlar::test

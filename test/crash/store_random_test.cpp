@@ -1,7 +1,7 @@
 #include "crash_fixture.hpp"
 
 namespace ashlar::test {
-namespace {
+namespace store_random_test {
 
 /// The states that a device may show after a failure: from the last promise on.
 class candidates {
@@ -113,5 +113,5 @@ TEST(StoreRandom, C7PowerFailsAgainAndAgainOnAFullVolume) {
     std::printf("%llu cuts\n", static_cast<unsigned long long>(cuts));
 }
 
-}  // namespace
+}  // namespace store_random_test
 }  // namespace ashlar::test

@@ -7,7 +7,7 @@
 
 using namespace ashlar;
 
-namespace {
+namespace defrag_policy_test {
 
 static_assert(!DefragPolicy<int>);
 
@@ -59,4 +59,4 @@ TEST(BestGain, OrdersByReadsSavedPerByte) {
     EXPECT_EQ(rank(3, 0), 0U) << "nothing to move";
 }
 
-}  // namespace
+}  // namespace defrag_policy_test

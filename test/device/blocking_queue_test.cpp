@@ -7,7 +7,7 @@
 #include <array>
 #include <vector>
 
-namespace {
+namespace blocking_queue_test {
 
 using namespace ashlar;
 
@@ -103,4 +103,4 @@ TEST_F(BlockingQueue, ADepthOfZeroIsRefused) {
     EXPECT_EQ(open_queue_of(memory, {.depth = 0}).error().code, errc::invalid_argument);
 }
 
-}  // namespace
+}  // namespace blocking_queue_test

@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-namespace {
+namespace file_device_test {
 
 using namespace ashlar;
 
@@ -382,4 +382,4 @@ TEST(FileDevice, SaysInWordsWhatBecameOfDirectTransfers) {
     }
 }
 
-}  // namespace
+}  // namespace file_device_test

@@ -7,7 +7,7 @@
 #include <optional>
 
 namespace ashlar::test {
-namespace {
+namespace io_uring_device_test {
 
 static_assert(QueuedDevice<io_uring_device> && TransferQueue<io_uring_queue>);
 static_assert(std::is_nothrow_move_constructible_v<io_uring_queue> && !std::is_copy_constructible_v<io_uring_queue>);
@@ -555,5 +555,5 @@ TEST_F(IoUringRefusal, ABlockDeviceConformsAndIsTrimmed) {
     EXPECT_LT(after.st_blocks, before.st_blocks);
 }
 
-}  // namespace
+}  // namespace io_uring_device_test
 }  // namespace ashlar::test

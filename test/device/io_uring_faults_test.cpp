@@ -11,7 +11,7 @@
 #include <optional>
 
 namespace ashlar::test {
-namespace {
+namespace io_uring_faults_test {
 
 constexpr std::size_t block = 4096;
 
@@ -183,5 +183,5 @@ TEST_F(IoUringFaults, ATransferOfMoreBlocksThanItCountsIsTooLargeAndALargeOneIsC
     ::munmap(place, gibibyte + 512);
 }
 
-}  // namespace
+}  // namespace io_uring_faults_test
 }  // namespace ashlar::test

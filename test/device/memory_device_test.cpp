@@ -7,7 +7,7 @@
 #include <type_traits>
 #include <vector>
 
-namespace {
+namespace memory_device_test {
 
 using namespace ashlar;
 
@@ -97,4 +97,4 @@ TEST(DeviceRef, ForwardsToTheDeviceThatStaysWhereItIs) {
     EXPECT_EQ(&lent.device(), &device);
 }
 
-}  // namespace
+}  // namespace memory_device_test

@@ -7,7 +7,7 @@
 #include <optional>
 
 namespace ashlar::test {
-namespace {
+namespace native_device_test {
 
 static_assert(QueuedDevice<native_device>);
 static_assert(std::is_same_v<queue_of<native_device>, native_device::queue>);
@@ -90,5 +90,5 @@ TEST_F(NativeDevice, WhatOneDeviceWroteAnotherReads) {
     EXPECT_EQ(seen, wanted);
 }
 
-}  // namespace
+}  // namespace native_device_test
 }  // namespace ashlar::test

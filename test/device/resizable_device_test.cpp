@@ -7,7 +7,7 @@
 #include <ashlar/device/native_device.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace resizable_device_test {
 
 static_assert(ResizableDevice<native_device> && ResizableDevice<device_ref<native_device>>);
 static_assert(ResizableDevice<device_ref<file_device>> && !ResizableDevice<memory_device>);
@@ -92,5 +92,5 @@ TEST(ResizableQueue, AQueueThatWasOpenBeforeReachesTheNewBlocks) {
     EXPECT_EQ(move(transfer_kind::write, 512, bytes), errc::out_of_range);
 }
 
-}  // namespace
+}  // namespace resizable_device_test
 }  // namespace ashlar::test

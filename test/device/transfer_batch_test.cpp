@@ -8,7 +8,7 @@
 #include <array>
 #include <vector>
 
-namespace {
+namespace transfer_batch_test {
 
 using namespace ashlar;
 
@@ -94,4 +94,4 @@ TEST_F(TransferBatch, ABrokenQueueEndsTheBatchWithItsError) {
     EXPECT_EQ(batch.finish().error().os_code, EBADF) << "it stays broken";
 }
 
-}  // namespace
+}  // namespace transfer_batch_test

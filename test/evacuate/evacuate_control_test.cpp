@@ -9,7 +9,7 @@
 #include <ashlar/throttle/token_bucket.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace evacuate_control_test {
 
 using one_task = evacuation<test_blueprint<>>;
 
@@ -353,5 +353,5 @@ TEST_F(EvacuationQueue, AQueueThatIsLostWithTransfersInFlightEndsTheMovesAndNoth
     EXPECT_EQ(findings_of(bench.live), "");
 }
 
-}  // namespace
+}  // namespace evacuate_control_test
 }  // namespace ashlar::test

@@ -6,7 +6,7 @@
 #include <ashlar/testing/crash_proof.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace evacuate_crash_test {
 
 using recorder = crash_recorder<test_store>;
 using one_task = evacuation<test_blueprint<>>;
@@ -125,5 +125,5 @@ TEST(EvacuateCrash, ANewRunGoesOnFromWhereverTheLastWasCut) {
     count("crash states of evacuations", states);
 }
 
-}  // namespace
+}  // namespace evacuate_crash_test
 }  // namespace ashlar::test

@@ -6,7 +6,7 @@
 #include <ashlar/testing/faulty_device.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace evacuate_faults_test {
 
 using one_task = evacuation<test_blueprint<>>;
 
@@ -133,5 +133,5 @@ TEST(EvacuateFaults, AReadThatFailsWhereTargetsAreReadBack) { fail_each(transfer
 TEST(EvacuateFaults, AWriteThatFails) { fail_each(transfer_kind::write); }
 TEST(EvacuateFaults, ASyncThatFails) { fail_each(transfer_kind::sync); }
 
-}  // namespace
+}  // namespace evacuate_faults_test
 }  // namespace ashlar::test

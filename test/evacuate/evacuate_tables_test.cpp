@@ -11,7 +11,7 @@
 #include <ashlar/throttle/token_bucket.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace evacuate_tables_test {
 
 using one_task = evacuation<test_blueprint<>>;
 using recorder = crash_recorder<test_store>;
@@ -439,5 +439,5 @@ TEST(EvacuateTablesFaults, ATransferThatFailsLeavesOneOfTheTables) {
     count("fault runs", runs);
 }
 
-}  // namespace
+}  // namespace evacuate_tables_test
 }  // namespace ashlar::test

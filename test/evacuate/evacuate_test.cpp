@@ -8,7 +8,7 @@
 #include <ashlar/object/inline_map.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace evacuate_test {
 
 template <std::uint32_t BlockBytes, class ChecksumPolicy = xxh3, class JournalPolicy = ring_journal,
           class AllocatorPolicy = grouped_allocator>
@@ -256,5 +256,5 @@ TEST(EvacuationTask, ThatHasEndedMayOutliveItsStore) {
     task.reset();
 }
 
-}  // namespace
+}  // namespace evacuate_test
 }  // namespace ashlar::test

@@ -7,7 +7,7 @@
 #include <ashlar/volume/withheld_space.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace withheld_space_test {
 
 /// Some three groups, of which two are in memory at a time.
 inline constexpr volume_shape shape{.block_bytes = 512, .blocks = 3 * 3968 + 700, .journal_blocks = 256};
@@ -178,5 +178,5 @@ TEST(WithheldSpaceEnds, WithTheVolume) {
     EXPECT_EQ(free_blocks(store).size(), store.info().free.value);
 }
 
-}  // namespace
+}  // namespace withheld_space_test
 }  // namespace ashlar::test

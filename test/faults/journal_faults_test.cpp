@@ -3,7 +3,7 @@
 #include "faults_fixture.hpp"
 
 namespace ashlar::test {
-namespace {
+namespace journal_faults_test {
 
 /// The usual journal, of which one call fails, and with it all that would follow.
 class fragile_journal : public ring_journal {
@@ -146,5 +146,5 @@ TEST_F(JournalFaults, AFormatWhoseJournalFailsMakesNoVolume) {
     }
 }
 
-}  // namespace
+}  // namespace journal_faults_test
 }  // namespace ashlar::test

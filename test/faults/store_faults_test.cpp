@@ -5,7 +5,7 @@
 #include <ashlar/defrag_policy/best_gain.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace store_faults_test {
 
 // Use of an unclean volume: recovery first, then operations of every kind.
 // ----------------------------------------------------------
@@ -203,5 +203,5 @@ TEST(StoreFaults, ADeviceThatCannotBeReadIsNotTakenForAnEmptyOne) {
     EXPECT_EQ(findings_of(live), "");
 }
 
-}  // namespace
+}  // namespace store_faults_test
 }  // namespace ashlar::test

@@ -8,7 +8,7 @@
 #include <ashlar/journal/no_journal.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace variant_faults_test {
 
 /// What each store does: everything, and often what it does for itself.
 mixture busy_mixture() {
@@ -164,5 +164,5 @@ TEST(FormatFaults, EachCallOfAFormatMayFail) {
     fail_format<scratch_store>({.blocks = 700, .journal_blocks = 64});
 }
 
-}  // namespace
+}  // namespace variant_faults_test
 }  // namespace ashlar::test

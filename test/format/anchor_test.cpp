@@ -7,7 +7,7 @@
 #include <vector>
 
 namespace ashlar::test {
-namespace {
+namespace anchor_test {
 
 anchor_content sample() {
     anchor_content content;
@@ -98,5 +98,5 @@ TEST(Anchor, AnotherVersionIsInvalidEvenUnderARightChecksum) {
     EXPECT_FALSE(decode_anchor(frame, volume()));
 }
 
-}  // namespace
+}  // namespace anchor_test
 }  // namespace ashlar::test

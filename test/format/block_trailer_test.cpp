@@ -4,7 +4,7 @@
 
 #include <vector>
 
-namespace {
+namespace block_trailer_test {
 
 using namespace ashlar;
 
@@ -58,4 +58,4 @@ TEST(BlockTrailer, OnlyTheSuperblockLeavesTheVolumeOut) {
     EXPECT_NE(identity_seed(volume, {tag::anchor, 0, 2}), identity_seed(other, {tag::anchor, 0, 2}));
 }
 
-}  // namespace
+}  // namespace block_trailer_test

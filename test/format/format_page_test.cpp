@@ -13,7 +13,7 @@
 #define ASHLAR_SOURCE "."  // built by hand: run it from the root of the sources
 #endif
 
-namespace {
+namespace format_page_test {
 
 using namespace ashlar;
 
@@ -71,4 +71,4 @@ TEST(FormatPage, WorkedExampleIsWhatTheStoreWrites) {
     EXPECT_GE(compared, 80U);
 }
 
-}  // namespace
+}  // namespace format_page_test

@@ -8,7 +8,7 @@
 #include <random>
 #include <vector>
 
-namespace {
+namespace group_record_test {
 
 using namespace ashlar;
 
@@ -177,4 +177,4 @@ TEST(GroupBitmap, WordsAndBytesAgreeAndBitsPastTheEndAreSetInMemoryOnly) {
     }
 }
 
-}  // namespace
+}  // namespace group_record_test

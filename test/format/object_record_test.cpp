@@ -5,7 +5,7 @@
 #include <random>
 #include <vector>
 
-namespace {
+namespace object_record_test {
 
 using namespace ashlar;
 
@@ -222,4 +222,4 @@ TEST(TreeNode, AnInnerNodeIsCheckedBeforeAnyOfItsChildrenIs) {
     EXPECT_EQ(child_at(block, 3, 2, place).error(), (error{errc::damaged, place.block}));
 }
 
-}  // namespace
+}  // namespace object_record_test

@@ -5,7 +5,7 @@
 #include <vector>
 
 namespace ashlar::test {
-namespace {
+namespace superblock_test {
 
 /// A superblock of these numbers under a right checksum.
 std::vector<std::byte> sealed(std::uint32_t block_bytes, std::uint64_t blocks, char last_of_magic = '\1') {
@@ -42,5 +42,5 @@ TEST(Superblock, OneFlippedBitIsEnoughToRefuseIt) {
     EXPECT_TRUE(is_superblock(bytes));
 }
 
-}  // namespace
+}  // namespace superblock_test
 }  // namespace ashlar::test

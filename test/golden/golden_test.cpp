@@ -14,7 +14,7 @@
 #endif
 
 namespace ashlar::test {
-namespace {
+namespace golden_test {
 
 constexpr const char* advice =
     "The bytes that this script leaves behind have changed. If bytes mean something else now, that is a new format: "
@@ -102,5 +102,5 @@ TEST_P(Golden, TheStoredImageOpensAndHoldsEverything) {
 INSTANTIATE_TEST_SUITE_P(Formats, Golden, ::testing::ValuesIn(golden_shapes),
                          [](const auto& one) { return std::string{one.param.name}; });
 
-}  // namespace
+}  // namespace golden_test
 }  // namespace ashlar::test

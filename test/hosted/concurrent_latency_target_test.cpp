@@ -7,7 +7,7 @@
 
 using namespace ashlar;
 
-namespace {
+namespace concurrent_latency_target_test {
 
 TEST(ConcurrentLatencyTarget, KeepsTheContractOfThrottles) {
     for (std::uint64_t seed = 1; seed <= 4; ++seed) {
@@ -67,4 +67,4 @@ TEST(ConcurrentLatencyTarget, MovesWithWhatItCounted) {
     EXPECT_EQ(counts.totals()[7], 2U);
 }
 
-}  // namespace
+}  // namespace concurrent_latency_target_test

@@ -5,7 +5,7 @@
 #if ASHLAR_HAS_COROUTINES
 
 namespace ashlar::test {
-namespace {
+namespace coroutine_test {
 
 using single_bench = bench_store<ordered_single>;
 using asking       = requests<ordered_single>;
@@ -88,7 +88,7 @@ TEST(Coroutine, AFailureIsAnAnswer) {
     EXPECT_EQ(bench.bytes_of_object(id).size(), 150U);
 }
 
-}  // namespace
+}  // namespace coroutine_test
 }  // namespace ashlar::test
 
 #endif

@@ -10,7 +10,7 @@
 #include <thread>
 
 namespace ashlar::test {
-namespace {
+namespace group_commit_test {
 
 /// Holds each sync until it is let through.
 template <class Inner>
@@ -119,5 +119,5 @@ TEST(GroupCommit, WhoComesWhileABatchIsSyncedSharesTheNext) {
     EXPECT_EQ(findings_of(live), "");
 }
 
-}  // namespace
+}  // namespace group_commit_test
 }  // namespace ashlar::test

@@ -14,7 +14,7 @@
 
 using namespace ashlar;
 
-namespace {
+namespace io_priority_test {
 
 TEST(IoPriority, FindsTheSchedulerInUse) {
     EXPECT_EQ(parse_scheduler("none [mq-deadline] kyber bfq\n").name(), "mq-deadline");
@@ -105,4 +105,4 @@ TEST(IoPriority, AsksTheDiskOfAPartition) {
 
 #endif
 
-}  // namespace
+}  // namespace io_priority_test

@@ -12,7 +12,7 @@
 #include <deque>
 #include <vector>
 
-namespace {
+namespace maintenance_thread_test {
 
 using namespace ashlar;
 using clock_type = std::chrono::steady_clock;
@@ -227,4 +227,4 @@ TEST(MaintenanceThread, AStoreIsDefragmentedAndFreedWhileItIsUsed) {
     EXPECT_TRUE(live.close());
 }
 
-}  // namespace
+}  // namespace maintenance_thread_test

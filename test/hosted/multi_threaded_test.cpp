@@ -6,7 +6,7 @@
 #include <thread>
 #include <vector>
 
-namespace {
+namespace multi_threaded_test {
 
 using threading = ashlar::multi_threaded;
 using guard     = ashlar::locked<threading>;
@@ -93,4 +93,4 @@ TEST(MultiThreaded, AWakeReachesEveryWaiter) {
     EXPECT_EQ(turn, 2000);
 }
 
-}  // namespace
+}  // namespace multi_threaded_test

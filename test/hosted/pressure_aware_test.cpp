@@ -11,7 +11,7 @@
 
 using namespace ashlar;
 
-namespace {
+namespace pressure_aware_test {
 
 constexpr std::uint64_t kib = 1024;
 
@@ -187,4 +187,4 @@ TEST(PressureAware, AReadingThatGoesBackIsNotBelieved) {
     EXPECT_EQ(throttle.halvings(), 0U);
 }
 
-}  // namespace
+}  // namespace pressure_aware_test

@@ -10,7 +10,7 @@
 #include <thread>
 
 namespace ashlar::test {
-namespace {
+namespace waiting_test {
 
 struct shared_blueprint : test_blueprint<> {
     using threading = multi_threaded;
@@ -140,5 +140,5 @@ TEST_F(Waiting, ATrimWaitsAndTakesNothingFromTheWriter) {
     EXPECT_TRUE(seen == bytes_);
 }
 
-}  // namespace
+}  // namespace waiting_test
 }  // namespace ashlar::test

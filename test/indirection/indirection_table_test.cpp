@@ -9,7 +9,7 @@
 #include <vector>
 
 namespace ashlar::test {
-namespace {
+namespace indirection_table_test {
 
 using byte_vector = std::vector<std::byte>;
 
@@ -173,5 +173,5 @@ TEST(IndirectionMap, BehavesAsAnOrderedMapDoes) {
     }
 }
 
-}  // namespace
+}  // namespace indirection_table_test
 }  // namespace ashlar::test

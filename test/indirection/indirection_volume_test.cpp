@@ -5,7 +5,7 @@
 #include <ashlar/compaction.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace indirection_volume_test {
 
 /// A store that was left while a region slid, as it stands on the device.
 class cut_slide {
@@ -184,5 +184,5 @@ TEST(IndirectionVolume, ATableWithoutASlideAndASlideWithoutARegionAreNotBelieved
     }
 }
 
-}  // namespace
+}  // namespace indirection_volume_test
 }  // namespace ashlar::test

@@ -3,7 +3,7 @@
 #include <string>
 
 namespace ashlar::test {
-namespace {
+namespace batch_bytes_test {
 
 /// Reads a batch with nothing but docs/format.md at hand.
 TEST(BatchBytes, TheyStandWhereTheFormatSays) {
@@ -63,5 +63,5 @@ TEST(BatchBytes, TheyStandWhereTheFormatSays) {
     EXPECT_EQ(u64(173), xxh64(bytes.first(173), seed));
 }
 
-}  // namespace
+}  // namespace batch_bytes_test
 }  // namespace ashlar::test

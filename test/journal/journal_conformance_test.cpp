@@ -3,7 +3,7 @@
 #include <ashlar/testing/journal_conformance.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace journal_conformance_test {
 
 TEST(JournalConformance, TheRingJournalKeepsEveryPromiseAtEveryBlockSize) {
     for (const std::uint32_t bytes : {512U, 4096U, 65536U}) {
@@ -214,5 +214,5 @@ TEST(JournalConformance, EveryCallThatFailsIsNamedUnlessItWasMeantTo) {
     lying_journal::tell(lie::none, 1);
 }
 
-}  // namespace
+}  // namespace journal_conformance_test
 }  // namespace ashlar::test

@@ -8,7 +8,7 @@
 #include <cstring>
 
 namespace ashlar::test {
-namespace {
+namespace ring_journal_crash_test {
 
 using cut_device = power_cut_device<memory_device>;
 
@@ -206,5 +206,5 @@ TEST(RingJournalFormat, FormattingAgainUnderTheSameIdLeavesNoHistory) {
     EXPECT_TRUE(replayed(inner, opened.journal).empty()) << "the same id and the same places, but no history";
 }
 
-}  // namespace
+}  // namespace ring_journal_crash_test
 }  // namespace ashlar::test

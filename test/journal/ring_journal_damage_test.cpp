@@ -9,7 +9,7 @@
 #include <optional>
 
 namespace ashlar::test {
-namespace {
+namespace ring_journal_damage_test {
 
 void copy_image(const memory_device& from, memory_device& to) {
     std::copy(from.bytes().begin(), from.bytes().end(), to.bytes().begin());
@@ -708,5 +708,5 @@ TEST_F(RingJournalHostile, RandomBytesInTheRingNeverCount) {
     }
 }
 
-}  // namespace
+}  // namespace ring_journal_damage_test
 }  // namespace ashlar::test

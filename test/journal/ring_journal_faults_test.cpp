@@ -3,7 +3,7 @@
 #include <ashlar/testing/faulty_device.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace ring_journal_faults_test {
 
 using failing_memory = faulty_device<memory_device>;
 
@@ -259,5 +259,5 @@ TEST(RingJournal, WithoutMemoryOrOnOtherBlocksItIsRefused) {
     EXPECT_EQ(journal->recover(wide, data, false).error().code, errc::invalid_argument);
 }
 
-}  // namespace
+}  // namespace ring_journal_faults_test
 }  // namespace ashlar::test

@@ -4,7 +4,7 @@
 #include <cstring>
 
 namespace ashlar::test {
-namespace {
+namespace ring_journal_lost_test {
 
 /// A disk whose cache forgets: where a sync fails, what was to be written arrives in part, is read as though all of it
 /// had, and no later sync writes it. A cut leaves the first sector of the last write, and nothing else unsynced.
@@ -90,5 +90,5 @@ TEST(RingJournal, AnAnchorThatAFailedSyncLostIsWrittenAgainBeforeTheOtherCopy) {
     EXPECT_GT(writes, 2U);
 }
 
-}  // namespace
+}  // namespace ring_journal_lost_test
 }  // namespace ashlar::test

@@ -6,7 +6,7 @@
 #include <algorithm>
 
 namespace ashlar::test {
-namespace {
+namespace ring_journal_test {
 
 static_assert(Journal<ring_journal>);
 static_assert(Journal<no_journal>);
@@ -377,5 +377,5 @@ TEST(RingJournalRing, ABatchSaysWhatIsHomeAfterAnAnchorMovedTheTail) {
     EXPECT_EQ(marker.sequence, 1U);
 }
 
-}  // namespace
+}  // namespace ring_journal_test
 }  // namespace ashlar::test

@@ -8,7 +8,7 @@
 
 using namespace ashlar_test;
 
-namespace {
+namespace defragmenter_failures_test {
 
 enum class verb : std::uint8_t { scope, candidate, mapping, reserve, hold, read, write, flip, sync };
 constexpr verb every_verb[] = {verb::scope, verb::candidate, verb::mapping, verb::reserve, verb::hold,
@@ -668,4 +668,4 @@ TEST(SpaceMeter, OfAGroupIsDoneAfterItAlone) {
     EXPECT_EQ(meter.sums().free, host.scope(1).value().free.value);
 }
 
-}  // namespace
+}  // namespace defragmenter_failures_test

@@ -10,7 +10,7 @@
 
 using namespace ashlar_test;
 
-namespace {
+namespace defragmenter_test {
 
 using untimed   = defragmenter<fake_host, threshold_policy, no_throttle, no_clock>;
 using timed     = defragmenter<fake_host, threshold_policy, no_throttle, hand_clock>;
@@ -905,4 +905,4 @@ TEST(CandidateHeap, HandsOutTheHighestRankFirstAndEqualOnesInTurn) {
     EXPECT_TRUE(heap.empty());
 }
 
-}  // namespace
+}  // namespace defragmenter_test

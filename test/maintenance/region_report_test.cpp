@@ -5,7 +5,7 @@
 #include <map>
 
 namespace ashlar::test {
-namespace {
+namespace region_report_test {
 
 const volume_shape shape{.block_bytes = 512, .blocks = 9000, .journal_blocks = 96};
 
@@ -132,5 +132,5 @@ TEST_F(RegionReportTest, WithoutRoomForARowItSaysSo) {
     ASHLAR_EXPECT_OK(store_regions{live}.report(std::span{rows}.first(count)));
 }
 
-}  // namespace
+}  // namespace region_report_test
 }  // namespace ashlar::test

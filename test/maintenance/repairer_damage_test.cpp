@@ -5,7 +5,7 @@
 #include <ashlar/format/batch.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace repairer_damage_test {
 
 class RepairerDamage : public Repairer {
   protected:
@@ -429,5 +429,5 @@ TEST_F(RepairerOfManyGroups, InTheSmallestCacheEachCallMayFailAndAnotherEndsIt) 
     count("fault runs", runs);
 }
 
-}  // namespace
+}  // namespace repairer_damage_test
 }  // namespace ashlar::test

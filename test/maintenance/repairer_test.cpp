@@ -8,7 +8,7 @@
 #include <cstdio>
 
 namespace ashlar::test {
-namespace {
+namespace repairer_test {
 
 TEST_F(Repairer, AWholeVolumeNeedsNone) { EXPECT_EQ(repaired().text(), ""); }
 
@@ -299,5 +299,5 @@ TEST_F(RepairerOfManyGroups, MayFailAtEachCallAndIsEndedByAnother) {
     count("fault runs", runs);
 }
 
-}  // namespace
+}  // namespace repairer_test
 }  // namespace ashlar::test

@@ -5,7 +5,7 @@
 #include <ashlar/testing/faulty_device.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace trimmer_test {
 
 /// A store whose free space is in several runs that the device was not told of. Its root fills the front.
 test_store scattered(any_device device) {
@@ -181,5 +181,5 @@ TEST_F(OverManyGroups, EachWindowOfAVerificationProvesItsOwnData) {
     static_cast<void>(live.abandon());
 }
 
-}  // namespace
+}  // namespace trimmer_test
 }  // namespace ashlar::test

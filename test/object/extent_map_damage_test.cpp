@@ -7,7 +7,7 @@
 #include <random>
 #include <vector>
 
-namespace {
+namespace extent_map_damage_test {
 
 using namespace ashlar;
 using ashlar_test::memory_pages;
@@ -160,4 +160,4 @@ TEST(ExtentTree, AnUnknownFlagIsUnsupported) {
     EXPECT_EQ(found.error().where.value & extent_flag::shared, extent_flag::shared);
 }
 
-}  // namespace
+}  // namespace extent_map_damage_test

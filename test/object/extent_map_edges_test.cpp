@@ -8,7 +8,7 @@
 
 #include <vector>
 
-namespace {
+namespace extent_map_edges_test {
 
 using namespace ashlar;
 using ashlar_test::memory_pages;
@@ -351,4 +351,4 @@ void expect_lies_found() {
 TEST(InlineMap, ARecordThatLiesIsDamaged) { expect_lies_found<inline_map>(); }
 TEST(ExtentTree, ARecordThatLiesIsDamaged) { expect_lies_found<extent_tree>(); }
 
-}  // namespace
+}  // namespace extent_map_edges_test

@@ -10,7 +10,7 @@
 #include <random>
 #include <vector>
 
-namespace {
+namespace extent_map_faults_test {
 
 using namespace ashlar;
 using ashlar_test::memory_pages;
@@ -237,4 +237,4 @@ TEST(ExtentTree, ANodeThatReadsOtherwiseTheNextTimeGivesAnErrorOrAnAnswerAndNeve
     EXPECT_GT(noticed, runs / 4);
 }
 
-}  // namespace
+}  // namespace extent_map_faults_test

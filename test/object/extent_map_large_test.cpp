@@ -6,7 +6,7 @@
 
 #include <random>
 
-namespace {
+namespace extent_map_large_test {
 
 using namespace ashlar;
 using ashlar_test::memory_pages;
@@ -75,4 +75,4 @@ TEST(ExtentTree, ObjectThatBecomesOneRunGivesItsNodesUp) {
     EXPECT_TRUE(pages.nodes.empty());
 }
 
-}  // namespace
+}  // namespace extent_map_large_test

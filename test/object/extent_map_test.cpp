@@ -8,7 +8,7 @@
 #include <random>
 #include <vector>
 
-namespace {
+namespace extent_map_test {
 
 using namespace ashlar;
 using ashlar_test::memory_pages;
@@ -337,4 +337,4 @@ TEST(InlineMap, AgreesWithTheTreeUntilItIsFull) {
     EXPECT_GT(refused, 20);
 }
 
-}  // namespace
+}  // namespace extent_map_test

@@ -10,7 +10,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace own_engine_test {
 
 using namespace own_engine;
 
@@ -297,4 +297,4 @@ TEST(OwnEngine, ARecordOfRandomBytesIsRefusedOrApplied) {
     }
 }
 
-}  // namespace
+}  // namespace own_engine_test

@@ -6,7 +6,7 @@
 #include <ashlar/regions.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace feature_addition_test {
 
 constexpr std::uint32_t   tags = tag_of("TAGS");
 constexpr feature_request narrow{.bit = 4, .region = tags, .blocks = {5}};
@@ -131,5 +131,5 @@ TEST_F(FeatureAddition, WhereNoTableOfThatWidthFitsNothingIsChanged) {
     expect_whole(live_);
 }
 
-}  // namespace
+}  // namespace feature_addition_test
 }  // namespace ashlar::test

@@ -9,7 +9,7 @@
 #include <ashlar/testing/recording_device.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace features_test {
 
 constexpr std::uint32_t tags = tag_of("TAGS");
 
@@ -276,5 +276,5 @@ TEST(FeaturesCrash, AFeatureComesAndGoesAsAWhole) {
     count("crash states of features", states);
 }
 
-}  // namespace
+}  // namespace features_test
 }  // namespace ashlar::test

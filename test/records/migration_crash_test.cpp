@@ -7,7 +7,7 @@
 #include <ashlar/testing/crash_states.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace migration_crash_test {
 
 crash_setup<test_store> setup_of(std::uint32_t record_bytes) {
     crash_setup<test_store> setup;
@@ -154,5 +154,5 @@ TEST(MigrationCrash, ACancelledMigrationLosesNothingWhereverItIsCut) {
     prove(136, {.record_bytes = 160, .inline_extents = 3}, true);
 }
 
-}  // namespace
+}  // namespace migration_crash_test
 }  // namespace ashlar::test

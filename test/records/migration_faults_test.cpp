@@ -6,7 +6,7 @@
 #include <ashlar/testing/faulty_device.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace migration_faults_test {
 
 const volume_shape shape{.block_bytes = 512, .blocks = 1100, .journal_blocks = 96};
 
@@ -111,5 +111,5 @@ TEST(MigrationFaults, AReadThatFails) { fail_each(transfer_kind::read); }
 TEST(MigrationFaults, AWriteThatFails) { fail_each(transfer_kind::write); }
 TEST(MigrationFaults, ASyncThatFails) { fail_each(transfer_kind::sync); }
 
-}  // namespace
+}  // namespace migration_faults_test
 }  // namespace ashlar::test

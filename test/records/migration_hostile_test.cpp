@@ -4,7 +4,7 @@
 #include "records_fixture.hpp"
 
 namespace ashlar::test {
-namespace {
+namespace migration_hostile_test {
 
 const volume_shape shape{.block_bytes = 512, .blocks = 1100, .journal_blocks = 96};
 
@@ -166,5 +166,5 @@ TEST(MigrationHostile, TheDecoderTakesWhatItWroteAndNothingThatCannotBe) {
     EXPECT_FALSE(takes([](auto& one) { one.old_parts = std::uint16_t{0}; }));
 }
 
-}  // namespace
+}  // namespace migration_hostile_test
 }  // namespace ashlar::test

@@ -5,7 +5,7 @@
 #include <ashlar/regions.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace migration_space_test {
 
 const volume_shape shape{.block_bytes = 512, .blocks = 1600, .journal_blocks = 96};
 
@@ -131,5 +131,5 @@ TEST_F(migration_space_test, UsersCannotHaveRegionsOfTheTablesTypes) {
     }
 }
 
-}  // namespace
+}  // namespace migration_space_test
 }  // namespace ashlar::test

@@ -7,7 +7,7 @@
 #include <ashlar/object/inline_map.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace migration_variants_test {
 
 template <class Blueprint, std::uint32_t BlockBytes, std::size_t CacheBlocks = 96>
 struct variant {
@@ -64,5 +64,5 @@ TYPED_TEST(MigrationVariants, RandomWorkGoesOnWhileRecordsMigrate) {
     }
 }
 
-}  // namespace
+}  // namespace migration_variants_test
 }  // namespace ashlar::test

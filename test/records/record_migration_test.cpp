@@ -1,7 +1,7 @@
 #include "records_fixture.hpp"
 
 namespace ashlar::test {
-namespace {
+namespace record_migration_test {
 
 const volume_shape shape{.block_bytes = 512, .blocks = 1600, .journal_blocks = 96};
 
@@ -360,5 +360,5 @@ TEST_F(record_migration_test, TheTableGrowsMeanwhileAndSoDoesTheNextOne) {
     expect_whole(live_);
 }
 
-}  // namespace
+}  // namespace record_migration_test
 }  // namespace ashlar::test

@@ -4,7 +4,7 @@
 #include <ashlar/compaction.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace compaction_queue_test {
 
 /// A region of 400 blocks behind a hole of 500, on a device whose queues obey.
 struct CompactionQueue : testing::Test {
@@ -66,5 +66,5 @@ TEST_F(CompactionQueue, AQueueThatIsLostWithTransfersInFlightEndsTheMoveAndNothi
     EXPECT_EQ(findings_of(bench.live), "");
 }
 
-}  // namespace
+}  // namespace compaction_queue_test
 }  // namespace ashlar::test

@@ -3,7 +3,7 @@
 #include <ashlar/compaction.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace compaction_test {
 
 const volume_shape shape{.block_bytes = 512, .blocks = 9000, .journal_blocks = 96};
 
@@ -219,5 +219,5 @@ TEST_F(CompactionTest, OneRegionAlone) {
     expect_content();
 }
 
-}  // namespace
+}  // namespace compaction_test
 }  // namespace ashlar::test

@@ -7,7 +7,7 @@
 #include <ashlar/testing/faulty_device.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace compaction_way_crash_test {
 
 const volume_shape shape{.block_bytes = 512, .blocks = 1200, .journal_blocks = 96};
 
@@ -124,5 +124,5 @@ TEST(CompactionWayFaults, AnyReadWriteOrSyncMayFail) {
     EXPECT_GT(failures, 40U);
 }
 
-}  // namespace
+}  // namespace compaction_way_crash_test
 }  // namespace ashlar::test

@@ -3,7 +3,7 @@
 #include "way_fixture.hpp"
 
 namespace ashlar::test {
-namespace {
+namespace compaction_way_test {
 
 const volume_shape shape{.block_bytes = 512, .blocks = 2600, .journal_blocks = 96};
 
@@ -337,5 +337,5 @@ TEST_F(CompactionWay, WhereOthersWithholdBlocksTheRunEndsAndSaysItRaced) {
     expect_same();
 }
 
-}  // namespace
+}  // namespace compaction_way_test
 }  // namespace ashlar::test

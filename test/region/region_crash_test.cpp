@@ -5,7 +5,7 @@
 #include <ashlar/testing/crash_states.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace region_crash_test {
 
 const volume_shape shape{.block_bytes = 512, .blocks = 1500, .journal_blocks = 96};
 
@@ -250,5 +250,5 @@ TEST(RegionCrash, AddingAndRemovingIsAllOrNothing) {
     count("crash states of moving regions", states);
 }
 
-}  // namespace
+}  // namespace region_crash_test
 }  // namespace ashlar::test

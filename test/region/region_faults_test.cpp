@@ -8,7 +8,7 @@
 #include <ashlar/testing/faulty_device.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace region_faults_test {
 
 const volume_shape shape{.block_bytes = 512, .blocks = 1200, .journal_blocks = 96};
 
@@ -299,5 +299,5 @@ TEST(RegionFaults, AReadThatFailsWhileRegionsSlide) { fail_each(transfer_kind::r
 TEST(RegionFaults, AWriteThatFailsWhileRegionsSlide) { fail_each(transfer_kind::write, 25); }
 TEST(RegionFaults, ASyncThatFailsWhileRegionsSlide) { fail_each(transfer_kind::sync, 25); }
 
-}  // namespace
+}  // namespace region_faults_test
 }  // namespace ashlar::test

@@ -10,7 +10,8 @@ namespace ashlar::test {
 inline constexpr std::uint32_t logs = tag_of("LOGS");
 inline constexpr std::uint32_t maps = tag_of("MAPS");
 
-/// So many blocks of bytes that differ by block and by seed.
+/// So many blocks of bytes that differ by block and by seed; beside the library's own.
+using ashlar::pattern;
 inline byte_vector pattern(std::size_t blocks, std::uint32_t block_bytes, std::uint32_t seed) {
     byte_vector bytes(blocks * block_bytes);
     for (std::size_t i = 0; i < bytes.size(); ++i)

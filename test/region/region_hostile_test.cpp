@@ -7,7 +7,7 @@
 #include <ashlar/compaction.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace region_hostile_test {
 
 const volume_shape shape{.block_bytes = 512, .blocks = 1200, .journal_blocks = 96};
 
@@ -196,5 +196,5 @@ TEST(RegionHostile, ATypeThatNobodyKnowsIsKeptAndNotLookedInto) {
     EXPECT_EQ(store_regions{live}.find(name).value().place, slot.place());
 }
 
-}  // namespace
+}  // namespace region_hostile_test
 }  // namespace ashlar::test

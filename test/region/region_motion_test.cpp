@@ -6,7 +6,7 @@
 #include <ashlar/testing/faulty_device.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace region_motion_test {
 
 const volume_shape shape{.block_bytes = 512, .blocks = 3000, .journal_blocks = 96};
 
@@ -357,5 +357,5 @@ TEST_F(RegionMotionTest, AStoreThatOnlyReadsIsNotWrittenTo) {
     EXPECT_EQ(device.calls(transfer_kind::write), writes);
 }
 
-}  // namespace
+}  // namespace region_motion_test
 }  // namespace ashlar::test

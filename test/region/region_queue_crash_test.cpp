@@ -8,7 +8,7 @@
 #include <ashlar/testing/crash_states.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace region_queue_crash_test {
 
 using queued_store  = store<ordered_single>;
 using queued_region = region_device<ordered_single>;
@@ -150,5 +150,5 @@ TEST(RegionQueueCrash, EveryBlockIsWholeAtItsOldOrNewPlaceWhereverTheMoveIsCut) 
 
 TEST(RegionQueueCrash, EveryBlockIsWholeWhereverAMoveInPartsIsCut) { expect_whole(60, 2, true); }
 
-}  // namespace
+}  // namespace region_queue_crash_test
 }  // namespace ashlar::test

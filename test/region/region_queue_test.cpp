@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 namespace ashlar::test {
-namespace {
+namespace region_queue_test {
 
 static_assert(QueuedDevice<region_device<ordered_single>>);
 static_assert(QueuedDevice<region_device<ordered_multi>>);
@@ -471,5 +471,5 @@ TEST(RegionQueue, MemoryIsLentOrTakenFromTheHeap) {
     EXPECT_EQ(here.bench.orders.open.load(), before + 2);
 }
 
-}  // namespace
+}  // namespace region_queue_test
 }  // namespace ashlar::test

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace region_size_test {
 
 using namespace ashlar;
 
@@ -20,4 +20,4 @@ TEST(RegionSize, IsAShareOfTheVolumeWithinItsBounds) {
     }
 }
 
-}  // namespace
+}  // namespace region_size_test

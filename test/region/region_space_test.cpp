@@ -6,7 +6,7 @@
 #include <ashlar/testing/faulty_device.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace region_space_test {
 
 const volume_shape shape{.block_bytes = 512, .blocks = 3000, .journal_blocks = 96};
 
@@ -151,5 +151,5 @@ TEST_F(RegionSpace, WhatAFlipCopiesAgainIsOwedToTheThrottle) {
     EXPECT_EQ(moving.last_result().regions_moved, 2U);
 }
 
-}  // namespace
+}  // namespace region_space_test
 }  // namespace ashlar::test

@@ -1,7 +1,7 @@
 #include "region_fixture.hpp"
 
 namespace ashlar::test {
-namespace {
+namespace region_test {
 
 const volume_shape shape{.block_bytes = 512, .blocks = 2600, .journal_blocks = 96};
 
@@ -207,5 +207,5 @@ TEST(RegionBits, AFreeSpaceScanJoinsRunsAndFindsTheFirstThatFits) {
     EXPECT_EQ(first_fit(space, block_count{29}, {15}).value(), std::nullopt) << "nothing is free at the end";
 }
 
-}  // namespace
+}  // namespace region_test
 }  // namespace ashlar::test

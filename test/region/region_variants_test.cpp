@@ -7,7 +7,7 @@
 #include <ashlar/journal/no_journal.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace region_variants_test {
 
 template <class Blueprint, std::uint32_t BlockBytes>
 struct variant {
@@ -71,5 +71,5 @@ TYPED_TEST(RegionVariants, ARegionMovesWhileItIsWrittenAndIsThereAfterARestart) 
     EXPECT_EQ(findings_of(live), "");
 }
 
-}  // namespace
+}  // namespace region_variants_test
 }  // namespace ashlar::test

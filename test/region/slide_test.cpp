@@ -6,7 +6,7 @@
 #include <ashlar/testing/faulty_device.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace slide_test {
 
 using task = compaction<test_blueprint<>>;
 
@@ -205,5 +205,5 @@ TEST_F(SlideTest, WithoutRoomForTheTableNothingBeginsAndWithTheGapAloneTheTableL
     }
 }
 
-}  // namespace
+}  // namespace slide_test
 }  // namespace ashlar::test

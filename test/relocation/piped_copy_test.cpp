@@ -11,7 +11,7 @@
 
 using namespace ashlar_test;
 
-namespace {
+namespace piped_copy_test {
 
 /// A fake engine whose transfers end in any order, each by `read_blocks` and `write_blocks` when it is waited for.
 class queued_host : public fake_host {
@@ -412,4 +412,4 @@ TEST(PipedCopy, CopiesAroundBlocksThatHoldNothing) {
     EXPECT_EQ(host.broken(), "");
 }
 
-}  // namespace
+}  // namespace piped_copy_test

@@ -9,7 +9,7 @@
 
 using namespace ashlar_test;
 
-namespace {
+namespace relocation_errors_test {
 
 /// Answers errors where it is told to; the n-th call is meant.
 struct stubborn_host : fake_host {
@@ -306,4 +306,4 @@ TEST(RelocationPlan, APinnedExtentStaysBetweenItsFreeRuns) {
     EXPECT_EQ(answer.failure.where.value, 10U);
 }
 
-}  // namespace
+}  // namespace relocation_errors_test

@@ -10,7 +10,7 @@
 
 using namespace ashlar_test;
 
-namespace {
+namespace relocation_test {
 
 constexpr move_request all_of(std::uint64_t owner, std::uint64_t blocks = 1024) {
     return {{owner}, {0}, {blocks}, {1024}};
@@ -351,4 +351,4 @@ TEST(Relocation, HandsOnTheErrorOfASync) {
     EXPECT_EQ(m.move.commit(host).error(), host.sync_error);
 }
 
-}  // namespace
+}  // namespace relocation_test

@@ -3,7 +3,7 @@
 #include "resize_fixture.hpp"
 
 namespace ashlar::test {
-namespace {
+namespace cut_test {
 
 struct CutTest : testing::Test {
     static constexpr std::uint64_t whole = 9000;
@@ -158,5 +158,5 @@ TEST_F(CutTest, AReadOnlyStoreKeepsItsSize) {
     live = opened_on(checked);
 }
 
-}  // namespace
+}  // namespace cut_test
 }  // namespace ashlar::test

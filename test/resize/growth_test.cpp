@@ -1,7 +1,7 @@
 #include "resize_fixture.hpp"
 
 namespace ashlar::test {
-namespace {
+namespace growth_test {
 
 struct GrowthTest : testing::Test {
     void begin(const volume_shape& chosen, std::uint64_t device_blocks) {
@@ -88,5 +88,5 @@ TEST_F(GrowthTest, WhatGrewIsCutAgain) {
     }
 }
 
-}  // namespace
+}  // namespace growth_test
 }  // namespace ashlar::test

@@ -8,7 +8,7 @@
 #include <ashlar/testing/crash_proof.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace resize_crash_test {
 
 struct size_scenario {
     std::uint32_t              block_bytes;
@@ -211,5 +211,5 @@ TEST(ResizeCrash, TheSameWithLargeBlocks) {
     prove({.block_bytes = 4096, .device = 1500, .blocks = 500, .sizes = {1500, 600, 1000}}, plan);
 }
 
-}  // namespace
+}  // namespace resize_crash_test
 }  // namespace ashlar::test

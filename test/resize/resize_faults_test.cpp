@@ -6,7 +6,7 @@
 #include <ashlar/testing/faulty_device.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace resize_faults_test {
 
 const volume_shape      shape{.block_bytes = 512, .blocks = 3900, .journal_blocks = 96};
 constexpr std::uint64_t large = 18'000;
@@ -101,5 +101,5 @@ TEST(ResizeFaults, AReadThatFails) { fail_each(transfer_kind::read); }
 TEST(ResizeFaults, AWriteThatFails) { fail_each(transfer_kind::write); }
 TEST(ResizeFaults, ASyncThatFails) { fail_each(transfer_kind::sync); }
 
-}  // namespace
+}  // namespace resize_faults_test
 }  // namespace ashlar::test

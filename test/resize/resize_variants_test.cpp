@@ -11,7 +11,7 @@
 #include <thread>
 
 namespace ashlar::test {
-namespace {
+namespace resize_variants_test {
 
 struct small_blueprint : test_blueprint<no_checksum> {
     using allocator = bitmap_allocator;
@@ -214,5 +214,5 @@ TEST_F(ResizeHostile, ATableHasOnlySoManyParts) {
     expect_whole(live);
 }
 
-}  // namespace
+}  // namespace resize_variants_test
 }  // namespace ashlar::test

@@ -9,7 +9,7 @@
 #include <ashlar/testing/faulty_device.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace shrinking_faults_test {
 
 constexpr volume_shape shape{.block_bytes = 512, .blocks = 6000, .journal_blocks = 160};
 
@@ -140,5 +140,5 @@ TEST(ShrinkingDevice, ADeviceThatKeepsItsEndDoesNotKeepTheVolumeFromShrinking) {
     ASHLAR_ASSERT_OK(live.close());
 }
 
-}  // namespace
+}  // namespace shrinking_faults_test
 }  // namespace ashlar::test

@@ -6,7 +6,7 @@
 #include <ashlar/shrinking.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace shrinking_test {
 
 constexpr volume_shape shape{.block_bytes = 512, .blocks = 9000, .journal_blocks = 160};
 using task_type = shrinking<test_blueprint<>>;
@@ -181,5 +181,5 @@ TEST_F(ShrinkingTest, WhoWithholdsBlocksKeepsTheSize) {
     stop_withholding(live.volume());
 }
 
-}  // namespace
+}  // namespace shrinking_test
 }  // namespace ashlar::test

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 namespace ashlar::test {
-namespace {
+namespace interleaving_test {
 
 /// `scheduled`, which can be told to forget things. Every so many locks one is given up at once; every so many wakes
 /// one is not given. 0: never.
@@ -327,5 +327,5 @@ TEST(InterleavingPlanted, AWakeThatIsNotGivenIsReportedWithWhatEveryThreadWaitsF
     EXPECT_NE(stuck.find("waits for a wake"), std::string::npos) << stuck;
 }
 
-}  // namespace
+}  // namespace interleaving_test
 }  // namespace ashlar::test

@@ -6,7 +6,7 @@
 #include <ashlar/testing/scheduled.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace region_queue_interleaving_test {
 
 struct scheduled_pause {
     void operator()() const { schedule::point(); }
@@ -141,5 +141,5 @@ TEST(RegionQueueInterleaving, EveryOwnerFindsWhatItWroteInEveryInterleaving) {
     count("interleavings of threads", seeds);
 }
 
-}  // namespace
+}  // namespace region_queue_interleaving_test
 }  // namespace ashlar::test

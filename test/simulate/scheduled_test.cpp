@@ -9,7 +9,7 @@
 #include <set>
 
 namespace ashlar::test {
-namespace {
+namespace scheduled_test {
 
 /// What three threads write when each puts its name down three times.
 std::string written_by_three(std::uint64_t seed, schedule_report* report = nullptr, schedule_options options = {}) {
@@ -185,5 +185,5 @@ TEST(YieldingDevice, TransfersOfOneBlockThatMeetAreNoticedAndOthersAreNot) {
     EXPECT_LT(met, 40U) << "in some order they do not meet";
 }
 
-}  // namespace
+}  // namespace scheduled_test
 }  // namespace ashlar::test

@@ -9,7 +9,7 @@
 #include <numeric>
 
 namespace ashlar::test {
-namespace {
+namespace shrink_test {
 
 std::vector<int> counted(int to) {
     std::vector<int> list(static_cast<std::size_t>(to));
@@ -57,5 +57,5 @@ TEST(Shrink, ItStopsWhenItsRunsAreSpentAndWhatIsLeftStillFails) {
     EXPECT_TRUE(fails(left));
 }
 
-}  // namespace
+}  // namespace shrink_test
 }  // namespace ashlar::test

@@ -6,7 +6,7 @@
 #include <ashlar/defrag_policy/threshold_policy.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace simulate_plain_test {
 
 struct plain_blueprint : blueprint {
     using device    = memory_device;
@@ -25,5 +25,5 @@ TEST(SimulatePlain, AStoreWithoutChecksumsKeepsItsPromisesWhereTheDeviceDoesNotR
     EXPECT_EQ(counts.noticed, 0U);
 }
 
-}  // namespace
+}  // namespace simulate_plain_test
 }  // namespace ashlar::test

@@ -3,7 +3,7 @@
 #include "simulate_fixture.hpp"
 
 namespace ashlar::test {
-namespace {
+namespace simulate_test {
 
 simulation_options<server_blueprint> server_options() {
     simulation_options<server_blueprint> options;
@@ -143,5 +143,5 @@ TEST(SimulatePlanted, AFailureIsShrunkUntilEveryStepIsNeeded) {
     EXPECT_NE(outcome.text().find("  1. "), std::string::npos);
 }
 
-}  // namespace
+}  // namespace simulate_test
 }  // namespace ashlar::test

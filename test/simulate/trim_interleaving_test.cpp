@@ -10,7 +10,7 @@
 #include <memory>
 
 namespace ashlar::test {
-namespace {
+namespace trim_interleaving_test {
 
 struct scheduled_blueprint : blueprint {
     using device    = any_device;
@@ -117,5 +117,5 @@ TEST(TrimInterleaving, ATrimThatWaitedForABlockStillKnowsWhichGroupItLooksAt) {
     EXPECT_GT(world->trimmed(), scaled(100));
 }
 
-}  // namespace
+}  // namespace trim_interleaving_test
 }  // namespace ashlar::test

@@ -12,7 +12,7 @@
 #include <range/v3/view/transform.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace store_defragment_test {
 
 struct gaining : test_blueprint<> {
     using defrag = best_gain;
@@ -466,5 +466,5 @@ TEST(StoreReport, AnEmptyVolumeHasNoFragmentation) {
     static_cast<void>(opened.value().abandon());
 }
 
-}  // namespace
+}  // namespace store_defragment_test
 }  // namespace ashlar::test

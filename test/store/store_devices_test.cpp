@@ -9,7 +9,7 @@
 #include <optional>
 
 namespace ashlar::test {
-namespace {
+namespace store_devices_test {
 
 /// A file in the current folder with a volume's image, whatever wrote it.
 struct image_file {
@@ -115,5 +115,5 @@ TEST(StoreDevices, ABlueprintMayNameTheSystemsOwnDevice) {
     EXPECT_EQ(seen, wanted);
 }
 
-}  // namespace
+}  // namespace store_devices_test
 }  // namespace ashlar::test

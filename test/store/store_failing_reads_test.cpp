@@ -10,7 +10,7 @@
 #include <iterator>
 
 namespace ashlar::test {
-namespace {
+namespace store_failing_reads_test {
 
 struct gaining : test_blueprint<> {
     using defrag = best_gain;
@@ -221,5 +221,5 @@ TEST_F(StoreFailingReads, OfAVerificationAreFindings) {
     EXPECT_GT(runs_, 60U);
 }
 
-}  // namespace
+}  // namespace store_failing_reads_test
 }  // namespace ashlar::test

@@ -5,7 +5,7 @@
 #include <cstdio>
 
 namespace ashlar::test {
-namespace {
+namespace store_hostile_test {
 
 /// A metadata block that is changed and sealed again, as its own checksum would have it.
 struct target {
@@ -162,5 +162,5 @@ TEST_P(HostileImage, SeveralLiesAtOnceAreAnsweredToo) {
     }
 }
 
-}  // namespace
+}  // namespace store_hostile_test
 }  // namespace ashlar::test

@@ -8,7 +8,7 @@
 #include <functional>
 
 namespace ashlar::test {
-namespace {
+namespace store_object_faults_test {
 
 using faulty_memory = faulty_device<memory_device>;
 using volume_type   = std::remove_reference_t<decltype(std::declval<test_store&>().volume())>;
@@ -214,5 +214,5 @@ TEST_F(ColdStore, EachReadOfAnUncleanVolumeThatMayOnlyBeReadMayFail) {
     EXPECT_GT(nth, 3U);
 }
 
-}  // namespace
+}  // namespace store_object_faults_test
 }  // namespace ashlar::test

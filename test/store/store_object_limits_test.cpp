@@ -8,7 +8,7 @@
 #include <thread>
 
 namespace ashlar::test {
-namespace {
+namespace store_object_limits_test {
 
 volume_limits limits_of(std::size_t extents) {
     auto limits                = small_limits();
@@ -438,5 +438,5 @@ TEST_F(ObjectLimits, ThreadsWaitForATransactionOfAnotherToEnd) {
     EXPECT_EQ(findings_of(live), "");
 }
 
-}  // namespace
+}  // namespace store_object_limits_test
 }  // namespace ashlar::test

@@ -5,7 +5,7 @@
 #include <ashlar/journal/no_journal.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace store_open_test {
 
 using unsummed_store = store<test_blueprint<no_checksum>>;
 using cache_store    = store<test_blueprint<xxh3, inline_map, no_journal>>;
@@ -305,5 +305,5 @@ TEST(StoreFormat, AJournalThatHoldsNoOperationIsRefusedAndAnyOtherServes) {
     }
 }
 
-}  // namespace
+}  // namespace store_open_test
 }  // namespace ashlar::test

@@ -8,7 +8,7 @@
 #include <optional>
 
 namespace ashlar::test {
-namespace {
+namespace store_operations_test {
 
 /// On what the suite runs.
 enum class medium { memory, file, ring };
@@ -550,5 +550,5 @@ TEST_P(StoreOperations, ErasingInATransactionFreesTheBlocksLater) {
     EXPECT_EQ(findings_of(live), "");
 }
 
-}  // namespace
+}  // namespace store_operations_test
 }  // namespace ashlar::test

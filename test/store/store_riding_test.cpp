@@ -5,7 +5,7 @@
 #include <algorithm>
 
 namespace ashlar::test {
-namespace {
+namespace store_riding_test {
 
 /// A volume whose writes are recorded, and watched for their order.
 struct riding_bench {
@@ -195,5 +195,5 @@ TEST(StoreRiding, ABatchThatIsNotWholeShowsNothingOfItsData) {
     bench.live = {};
 }
 
-}  // namespace
+}  // namespace store_riding_test
 }  // namespace ashlar::test

@@ -3,7 +3,7 @@
 #include "store_fixture.hpp"
 
 namespace ashlar::test {
-namespace {
+namespace store_small_cache_test {
 
 TEST(StoreSmallCache, ReadersFindRoomHoweverMuchIsChangedAndNotAtHome) {
     const volume_shape shape{.block_bytes = 512, .blocks = 6000, .journal_blocks = 512};
@@ -39,5 +39,5 @@ TEST(StoreSmallCache, ReadersFindRoomHoweverMuchIsChangedAndNotAtHome) {
     ASHLAR_EXPECT_OK(store.close());
 }
 
-}  // namespace
+}  // namespace store_small_cache_test
 }  // namespace ashlar::test

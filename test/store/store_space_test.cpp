@@ -5,7 +5,7 @@
 #include <chrono>
 
 namespace ashlar::test {
-namespace {
+namespace store_space_test {
 
 struct compacting : test_blueprint<> {
     using defrag = best_gain;
@@ -221,5 +221,5 @@ TEST(StoreSpace, ManyObjectsLiveInASmallCache) {
     EXPECT_EQ(findings_of(live), "");
 }
 
-}  // namespace
+}  // namespace store_space_test
 }  // namespace ashlar::test

@@ -3,7 +3,7 @@
 #include <ashlar/testing/faulty_device.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace store_transaction_test {
 
 TEST(StoreTransaction, SeesWhatAnotherOneDidToTheNextRecord) {
     auto memory = make_memory({});
@@ -183,5 +183,5 @@ TEST(StoreTransaction, FindsNoRoomForRecordsOnAFullVolume) {
     EXPECT_EQ(findings_of(opened), "");
 }
 
-}  // namespace
+}  // namespace store_transaction_test
 }  // namespace ashlar::test

@@ -12,7 +12,7 @@
 #include <string>
 
 namespace ashlar::test {
-namespace {
+namespace broken_policies_test {
 
 /// A sound allocator whose answers are spoiled.
 struct spoilt_allocator {
@@ -216,5 +216,5 @@ TEST(Linearizability, AFindingSaysWhichRegisterAndWhichValues) {
               "register 3: value 7 and another value have no order: 9");
 }
 
-}  // namespace
+}  // namespace broken_policies_test
 }  // namespace ashlar::test

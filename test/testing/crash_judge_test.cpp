@@ -6,7 +6,7 @@
 #include <ashlar/testing/crash_judge.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace crash_judge_test {
 
 /// A sound store of which the n-th call fails, and as many behind it as are told.
 struct failing_store : crash_store {
@@ -302,5 +302,5 @@ TEST_F(CrashJudge, InEverySixteenthStateTheOrderIsWatched) {
     EXPECT_NE(examined(16, setup), "") << "but nothing was made durable";
 }
 
-}  // namespace
+}  // namespace crash_judge_test
 }  // namespace ashlar::test

@@ -5,7 +5,7 @@
 #include <ashlar/testing/operation_sequences.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace crash_proof_test {
 
 /// A few operations of each kind.
 template <class Store>
@@ -310,5 +310,5 @@ TEST(OperationSequences, EachVerbDoesItsWork) {
     EXPECT_GT(merged, 0U) << "a step moves something";
 }
 
-}  // namespace
+}  // namespace crash_proof_test
 }  // namespace ashlar::test

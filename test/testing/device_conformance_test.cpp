@@ -11,7 +11,7 @@
 #include <algorithm>
 #include <string>
 
-namespace {
+namespace device_conformance_test {
 
 using namespace ashlar;
 
@@ -197,4 +197,4 @@ TEST(DeviceConformance, PersistenceFindsADeviceThatForgets) {
     EXPECT_EQ(device_persistence([] { return memory_device::create({512}, {8}); }).size(), 1U);
 }
 
-}  // namespace
+}  // namespace device_conformance_test

@@ -5,7 +5,7 @@
 
 #include <vector>
 
-namespace {
+namespace faulty_device_test {
 
 using namespace ashlar;
 
@@ -83,4 +83,4 @@ TEST_F(FaultyDevice, RefusesWhatLiesOutside) {
     EXPECT_EQ(device.read({{8}, {1}}, seen).error(), (error{errc::out_of_range, {8}}));
 }
 
-}  // namespace
+}  // namespace faulty_device_test

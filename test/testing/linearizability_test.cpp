@@ -7,7 +7,7 @@
 #include <atomic>
 #include <thread>
 
-namespace {
+namespace linearizability_test {
 
 using namespace ashlar;
 
@@ -174,4 +174,4 @@ TEST(Linearizability, AtomicNumbersPassAndOnesThatAreSometimesStaleDoNot) {
     EXPECT_FALSE(run_against(write, stale).empty());
 }
 
-}  // namespace
+}  // namespace linearizability_test

@@ -8,7 +8,7 @@
 #include <string>
 
 namespace ashlar::test {
-namespace {
+namespace lying_store_test {
 
 /// Holds its objects in a map. Of each call the n-th can fail, and some answers can be wrong.
 struct lying_store {
@@ -259,5 +259,5 @@ TEST(StoreModel, OfATransactionAllHappensOrNothing) {
     EXPECT_EQ(difference(store, model.state()), "");
 }
 
-}  // namespace
+}  // namespace lying_store_test
 }  // namespace ashlar::test

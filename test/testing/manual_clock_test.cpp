@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace manual_clock_test {
 
 using namespace ashlar;
 
@@ -31,4 +31,4 @@ TEST(SteadyClock, GoesOnAndNeverBack) {
     EXPECT_GT(first.nanoseconds, 0U);
 }
 
-}  // namespace
+}  // namespace manual_clock_test

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-namespace {
+namespace order_checker_test {
 
 using namespace ashlar;
 
@@ -509,4 +509,4 @@ TEST_F(OrderChecker, LeavesToTheDeviceWhatLiesOutsideOrIsEmpty) {
     EXPECT_TRUE(blind.violations().empty());
 }
 
-}  // namespace
+}  // namespace order_checker_test

@@ -7,7 +7,7 @@
 #include <set>
 #include <vector>
 
-namespace {
+namespace power_cut_device_test {
 
 using namespace ashlar;
 
@@ -149,4 +149,4 @@ TEST_F(PowerCutDevice, RefusesWhatLiesOutside) {
     EXPECT_EQ(device.operations_unsynced(), 0U);
 }
 
-}  // namespace
+}  // namespace power_cut_device_test

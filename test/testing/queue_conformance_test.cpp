@@ -8,7 +8,7 @@
 
 #include <string>
 
-namespace {
+namespace queue_conformance_test {
 
 using namespace ashlar;
 
@@ -213,4 +213,4 @@ TEST(QueueConformance, TheDeviceOfTheSystemConformsAsADeviceToo) {
     ::unlink(path.c_str());
 }
 
-}  // namespace
+}  // namespace queue_conformance_test

@@ -9,7 +9,7 @@
 #include <set>
 #include <vector>
 
-namespace {
+namespace recording_device_test {
 
 using namespace ashlar;
 
@@ -97,4 +97,4 @@ TEST(CrashChoices, ListTheOutcomesWithinTheirEffort) {
     EXPECT_GE(many.size(), 2U + 2U * 15U + 20U + 4U);
 }
 
-}  // namespace
+}  // namespace recording_device_test

@@ -8,7 +8,7 @@
 #include <string>
 
 namespace ashlar::test {
-namespace {
+namespace simulated_words_test {
 
 TEST(SimulatedStep, EveryVerbHasItsWordsAndNamesWhatItIsGiven) {
     std::set<std::string> texts;
@@ -140,5 +140,5 @@ TEST(SimulatedOwner, ExplainsWhatWasThereWhileItWasRead) {
     EXPECT_FALSE(one.owner.refuse()) << "nobody saw it";
 }
 
-}  // namespace
+}  // namespace simulated_words_test
 }  // namespace ashlar::test

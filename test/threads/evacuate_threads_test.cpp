@@ -6,7 +6,7 @@
 #include <ashlar/regions.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace evacuate_threads_test {
 
 constexpr std::uint32_t logs        = tag_of("LOGS");
 constexpr std::size_t   block_bytes = 512;
@@ -111,5 +111,5 @@ TEST(EvacuateThreads, NothingIsLostOfWhatThreadsWriteWhileItsRangeIsEmptied) {
     EXPECT_EQ(findings_of(store), "");
 }
 
-}  // namespace
+}  // namespace evacuate_threads_test
 }  // namespace ashlar::test

@@ -5,7 +5,7 @@
 #include <ashlar/testing/linearizability.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace linearizable_blocks_test {
 
 constexpr std::size_t   object_count = 4;
 constexpr std::uint64_t block_count_ = 8;  ///< Of each object; every block of every object is a register.
@@ -241,5 +241,5 @@ TEST_P(LinearizableBlocks, AWriteOfSeveralBlocksIsSeenWholeOrNotAtAll) {
 
 INSTANTIATE_TEST_SUITE_P(On, LinearizableBlocks, testing::Values(medium::memory, medium::file), name_of_medium);
 
-}  // namespace
+}  // namespace linearizable_blocks_test
 }  // namespace ashlar::test

@@ -5,7 +5,7 @@
 #include "../records/records_fixture.hpp"
 
 namespace ashlar::test {
-namespace {
+namespace migration_threads_test {
 
 const volume_shape shape{.block_bytes = 512, .blocks = 6000, .journal_blocks = 256};
 
@@ -102,5 +102,5 @@ TEST(MigrationThreads, EveryWriterFindsItsObjectsWhileRecordsMigrate) {
     EXPECT_EQ(findings_of(live), "");
 }
 
-}  // namespace
+}  // namespace migration_threads_test
 }  // namespace ashlar::test

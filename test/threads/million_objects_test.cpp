@@ -5,7 +5,7 @@
 #include <chrono>
 
 namespace ashlar::test {
-namespace {
+namespace million_objects_test {
 
 class stage_clock {
   public:
@@ -91,5 +91,5 @@ TEST(MillionObjects, EightThreadsMakeThemAndAllAreThere) {
     ASHLAR_EXPECT_OK(store.close());
 }
 
-}  // namespace
+}  // namespace million_objects_test
 }  // namespace ashlar::test

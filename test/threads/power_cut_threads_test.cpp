@@ -6,7 +6,7 @@
 #include <ashlar/testing/faulty_device.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace power_cut_threads_test {
 
 constexpr std::size_t block_bytes = 512;
 
@@ -183,5 +183,5 @@ TEST(PowerCutThreads, AFailedSyncReachesEveryThreadThatWaitsForIt) {
     }
 }
 
-}  // namespace
+}  // namespace power_cut_threads_test
 }  // namespace ashlar::test

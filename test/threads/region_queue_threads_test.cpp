@@ -5,7 +5,7 @@
 #include <thread>
 
 namespace ashlar::test {
-namespace {
+namespace region_queue_threads_test {
 
 struct real_pause {
     void operator()() const { std::this_thread::yield(); }
@@ -26,5 +26,5 @@ TEST(RegionQueueThreads, EveryOwnerFindsWhatItWroteWhileRegionsMove) {
     EXPECT_EQ(findings_of(bench.live), "");
 }
 
-}  // namespace
+}  // namespace region_queue_threads_test
 }  // namespace ashlar::test

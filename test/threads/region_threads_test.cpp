@@ -11,7 +11,7 @@
 #include <mutex>
 
 namespace ashlar::test {
-namespace {
+namespace region_threads_test {
 
 constexpr std::uint32_t logs        = tag_of("LOGS");
 constexpr std::uint32_t maps        = tag_of("MAPS");
@@ -462,5 +462,5 @@ TEST(RegionThreads, WhatOthersTakeDuringALongSearchIsNotGivenTwice) {
     EXPECT_EQ(findings_of(store), "");
 }
 
-}  // namespace
+}  // namespace region_threads_test
 }  // namespace ashlar::test

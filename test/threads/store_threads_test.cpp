@@ -3,7 +3,7 @@
 #include "threads_fixture.hpp"
 
 namespace ashlar::test {
-namespace {
+namespace store_threads_test {
 
 class StoreThreads : public testing::TestWithParam<medium> {
   protected:
@@ -351,5 +351,5 @@ TEST(StoreThreadsOrder, HomeWritesAndReuseWaitForTheirBatchesBesideManyThreads) 
     EXPECT_GT(checked.checks().batches, 0U);
 }
 
-}  // namespace
+}  // namespace store_threads_test
 }  // namespace ashlar::test

@@ -8,7 +8,7 @@
 
 using namespace ashlar;
 
-namespace {
+namespace combined_throttle_test {
 
 using both = combined_throttle<token_bucket, cycle_budget>;
 static_assert(IoThrottle<both>);
@@ -57,4 +57,4 @@ TEST(CombinedThrottle, ReleasesWhatIsKeptWhenItIsTooLittle) {
         << "4 KiB were kept, which would not do";
 }
 
-}  // namespace
+}  // namespace combined_throttle_test

@@ -5,7 +5,7 @@
 
 using namespace ashlar;
 
-namespace {
+namespace cycle_budget_test {
 
 TEST(CycleBudget, KeepsTheContractOfThrottles) {
     for (std::uint64_t seed = 1; seed <= 8; ++seed) {
@@ -45,4 +45,4 @@ TEST(CycleBudget, SpendsAWholeCycleOnABlockLargerThanIt) {
     EXPECT_EQ(throttle.acquire({512, 512}, {}), (io_grant{0, time_point{1'000'000}}));
 }
 
-}  // namespace
+}  // namespace cycle_budget_test

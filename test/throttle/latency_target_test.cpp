@@ -10,7 +10,7 @@
 
 using namespace ashlar;
 
-namespace {
+namespace latency_target_test {
 
 constexpr std::uint64_t kib = 1024;
 constexpr std::uint64_t mib = 1024 * kib;
@@ -284,4 +284,4 @@ TEST(LatencyTarget, GrantsABlockLargerThanItsCapWhenNothingIsInFlight) {
     EXPECT_EQ(throttle.in_flight(), 0U);
 }
 
-}  // namespace
+}  // namespace latency_target_test

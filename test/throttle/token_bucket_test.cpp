@@ -5,7 +5,7 @@
 
 using namespace ashlar;
 
-namespace {
+namespace token_bucket_test {
 
 constexpr std::uint64_t mib = 1024 * 1024;
 
@@ -92,4 +92,4 @@ TEST(Pacer, DelaysOneRequestAboveItsAllowanceUntilNothingIsOwed) {
     EXPECT_EQ(pace.due(4), (time_point{94'000'000})) << "the allowance covers it earlier";
 }
 
-}  // namespace
+}  // namespace token_bucket_test

@@ -5,7 +5,7 @@
 #include <limits>
 #include <type_traits>
 
-namespace {
+namespace address_test {
 
 using namespace ashlar;
 
@@ -81,4 +81,4 @@ TEST(Extent, APartEndsWithTheWhole) {
     EXPECT_TRUE(part_of(whole, {5}, {1}).empty());
 }
 
-}  // namespace
+}  // namespace address_test

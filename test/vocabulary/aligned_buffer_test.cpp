@@ -7,7 +7,7 @@
 #include <limits>
 #include <utility>
 
-namespace {
+namespace aligned_buffer_test {
 
 using namespace ashlar;
 
@@ -46,4 +46,4 @@ TEST(AlignedBuffer, LentBytesAreUsedInPlaceAndStayTheCallers) {
     EXPECT_EQ(bytes[3], std::byte{9});
 }
 
-}  // namespace
+}  // namespace aligned_buffer_test

@@ -7,7 +7,7 @@
 #include <string>
 #include <type_traits>
 
-namespace {
+namespace error_test {
 
 using namespace ashlar;
 
@@ -58,4 +58,4 @@ TEST(StopReasons, HoldSeveralAtOnce) {
     EXPECT_EQ(grows, stop_reasons{stop_reason::throttled});
 }
 
-}  // namespace
+}  // namespace error_test

@@ -4,7 +4,7 @@
 
 #include <array>
 
-namespace {
+namespace little_endian_test {
 
 using namespace ashlar;
 
@@ -43,4 +43,4 @@ TEST(LittleEndian, TagsReadAsTheirLetters) {
     EXPECT_EQ(static_cast<char>(bytes[3]), 'E');
 }
 
-}  // namespace
+}  // namespace little_endian_test

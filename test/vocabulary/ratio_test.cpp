@@ -5,7 +5,7 @@
 
 #include <limits>
 
-namespace {
+namespace ratio_test {
 
 using namespace ashlar;
 
@@ -37,4 +37,4 @@ TEST(StopReasons, AreASet) {
     EXPECT_FALSE(why == stop_reasons{stop_reason::raced});
 }
 
-}  // namespace
+}  // namespace ratio_test

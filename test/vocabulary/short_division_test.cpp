@@ -4,7 +4,7 @@
 
 #include <limits>
 
-namespace {
+namespace short_division_test {
 
 using namespace ashlar;
 
@@ -24,4 +24,4 @@ TEST(ShortDivision, InDigitsAgreesWithADivision) {
     }
 }
 
-}  // namespace
+}  // namespace short_division_test

@@ -9,7 +9,7 @@
 #include <thread>
 
 namespace ashlar::test {
-namespace {
+namespace block_loader_test {
 
 struct threaded : test_blueprint<> {
     using threading = multi_threaded;
@@ -162,5 +162,5 @@ TEST_F(BlockLoader, ABlockThatAnotherThreadLoadsIsWaitedFor) {
     }
 }
 
-}  // namespace
+}  // namespace block_loader_test
 }  // namespace ashlar::test

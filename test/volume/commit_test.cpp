@@ -11,7 +11,7 @@
 #include <thread>
 
 namespace ashlar::test {
-namespace {
+namespace commit_test {
 
 struct threaded : test_blueprint<> {
     using threading = multi_threaded;
@@ -501,5 +501,5 @@ TEST(CommitHome, ADeviceThatHasNoQueueToGiveIsWrittenWithoutOne) {
     }
 }
 
-}  // namespace
+}  // namespace commit_test
 }  // namespace ashlar::test

@@ -10,7 +10,7 @@
 #include <vector>
 
 namespace ashlar {
-namespace {
+namespace dirty_bits_test {
 
 using runs = std::vector<std::pair<std::size_t, std::size_t>>;
 
@@ -61,5 +61,5 @@ TEST(DirtyBits, AgreeWithAModelThatMarksByteByByte) {
     }
 }
 
-}  // namespace
+}  // namespace dirty_bits_test
 }  // namespace ashlar

@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 
 namespace ashlar::test {
-namespace {
+namespace engine_lock_test {
 
 TEST(EngineLock, WhoEntersWhileAnotherGaveItUpBeginsWithItsOwnMode) {
     engine_lock<multi_threaded> lock;
@@ -24,5 +24,5 @@ TEST(EngineLock, WhoEntersWhileAnotherGaveItUpBeginsWithItsOwnMode) {
     lock.leave();
 }
 
-}  // namespace
+}  // namespace engine_lock_test
 }  // namespace ashlar::test

@@ -8,7 +8,7 @@
 #include <vector>
 
 namespace ashlar {
-namespace {
+namespace metadata_cache_test {
 
 constexpr block_size     size{512};
 constexpr volume_id      id{std::byte{7}};
@@ -305,5 +305,5 @@ TEST(Arena, CountsAtLeastWhatItThenTakesWhereverTheMemoryLies) {
     EXPECT_TRUE(small.spent());
 }
 
-}  // namespace
+}  // namespace metadata_cache_test
 }  // namespace ashlar

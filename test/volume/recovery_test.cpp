@@ -9,7 +9,7 @@
 #include <ashlar/testing/faulty_device.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace recovery_test {
 
 struct forged_entry {
     block_index   target{};
@@ -530,5 +530,5 @@ TYPED_TEST(Recovery, APlaceThatCannotBeReadMayHoldTheSuperblock) {
     EXPECT_EQ(code_of(TypeParam::open_read_only(any_device{device}, with<TypeParam>())), errc::device_failed);
 }
 
-}  // namespace
+}  // namespace recovery_test
 }  // namespace ashlar::test

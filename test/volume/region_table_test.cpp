@@ -9,7 +9,7 @@
 #include <vector>
 
 namespace ashlar {
-namespace {
+namespace region_table_test {
 
 constexpr block_size  size{512};
 constexpr block_index where = frame_home(frame::directory, size);
@@ -211,5 +211,5 @@ TEST(RegionTable, WhatTheEngineIndexesMustBeLongEnough) {
     }
 }
 
-}  // namespace
+}  // namespace region_table_test
 }  // namespace ashlar

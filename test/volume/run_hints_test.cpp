@@ -7,7 +7,7 @@
 
 #include <vector>
 
-namespace {
+namespace run_hints_test {
 
 using namespace ashlar;
 
@@ -78,4 +78,4 @@ TEST(RunHints, TheHighestCellIsTheFirstOfTheLongestThatIsKnown) {
     EXPECT_EQ(some.hints.next(6, 8, 113), 8U);
 }
 
-}  // namespace
+}  // namespace run_hints_test

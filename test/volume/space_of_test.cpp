@@ -7,7 +7,7 @@
 #include <algorithm>
 
 namespace ashlar::test {
-namespace {
+namespace space_of_test {
 
 /// Memory whose reads fail on demand.
 class unreadable_memory {
@@ -369,5 +369,5 @@ TEST(SpaceOf, MemoryIsAQuarterByteForEachBlockOfTheLoadedGroupsAndAByteForEachHi
     }
 }
 
-}  // namespace
+}  // namespace space_of_test
 }  // namespace ashlar::test

@@ -8,7 +8,7 @@
 #include <functional>
 
 namespace ashlar::test {
-namespace {
+namespace space_test {
 
 class Space : public testing::Test {
   protected:
@@ -583,5 +583,5 @@ TYPED_TEST(SpaceFaultsOfManyGroups, EachLoadForTheLastGroupMayFail) {
     EXPECT_EQ(findings_of(this->store), "");
 }
 
-}  // namespace
+}  // namespace space_test
 }  // namespace ashlar::test

@@ -7,7 +7,7 @@
 #include <vector>
 
 namespace ashlar {
-namespace {
+namespace staged_writes_test {
 
 constexpr block_size small{512};
 
@@ -162,5 +162,5 @@ TEST(BufferPool, ABorrowedBufferGoesBackOnce) {
     EXPECT_EQ(pool.available(), 2U);
 }
 
-}  // namespace
+}  // namespace staged_writes_test
 }  // namespace ashlar

@@ -8,7 +8,7 @@
 #include <functional>
 
 namespace ashlar::test {
-namespace {
+namespace volume_limits_test {
 
 TEST(VolumeLimits, EachLimitHasALeast) {
     volume_limits least;
@@ -162,5 +162,5 @@ TEST(BufferPool, HandsOutEachBufferOnceUntilItIsGivenBack) {
     }
 }
 
-}  // namespace
+}  // namespace volume_limits_test
 }  // namespace ashlar::test

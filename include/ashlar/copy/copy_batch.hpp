@@ -2,6 +2,7 @@
 /// A batch of a copy: what is read together, and then done to the target in order.
 
 #include <ashlar/channel_request.hpp>
+#include <ashlar/concepts/transfer_queue.hpp>
 #include <ashlar/format/object_record.hpp>
 #include <ashlar/vocabulary/extent.hpp>
 #include <ashlar/volume/arena.hpp>
@@ -24,6 +25,10 @@ struct copy_act {
     std::uint64_t        granted = 0;  ///< By the throttle.
     request              asked{};      ///< The read.
     std::span<std::byte> memory{};     ///< Whole blocks.
+
+    /// The write of this act and those that follow it, where it begins one: into blocks that the target has reserved.
+    transfer put{};
+    bool     sent = false;  ///< It was begun: its blocks are to be placed, or released.
 };
 
 /// An object, or the part of it that this batch has.

@@ -11,12 +11,14 @@ namespace ashlar::inline v0 {
 template <Blueprint B>
 [[nodiscard]] result<volume_copy_estimate> estimate_copy(store<B>& from) noexcept {
     volume_copy_estimate said;
-    for (const auto id : from.objects()) {
+    auto                 all = from.objects();
+    for (const auto id : all) {
         ++said.objects;
         auto pieces = from.extents(id);
         for (const auto& piece : pieces) (piece.unwritten ? said.reserved : said.blocks) += piece.physical.count;
         if (pieces.failure().code != errc::none && pieces.failure().code != errc::not_found) return pieces.failure();
     }
+    if (all.failure().code != errc::none) return all.failure();
     store_regions source{from};
     for (std::uint32_t i = 0; i < source.count(); ++i) {
         const auto one = source.at(i);

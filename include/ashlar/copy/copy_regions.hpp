@@ -13,6 +13,7 @@ class copy_regions {
   public:
     struct outcome {
         std::uint64_t regions = 0;
+        std::uint64_t raced   = 0;  ///< Regions that went meanwhile: what the target has of them is the next pass's.
         block_count   copied{};
     };
 
@@ -119,7 +120,7 @@ class copy_regions {
                       outcome& sum) noexcept {
         const auto size   = to.volume().geometry.block;
         auto       source = store_regions{from}.open(now_.name);
-        if (source.has_error()) return gone(source.error());
+        if (source.has_error()) return gone(from, source.error(), sum);
         const auto part = next_part(whole_blocks(memory.size(), size));
         if (part.empty()) return end(from, to, sum);
         BOOST_OUTCOME_TRY(auto target, store_regions{to}.open(now_.name));
@@ -130,16 +131,21 @@ class copy_regions {
         const auto   read  = source.value().read(blocks, bytes);
         const auto   done  = read.has_error() ? read : target.write(blocks, bytes);
         budget.give_back(given.bytes);
-        if (read.has_error()) return gone(read.error());
+        if (read.has_error()) return gone(from, read.error(), sum);
         BOOST_OUTCOME_TRY(done);
         sum.copied += blocks.count;
         at_ = block_count{blocks.end().value};
         return true;
     }
 
-    /// A region that went, or came again with fewer blocks, is the next pass's.
-    result<bool> gone(error why) noexcept {
+    /// A region that went, or came again, is the next pass's. The directory decides: a device that ends before it
+    /// should says out_of_range too.
+    result<bool> gone(store<From>& from, error why, outcome& sum) noexcept {
         if (why.code != errc::not_found && why.code != errc::out_of_range) return why;
+        const auto now = store_regions{from}.find(now_.name);
+        if (now.has_error() && now.error().code != errc::not_found) return now.error();
+        if (now && now.value().place.count == now_.place.count && why.code == errc::out_of_range) return why;
+        ++sum.raced;
         after_ = now_.name;
         state_ = state::looking;
         return true;
@@ -147,7 +153,7 @@ class copy_regions {
 
     result<bool> end(store<From>& from, store<To>& to, outcome& sum) noexcept {
         const auto now = store_regions{from}.find(now_.name);
-        if (now.has_error()) return gone(now.error());
+        if (now.has_error()) return gone(from, now.error(), sum);
         const auto there = store_regions{to}.find(now_.name);
         if (there && there.value().pinned != now.value().pinned) {
             BOOST_OUTCOME_TRY(store_regions{to}.pin(now_.name, now.value().pinned));

@@ -29,6 +29,11 @@ class copy_source {
         return volume().space.totals().records_high_water;
     }
 
+    [[nodiscard]] std::uint64_t newest_generation() const noexcept {
+        const entered guard{volume()};
+        return volume().space.totals().generation_counter;
+    }
+
     /// Errors: those of reading metadata.
     [[nodiscard]] result<source_record> look(std::uint64_t record) const noexcept {
         auto&         from = volume();

@@ -2,6 +2,7 @@
 /// The volume that becomes a copy.
 
 #include <ashlar/copy/copy_source.hpp>
+#include <ashlar/device/blocking_queue.hpp>
 
 namespace ashlar::inline v0 {
 
@@ -100,6 +101,99 @@ class copy_target {
 
     /// Does what the batch says; its reads are done. Stops at the first error.
     result<outcome> run(copy_batch& batch, const copy_source<From>& source) noexcept {
+        const auto sent = send(batch);
+        auto       sum  = sent.has_value() ? work_off(batch, source) : result<outcome>{sent.error()};
+        for (auto& one : batch.acts()) {
+            if (one.sent) release(one);
+        }
+        return sum;
+    }
+
+  private:
+    using queue_type = queue_of<typename To::device>;
+
+    // The data: many writes at a time, into blocks that nobody else knows of. -----------------------------------------
+
+    /// Writes that follow each other, in the object and in memory.
+    struct write_group {
+        std::size_t          acts = 0;
+        block_count          blocks{};
+        std::span<std::byte> bytes{};
+        error                failure{};  ///< Of the read of the act behind the last.
+        bool                 raced = false;
+    };
+    [[nodiscard]] write_group group_of(std::span<copy_act> acts) const noexcept {
+        write_group group{.bytes = {acts.front().memory.data(), 0}};
+        for (auto& next : acts) {
+            if (next.what != copy_act::verb::write || next.first != acts.front().first + group.blocks ||
+                next.memory.data() != group.bytes.data() + group.bytes.size() ||
+                (group.acts != 0 && group.blocks + next.count > write_max_))
+                break;
+            group.raced   = is_race(next.asked);
+            group.failure = next.asked.failure;
+            if (group.raced || group.failure.code != errc::none) break;
+            group.bytes = {group.bytes.data(), group.bytes.size() + next.memory.size()};
+            group.blocks += next.count;
+            ++group.acts;
+        }
+        return group;
+    }
+
+    /// Writes what fits into one run of the target's free space; the rest is left to `write`.
+    /// Errors: those of a write, and of the queue.
+    result<> send(copy_batch& batch) noexcept {
+        auto acts = batch.acts();
+        for (auto& object : batch.objects()) {
+            for (auto own = acts.first(object.acts); !own.empty() && !object.raced;) {
+                if (own.front().what != copy_act::verb::write) {
+                    own = own.subspan(1);
+                    continue;
+                }
+                const auto group = group_of(own);
+                if (group.acts == 0) break;
+                BOOST_OUTCOME_TRY(send(own.front(), group));
+                own = own.subspan(group.acts);
+            }
+            acts = acts.subspan(object.acts);
+        }
+        BOOST_OUTCOME_TRY(await_writes());
+        for (const auto& one : batch.acts()) {
+            if (one.sent && one.put.failure.code != errc::none) return one.put.failure;
+        }
+        return success();
+    }
+    result<> send(copy_act& first, const write_group& group) noexcept {
+        if (!queue_) { BOOST_OUTCOME_TRY(queue_, open_queue_of(volume().device, {.depth = copy_batch::acts_max})); }
+        {
+            const entered guard{volume()};
+            const auto    run = reserve_imported(volume(), group.blocks);
+            if (run.has_error()) return success();
+            first.put  = {.blocks = run.value(), .memory = group.bytes.data(), .kind = transfer_kind::write};
+            first.sent = true;
+        }
+        queue_->submit(first.put);
+        return reap(0);
+    }
+    result<> await_writes() noexcept {
+        while (queue_ && queue_->in_flight() != 0) { BOOST_OUTCOME_TRY(reap(1)); }
+        return success();
+    }
+    result<> reap(std::size_t at_least) noexcept {
+        std::array<transfer*, copy_batch::acts_max> finished;
+        const auto                                  count = queue_->complete(finished, at_least);
+        if (count.has_value()) return success();
+        queue_.reset();  // which waits for what is in flight: nobody writes to the blocks that are released then
+        return count.error();
+    }
+    void release(copy_act& one) noexcept {
+        const entered guard{volume()};
+        volume().space.release(one.put.blocks, volume().geometry.block);
+        one.sent = false;
+    }
+
+    // The objects, in order. ------------------------------------------------------------------------------------------
+
+    result<outcome> work_off(copy_batch& batch, const copy_source<From>& source) noexcept {
         outcome sum;
         auto    acts = batch.acts();
         for (auto& object : batch.objects()) {
@@ -113,7 +207,6 @@ class copy_target {
         return sum;
     }
 
-  private:
     result<object_state> load(std::uint64_t record) noexcept {
         return with_loads(volume(), [&]() noexcept { return load_record(volume(), no_transaction, record); });
     }
@@ -169,32 +262,29 @@ class copy_target {
     }
 
     result<std::size_t> write(copied_object& object, std::span<copy_act> acts, outcome& sum) noexcept {
-        auto&                to    = volume();
-        const auto           first = acts.front().first;
-        std::span<std::byte> bytes{acts.front().memory.data(), 0};
-        block_count          count{};
-        std::size_t          done = 0;
-        for (; done < acts.size(); ++done) {
-            auto& next = acts[done];
-            if (next.what != copy_act::verb::write || next.first != first + count ||
-                next.memory.data() != bytes.data() + bytes.size() || (done != 0 && count + next.count > write_max_))
-                break;
-            if (is_race(next.asked)) {
-                object.raced = true;
-                return std::size_t{1};
-            }
-            if (next.asked.failure.code != errc::none) return next.asked.failure;
-            bytes = {bytes.data(), bytes.size() + next.memory.size()};
-            count += next.count;
+        auto&      to    = volume();
+        auto&      one   = acts.front();
+        const auto group = group_of(acts);
+        if (group.acts == 0) {
+            if (!group.raced) return group.failure;
+            object.raced = true;
+            return std::size_t{1};
         }
         const entered guard{to};
-        BOOST_OUTCOME_TRY(change_imported(to, object.seen.id, [&](std::uint32_t tx, object_state& changed) noexcept {
-            to.transactions[tx].may_stage = true;
-            return write_object(to, tx, changed, byte_offset(first, to.geometry.block), bytes, space_use::data);
-        }));
-        object.reached = first + count;
-        sum.copied += count;
-        return done;
+        if (one.sent) {
+            BOOST_OUTCOME_TRY(place_imported(to, object.seen.id, one.first, one.put.blocks, group.bytes));
+            one.sent = false;
+        } else {
+            BOOST_OUTCOME_TRY(
+                change_imported(to, object.seen.id, [&](std::uint32_t tx, object_state& changed) noexcept {
+                    to.transactions[tx].may_stage = true;
+                    return write_object(to, tx, changed, byte_offset(one.first, to.geometry.block), group.bytes,
+                                        space_use::data);
+                }));
+        }
+        object.reached = one.first + group.blocks;
+        sum.copied += group.blocks;
+        return group.acts;
     }
 
     /// What the target has between what is done and `until` does not belong there.
@@ -227,8 +317,9 @@ class copy_target {
         return success();
     }
 
-    store<To>*  store_;
-    block_count write_max_;
+    store<To>*                store_;
+    block_count               write_max_;
+    std::optional<queue_type> queue_{};
 };
 
 }  // namespace ashlar::inline v0

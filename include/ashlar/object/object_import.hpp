@@ -2,6 +2,7 @@
 /// Records that come from another volume under the ids that they had there.
 
 #include <ashlar/object/object_operation.hpp>
+#include <ashlar/object/object_write.hpp>
 
 namespace ashlar::inline v0 {
 
@@ -98,6 +99,44 @@ result<> change_imported(Volume& volume, object_id id, Change&& change) noexcept
             object.generation = 0;
             return success();
         });
+    });
+}
+
+/// Reserves one run of so many blocks for data that is written before `place_imported`; else it is the caller's to
+/// release. Errors: those of space.
+template <class Volume>
+result<extent> reserve_imported(Volume& volume, block_count blocks) noexcept {
+    BOOST_OUTCOME_TRY(volume.writable());
+    return with_loads(volume, [&]() noexcept {
+        return volume.space.reserve(volume.metadata(), volume.allocator,
+                                    {.blocks  = blocks,
+                                     .least   = blocks,
+                                     .goal    = volume.space.last_end(),
+                                     .use     = space_use::data,
+                                     .is_data = true});
+    });
+}
+
+/// Maps a run that was reserved and has the bytes by now, in place of what the object had there. After an error the run
+/// is the caller's still. Errors: those of map and space; too_large beyond what one transaction holds.
+template <class Volume>
+result<> place_imported(Volume& volume, object_id id, logical_block first, extent run,
+                        std::span<const std::byte> bytes) noexcept {
+    return change_imported(volume, id, [&](std::uint32_t tx, object_state& object) noexcept -> result<> {
+        auto& state = volume.transactions[tx];
+        if (state.taken.full() || run.count.value > state.sums.room()) return error{errc::too_large, run.first};
+        state.taken.push(
+            {.blocks = run, .sums = static_cast<std::uint32_t>(state.sums.size()), .data = true, .borrowed = true});
+        note_checksums(volume, state, bytes);
+        const mapped_extent       piece{.logical = first, .physical = run};
+        const auto                extents = object.map.extents;
+        const retire_sink<Volume> sink{volume, tx};
+        auto                      map = map_of(volume, tx, object, space_use::data);
+        BOOST_OUTCOME_TRY(map.replace(first, run.count, std::span{&piece, 1}, sink));
+        note_mapping(volume, tx, object, extents);
+        const auto end = byte_offset(first, volume.geometry.block) + bytes.size();
+        if (object.size < end) object.size = end;
+        return success();
     });
 }
 
