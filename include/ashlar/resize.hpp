@@ -20,10 +20,11 @@ class store_size {
         return success();
     }
 
-    /// What growing to so many blocks, or to all that the device has, would do. Reads nothing.
-    [[nodiscard]] growth_plan plan_growth(block_count wanted = {}) noexcept {
+    /// What growing to so many blocks, or to all that the device has, would do; `device`: were the device so long.
+    /// Reads nothing.
+    [[nodiscard]] growth_plan plan_growth(block_count wanted = {}, block_count device = {}) noexcept {
         const entered guard{store_.volume(), store_.time()};
-        return ashlar::plan_growth(store_.volume(), wanted);
+        return ashlar::plan_growth(store_.volume(), wanted, device);
     }
     /// Makes the volume so large, or as large as the device. Durable when it returns. Errors and cost: volume_growth.
     result<growth_plan> grow(block_count wanted = {}) noexcept {

@@ -185,6 +185,13 @@ class shrinking {
         return true;
     }
 
+    /// Why what lies behind the new end keeps the volume from being cut: the error that kept it there, where one did.
+    [[nodiscard]] error why_uncut(error said) const noexcept {
+        const auto& moved = mover_.last_result().failure;
+        const bool  stays = said.code == errc::busy || said.code == errc::pinned;
+        return stays && moved.code != errc::none ? moved : said;
+    }
+
     /// Answers whether the volume is shorter now.
     bool cut(progress& said) noexcept {
         said.phase    = static_cast<std::uint32_t>(phase_);
@@ -199,7 +206,7 @@ class shrinking {
             phase_        = shrink_phase::giving_back;
             return true;
         }
-        said.failure = done.error();
+        said.failure = why_uncut(done.error());
         if (done.error().code == errc::busy && ++cuts_ < cuts_max && !cancelled_) {
             said.reasons = stop_reason::budget_spent;
             if (mover_.start(range_)) {
@@ -208,7 +215,7 @@ class shrinking {
             }
         }
         said.reasons |= stop_reason::device_error;
-        conclude(said.reasons, done.error());
+        conclude(said.reasons, said.failure);
         return false;
     }
 

@@ -59,6 +59,19 @@ TEST_F(GrowthTest, AFullVolumeGrowsByManyGroupsAndIsFilledAgain) {
     static_cast<void>(size);
 }
 
+TEST_F(GrowthTest, APlanForADeviceThatIsLongerThenSaysWhatTheGrowthDoes) {
+    begin({.block_bytes = 512, .blocks = 3968, .journal_blocks = 96}, 3968);
+    auto size = store_size{live};
+    EXPECT_EQ(size.plan_growth(block_count{9000}).why, (error{errc::out_of_range, block_index{3968}}));
+    EXPECT_EQ(size.plan_growth(block_count{9000}, block_count{8000}).why,
+              (error{errc::out_of_range, block_index{8000}}));
+    EXPECT_EQ(size.plan_growth(block_count{3969}, block_count{3969}).why.code, errc::no_space);
+    const auto plan = size.plan_growth({}, block_count{9000});
+    ASSERT_TRUE(plan.possible()) << message(plan.why.code);
+    EXPECT_EQ(plan.after, block_count{9000});
+    EXPECT_EQ(live.info().blocks, block_count{3968});
+}
+
 TEST_F(GrowthTest, ItGrowsInsideOfItsLastGroupAndOverItsEnd) {
     begin({.block_bytes = 512, .blocks = 1500, .journal_blocks = 96}, 4500);
     for (const std::uint64_t blocks : {1501U, 3967U, 3968U, 4050U, 4500U}) {

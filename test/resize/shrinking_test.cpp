@@ -167,6 +167,33 @@ TEST_F(ShrinkingTest, APinnedExtentThatComesMeanwhileStopsItWithItsName) {
     expect_all();
 }
 
+TEST_F(ShrinkingTest, WhatCannotBeReadBehindTheEndIsTheReasonWithItsBlock) {
+    scatter();
+    extent last{};
+    for (const auto& id : live.objects()) {
+        for (const auto& piece : live.extents(id)) {
+            if (!piece.unwritten && piece.physical.first > last.first) last = piece.physical;
+        }
+    }
+    ASSERT_GT(last.first.value, 3000U);
+    auto& byte = memory.bytes()[static_cast<std::size_t>(last.first.value * 512)];
+    byte ^= std::byte{1};
+    auto work = task();
+    ASHLAR_ASSERT_OK(work.start(block_count{3000}));
+    const auto said = run(work);
+    EXPECT_TRUE(said.reasons.has(stop_reason::device_error));
+    EXPECT_EQ(said.failure.code, errc::checksum_differs);
+    EXPECT_EQ(work.last_result().failure, (error{errc::checksum_differs, last.first}));
+    EXPECT_FALSE(work.last_result().shrank());
+    ASSERT_FALSE(work.obstacles().empty());
+    EXPECT_TRUE(work.obstacles()[0].why.has(stop_reason::device_error));
+    byte ^= std::byte{1};
+    ASHLAR_ASSERT_OK(work.start(block_count{3000}));
+    run(work);
+    EXPECT_TRUE(work.last_result().shrank()) << message(work.last_result().failure.code);
+    expect_all();
+}
+
 TEST_F(ShrinkingTest, WhoWithholdsBlocksKeepsTheSize) {
     {
         const entered guard{live.volume()};

@@ -20,18 +20,19 @@ struct growth_plan {
     [[nodiscard]] block_count gained() const noexcept { return after - before - tables; }
 };
 
-/// Says what growing to so many blocks does; 0: to what the device has. Reads nothing.
-/// The plan says no with: out_of_range where the device is smaller, `where` is what it has; invalid_argument where the
-/// volume is not smaller; no_space where the new blocks do not hold their own tables; too_large where the directory is
-/// full, or a table has all its parts; busy while blocks are withheld.
+/// Says what growing to so many blocks does; 0: to what the device has. Reads nothing. `device`: as if the device had
+/// so many, which it may be given first; 0: what it has. The plan says no with: out_of_range where the device is
+/// smaller, `where` is what it has; invalid_argument where the volume is not smaller; no_space where the new blocks do
+/// not hold their own tables; too_large where the directory is full, or a table has all its parts; busy while blocks
+/// are withheld.
 template <class Volume>
-[[nodiscard]] growth_plan plan_growth(Volume& volume, block_count wanted = {}) noexcept {
+[[nodiscard]] growth_plan plan_growth(Volume& volume, block_count wanted = {}, block_count device = {}) noexcept {
     constexpr std::uint64_t blocks_max = ~std::uint64_t{0} >> 17U;
     constexpr unsigned      room_shift = 12;  // one group more for so many blocks: a 60th of them at most
     const auto              size       = volume.geometry.block;
     growth_plan             plan;
     plan.before   = volume.geometry.blocks;
-    plan.device   = volume.device.geometry().blocks;
+    plan.device   = device.value != 0 ? device : volume.device.geometry().blocks;
     plan.after    = wanted.value != 0 ? wanted : plan.device;
     const auto no = [&](errc code, block_index where = {}) noexcept {
         plan.why = error{code, where};
