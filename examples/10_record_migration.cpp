@@ -53,9 +53,12 @@ ashlar::result<> run() {
     }
     BOOST_OUTCOME_TRY(live.sync());
     BOOST_OUTCOME_TRY(live, live_store::open(live.abandon()));
-
     ashlar::record_migration again{live};
-    while (!again.step({.blocks_max = 4}).reasons.has(ashlar::stop_reason::finished)) { BOOST_OUTCOME_TRY(write()); }
+    for (ashlar::progress said; !said.reasons.has(ashlar::stop_reason::finished);) {
+        BOOST_OUTCOME_TRY(write());
+        said = again.step({.blocks_max = 4});
+        if (said.failure.code != ashlar::errc::none) return said.failure;
+    }
     std::printf("%s, %llu records copied after the restart, %llu objects\n",
                 again.last_result().resumed ? "resumed" : "begun anew",
                 static_cast<unsigned long long>(again.last_result().records), static_cast<unsigned long long>(written));

@@ -40,7 +40,10 @@ ashlar::result<> run() {
     if (seen != bytes) return ashlar::errc::damaged;
 
     BOOST_OUTCOME_TRY(auto task, ashlar::compaction<machine>::open(live));
-    while (!task.step({.blocks_max = 256}).reasons.has(ashlar::stop_reason::finished)) {}
+    for (ashlar::progress said; !said.reasons.has(ashlar::stop_reason::finished);) {
+        said = task.step({.blocks_max = 256});
+        if (said.failure.code != ashlar::errc::none) return said.failure;
+    }
     BOOST_OUTCOME_TRY(const auto after, regions.find(name));
     std::printf("it slid from block %llu to %llu\n", static_cast<unsigned long long>(before.place.first.value),
                 static_cast<unsigned long long>(after.place.first.value));
