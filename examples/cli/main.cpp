@@ -69,6 +69,10 @@ CLI::Option* add_size(CLI::App* command, const std::string& name, std::uint64_t&
         ->type_name("SIZE");
 }
 
+void add_rate(CLI::App* command, std::uint64_t& into, const std::string& otherwise = "50M") {
+    add_size(command, "--rate", into, "bytes a second at most; the default is " + otherwise);
+}
+
 CLI::Option* add_block_size(CLI::App* command, std::uint32_t& into, const std::string& help) {
     return command
         ->add_option_function<std::string>(
@@ -199,7 +203,7 @@ void add_defrag_commands(CLI::App& app, command_line& line) {
             "low, medium or high (default medium)")
         ->type_name("NAME")
         ->check(CLI::IsMember({"low", "medium", "high"}));
-    add_size(command, "--rate", line.defrag.settings.bytes_per_second, "bytes a second at most; the default is 50M");
+    add_rate(command, line.defrag.settings.bytes_per_second);
     command->add_flag("--dry-run", line.defrag.dry_run, "say what it would cost and gain, and move nothing");
     add_extents_min(command, line.defrag.settings.extents_min);
 }
@@ -210,6 +214,9 @@ void add_region_type(CLI::App* command, std::uint32_t& into) {
             "type",
             [&into](const std::string& text) {
                 const auto type = cli::parse_region_type(text);
+                if (text == "COPY")
+                    throw CLI::ValidationError(
+                        "type", "'COPY' marks a volume as an unfinished copy; use four other letters, such as LOGS");
                 if (!type)
                     throw CLI::ValidationError("type", fmt::format("'{}' is no type of regions; use four letters that "
                                                                    "the store does not use itself, such as LOGS",
@@ -300,7 +307,7 @@ void add_compact_command(CLI::App& app, command_line& line) {
             },
             "move this region alone, whatever it gains")
         ->type_name("TYPE:NUMBER");
-    add_size(command, "--rate", line.compact.bytes_per_second, "bytes a second at most; the default is 50M");
+    add_rate(command, line.compact.bytes_per_second);
     command->add_flag("--dry-run", line.compact.dry_run,
                       "say what would move and what that would gain, and move nothing");
 }
@@ -327,7 +334,7 @@ void add_migrate_command(CLI::App& app, command_line& line) {
                             ->check(is_record_width);
     auto* const cancel = command->add_flag("--cancel", line.migrate.cancel, "undo a migration that was stopped");
     cancel->excludes(width);
-    add_size(command, "--rate", line.migrate.bytes_per_second, "bytes a second at most; the default is 50M");
+    add_rate(command, line.migrate.bytes_per_second);
     command->add_flag("--dry-run", line.migrate.dry_run, "say what it takes and whether it can be, and write nothing")
         ->excludes(cancel);
 }
@@ -336,14 +343,16 @@ void add_resize_commands(CLI::App& app, command_line& line) {
     auto* command = add_command(app, line, "shrink", "make the volume smaller: what lies behind its new end moves",
                                 [&](const cli::context& with) { return run_shrink(with, line.resize); });
     add_size(command, "--to", line.resize.bytes, "bytes of the volume afterwards")->required();
-    add_size(command, "--rate", line.resize.bytes_per_second, "bytes a second at most; the default is 50M");
+    add_rate(command, line.resize.bytes_per_second);
     command->add_flag("--dry-run", line.resize.dry_run,
                       "say what would move and the smallest size, and change nothing");
 
     command = add_command(app, line, "grow", "make the volume larger",
                           [&](const cli::context& with) { return run_grow(with, line.resize); });
-    add_size(command, "--to", line.resize.bytes,
-             "bytes of the volume afterwards, for which a file becomes longer; the default is all of what exists");
+    add_size(
+        command, "--to", line.resize.bytes,
+        "bytes of the volume afterwards; a file becomes longer for it, with its space reserved unless it is sparse "
+        "already. The default is all of what exists");
     command->add_flag("--dry-run", line.resize.dry_run, "say what it would be, and change nothing");
 }
 
@@ -354,7 +363,7 @@ void add_evacuate_command(CLI::App& app, command_line& line) {
     command->add_option("--from", line.evacuate.from, "the first block of the range")->type_name("BLOCK")->required();
     command->add_option("--to", line.evacuate.to, "the first block behind the range; the default is the volume's end")
         ->type_name("BLOCK");
-    add_size(command, "--rate", line.evacuate.bytes_per_second, "bytes a second at most; the default is 50M");
+    add_rate(command, line.evacuate.bytes_per_second);
     command->add_flag("--dry-run", line.evacuate.dry_run,
                       "say what would move and what is in the way, and move nothing");
 }
@@ -379,7 +388,7 @@ void add_copy_command(CLI::App& app, command_line& line) {
         ->type_name("BYTES")
         ->check(CLI::Range(112U, ashlar::record_bytes_max))
         ->check(is_record_width);
-    add_size(command, "--rate", line.copy.bytes_per_second, "bytes a second at most; the default is no limit");
+    add_rate(command, line.copy.bytes_per_second, "no limit");
     command->add_flag("--dry-run", line.copy.dry_run, "say what would be copied, and write nothing");
 }
 

@@ -12,11 +12,14 @@
 
 namespace cli {
 
+/// The type of the region that marks an unfinished copy: with one of them a volume would count as such a copy.
+inline constexpr std::uint32_t copy_type = ashlar::tag_of("COPY");
+
 /// Four letters as a type that users may have; empty for anything else.
 [[nodiscard]] constexpr std::optional<std::uint32_t> parse_region_type(std::string_view text) {
     if (text.size() != 4) return std::nullopt;
     const auto type = ashlar::tag_of({text[0], text[1], text[2], text[3], '\0'});
-    return ashlar::is_user_region(type) ? std::optional{type} : std::nullopt;
+    return ashlar::is_user_region(type) && type != copy_type ? std::optional{type} : std::nullopt;
 }
 
 /// "LOGS:12"; empty for anything else. A type may hold a colon of its own.
@@ -33,6 +36,7 @@ namespace cli {
     return ashlar::region_id{*type, static_cast<std::uint32_t>(number)};
 }
 static_assert(parse_region("LOGS:12") == ashlar::region_id{ashlar::tag_of("LOGS"), 12});
+static_assert(!parse_region_type("COPY"));
 static_assert(!parse_region("LOGS") && !parse_region("LOGS:") && !parse_region("LOGS:-1") && !parse_region("JRNL:0"));
 
 /// The letters of a type. What a damaged volume could hold there moves no cursor.

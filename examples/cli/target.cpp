@@ -6,9 +6,11 @@
 #include <ashlar/format/superblock.hpp>
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 
 #include <cerrno>
@@ -79,6 +81,35 @@ void find_volume(std::span<const std::byte> front, format_target& target) {
 }
 
 }  // namespace
+
+result<> expect_whole_blocks(std::uint64_t bytes, std::uint64_t block_bytes, const std::string& path) {
+    const auto whole = bytes / block_bytes * block_bytes;
+    if (whole == bytes) return success();
+    return failure{
+        exit_code::usage, fmt::format("a size of {} bytes is not a multiple of the block size {}", bytes, block_bytes),
+        path,
+        whole == 0 ? fmt::format("use {}", block_bytes) : fmt::format("use {} or {}", whole, whole + block_bytes)};
+}
+
+result<> expect_whole_blocks(std::uint64_t bytes, const std::string& path) {
+    BOOST_OUTCOME_TRY(const auto seen, look_at(path));
+    if (!seen.holds_volume || seen.block_bytes == 0) return success();
+    return expect_whole_blocks(bytes, seen.block_bytes, path);
+}
+
+/// The file system is asked first: to find out by allocating would take all that others may need meanwhile.
+result<> reserve_space(int file, std::uint64_t first, std::uint64_t bytes, const std::string& path) {
+    struct statvfs disk {};
+    int            failed = 0;
+    if (::fstatvfs(file, &disk) == 0 && disk.f_blocks != 0 && bytes / disk.f_frsize > disk.f_bavail) failed = ENOSPC;
+    if (failed == 0) {
+        do {
+            failed = ::posix_fallocate(file, static_cast<off_t>(first), static_cast<off_t>(bytes));
+        } while (failed == EINTR);
+    }
+    if (failed == 0 || failed == EOPNOTSUPP || failed == EINVAL) return success();
+    return system_failure("the disk does not hold the volume", path, failed);
+}
 
 result<format_target> look_at(const std::string& path) {
     format_target target;

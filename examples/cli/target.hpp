@@ -19,6 +19,16 @@ struct format_target {
     std::uint64_t blocks       = 0;      ///< Likewise.
 };
 
+/// What is given to a store is given in whole blocks. Errors: the size has a part of one; the sizes next to it are
+/// named.
+[[nodiscard]] result<> expect_whole_blocks(std::uint64_t bytes, std::uint64_t block_bytes, const std::string& path);
+/// The same for the volume at `path`, which is not opened. Of one whose block size cannot be read, opening says why.
+[[nodiscard]] result<> expect_whole_blocks(std::uint64_t bytes, const std::string& path);
+
+/// Takes the space of a file's bytes from `first` on from its disk now, so that a full disk shows here and not in the
+/// middle of a write. Where the file system cannot, nothing happens. Errors: the disk has less.
+[[nodiscard]] result<> reserve_space(int file, std::uint64_t first, std::uint64_t bytes, const std::string& path);
+
 /// Looks without writing. Errors: a folder or another kind of file that cannot be a volume, or no permission.
 [[nodiscard]] result<format_target> look_at(const std::string& path);
 

@@ -23,8 +23,7 @@ program_store::options options_of(const defrag_settings& settings) {
     options.limits.unsynced_blocks         = 8192;
     options.limits.unsynced_runs           = 2048;
     options.limits.indirection_entries_max = 1U << 18U;  // a region of a gibibyte slides in blocks of 4096 bytes
-    options.throttle.bytes_per_second      = settings.bytes_per_second != 0 ? settings.bytes_per_second : default_rate;
-    options.throttle.bytes_in_flight_max   = 256 * 1024;
+    options.throttle                       = throttle_for(settings.bytes_per_second);
     options.defrag.bytes_per_second        = options.throttle.bytes_per_second;
     options.defrag.threshold_permille      = 0;  // who asks for a defragmentation gets one
     options.defrag.cycle_blocks_max        = {};
@@ -65,14 +64,6 @@ failure open_failure(const std::string& path, ashlar::error error) {
     return store_failure("cannot open the volume", path, error);
 }
 
-/// Takes the file's space from its disk now, so that a full disk shows here and not in the middle of a write.
-result<> reserve_space(int file, const format_request& request) {
-    int failed = 0;
-    do { failed = ::posix_fallocate(file, 0, static_cast<off_t>(request.bytes)); } while (failed == EINTR);
-    if (failed == 0 || failed == EOPNOTSUPP || failed == EINVAL) return success();
-    return system_failure("the disk does not hold the volume", request.path, failed);
-}
-
 /// Formats what `place` leads to, which errors call by the path of the request.
 result<> format_device(const format_request& request, const std::string& place) {
     const bool                  grows = request.create;
@@ -84,7 +75,9 @@ result<> format_device(const format_request& request, const std::string& place) 
         device   = ashlar::native_device::open(place.c_str(), how);
     }
     if (!device) return open_failure(request.path, device.error());
-    if (grows && !request.sparse) { BOOST_OUTCOME_TRY(reserve_space(device.value().native_handle(), request)); }
+    if (grows && !request.sparse) {
+        BOOST_OUTCOME_TRY(reserve_space(device.value().native_handle(), 0, request.bytes, request.path));
+    }
     BOOST_OUTCOME_TRY(const auto id, fresh_id());
     ashlar::format_options chosen{
         .volume = id, .label = request.label, .created = nanoseconds_of_epoch(), .overwrite = request.overwrite};
@@ -190,6 +183,13 @@ result<volume> volume::open(const std::string& path, access mode, const defrag_s
     if (!opened) return open_failure(path, opened.error());
     inner->store = std::move(opened.value());
     return volume{std::move(inner)};
+}
+
+result<volume> volume::open_finished(const std::string& path, access mode, const defrag_settings& settings) {
+    if (mode != access::read_only) { BOOST_OUTCOME_TRY(open_finished(path, access::read_only)); }
+    BOOST_OUTCOME_TRY(auto opened, open(path, mode, settings));
+    BOOST_OUTCOME_TRY(opened.expect_finished());
+    return opened;
 }
 
 result<> volume::close() {

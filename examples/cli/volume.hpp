@@ -129,6 +129,10 @@ class volume {
     [[nodiscard]] static result<>       format(const format_request& request);
     [[nodiscard]] static result<volume> open(const std::string& path, access mode,
                                              const defrag_settings& settings = {});
+    /// As `open`, for whoever works with the volume. An unfinished copy is refused before it is opened for writing:
+    /// that alone writes, and nobody but the copy may change its target.
+    [[nodiscard]] static result<volume> open_finished(const std::string& path, access mode,
+                                                      const defrag_settings& settings = {});
 
     volume(volume&&) noexcept;
     volume& operator=(volume&&) noexcept;

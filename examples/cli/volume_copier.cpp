@@ -1,5 +1,6 @@
 #include "volume_copier.hpp"
 
+#include "region_names.hpp"
 #include "volume_core.hpp"
 
 #include <ashlar/volume_copy.hpp>
@@ -11,26 +12,12 @@ namespace {
 
 using program_copy = ashlar::volume_copy<program_volume, program_volume, ashlar::token_bucket, ashlar::steady_clock>;
 
-constexpr ashlar::region_id marker{program_copy::marker_type, 0};
+static_assert(ashlar::copy_mark::name.type == copy_type);
 
-ashlar::token_bucket throttle_for(std::uint64_t bytes_per_second) {
-    ashlar::token_bucket::options options;
-    options.bytes_per_second    = bytes_per_second;
-    options.bytes_in_flight_max = bytes_per_second != 0 ? 256 * 1024 : 1024 * 1024;
-    return ashlar::token_bucket{options};
-}
-
-/// Whether a volume has nothing but what `format` made, and perhaps the mark of a copy.
-result<bool> is_empty(program_store& store, const std::string& path) {
-    ashlar::store_regions regions{store};
-    for (std::uint32_t i = 0; i < regions.count(); ++i) {
-        const auto one = regions.at(i);
-        if (!one) return store_failure("cannot look at the regions", path, one.error());
-        if (!one.value().engine && one.value().name != marker) return false;
-    }
-    const auto root = store.info(store.root());
-    if (!root) return store_failure("cannot look at the root", path, root.error());
-    return store.volume().space.totals().records_high_water == 1 && root.value().size == 0 && root.value().extents == 0;
+/// Nobody works with either volume meanwhile: without a rate it goes as fast as it can.
+ashlar::token_bucket copy_throttle(std::uint64_t bytes_per_second) {
+    if (bytes_per_second != 0) return ashlar::token_bucket{throttle_for(bytes_per_second)};
+    return ashlar::token_bucket{{.bytes_per_second = 0, .bytes_in_flight_max = 1024 * 1024}};
 }
 
 failure stands_here(const char* what, const std::string& path) {
@@ -40,7 +27,9 @@ failure stands_here(const char* what, const std::string& path) {
 
 }  // namespace
 
-bool volume::is_unfinished_copy() { return ashlar::store_regions{core_->store}.find(marker).has_value(); }
+bool volume::is_unfinished_copy() {
+    return ashlar::store_regions{core_->store}.find(ashlar::copy_mark::name).has_value();
+}
 
 result<> volume::expect_finished() {
     if (!is_unfinished_copy()) return success();
@@ -62,10 +51,32 @@ result<copy_estimate_facts> volume_copier::estimate(volume& of) {
     const auto said = program_copy::estimate(of.core_->store);
     if (!said) return of.core_->failed("cannot read what the volume holds", said.error());
     return copy_estimate_facts{.objects  = said.value().objects,
+                               .records  = of.core_->store.volume().space.totals().records_high_water,
                                .regions  = said.value().regions,
                                .blocks   = said.value().blocks.value,
                                .reserved = said.value().reserved.value,
                                .skipped  = said.value().skipped.value};
+}
+
+/// What `format` takes, what every volume keeps for itself, the mark of the copy, and the object table, which grows by
+/// parts as large as all that it has.
+std::uint64_t volume_copier::room_when_new(std::uint64_t records, std::uint64_t blocks, std::uint32_t block_bytes,
+                                           std::uint32_t record_bytes) {
+    constexpr bool            sums = program_store::volume_type::checksum_type::enabled;
+    const ashlar::block_size  size{block_bytes};
+    const ashlar::block_count all{blocks};
+    const auto                layout    = ashlar::volume_layout::of(ashlar::volume_geometry::of(size, all), {}, sums);
+    const std::uint64_t       per_block = ashlar::records_per_block(size, record_bytes);
+    const std::uint64_t       part_max  = ashlar::blocks_per_group(size);
+    std::uint64_t             table     = layout.objects.count.value;
+    std::uint64_t             kept      = layout.data.value + ashlar::space::reserve_of(all).value + 1;
+    for (auto held = (table - 1) * per_block; held < records && table < blocks;) {
+        const auto part = std::min(table, part_max);
+        table += part;
+        kept += part;
+        held += (part - 1) * per_block;
+    }
+    return kept < blocks ? blocks - kept : 0;
 }
 
 result<> volume_copier::check_source(volume& from) {
@@ -77,8 +88,9 @@ result<> volume_copier::check_source(volume& from) {
 result<> volume_copier::check_target(volume& from, volume& to) {
     auto& target = *to.core_;
     if (!to.is_unfinished_copy()) {
-        BOOST_OUTCOME_TRY(const bool empty, is_empty(target.store, target.path));
-        if (!empty) return stands_here("an ashlar volume", target.path);
+        const auto empty = ashlar::is_empty_volume(target.store);
+        if (!empty) return target.failed("cannot look at what it holds", empty.error());
+        if (!empty.value()) return stands_here("an ashlar volume", target.path);
     }
     const auto wanted = from.facts().block_bytes, has = to.facts().block_bytes;
     if (wanted != has) {
@@ -92,7 +104,7 @@ result<> volume_copier::check_target(volume& from, volume& to) {
 result<volume_copier> volume_copier::open(volume& from, volume& to, std::uint64_t bytes_per_second) {
     BOOST_OUTCOME_TRY(check_source(from));
     BOOST_OUTCOME_TRY(check_target(from, to));
-    auto task = program_copy::open(from.core_->store, to.core_->store, {}, throttle_for(bytes_per_second));
+    auto task = program_copy::open(from.core_->store, to.core_->store, {}, copy_throttle(bytes_per_second));
     if (!task && task.error().code == ashlar::errc::busy)
         return stands_here("an unfinished copy of another volume", to.path());
     if (!task) return to.core_->failed("cannot begin the copy", task.error());
@@ -120,7 +132,11 @@ failure volume_copier::failed(ashlar::error error) const {
 
 copied_facts volume_copier::copied() const {
     const auto& done = core_->task.last_result();
-    return {.resumed = done.resumed, .objects = done.objects, .regions = done.regions, .blocks = done.blocks.value};
+    return {.resumed          = done.resumed,
+            .objects          = done.objects,
+            .regions          = done.regions,
+            .blocks           = done.blocks.value,
+            .speed_up_percent = done.speed_up_percent()};
 }
 
 }  // namespace cli

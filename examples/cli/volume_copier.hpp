@@ -8,6 +8,7 @@ namespace cli {
 /// What a copy takes, as the source says.
 struct copy_estimate_facts {
     std::uint64_t objects  = 0;
+    std::uint64_t records  = 0;  ///< That objects have, or had: a copy keeps the numbers of those that are.
     std::uint64_t regions  = 0;
     std::uint64_t blocks   = 0;  ///< Read and written: those that hold data.
     std::uint64_t reserved = 0;  ///< Blocks that objects get in the target too, and that are not copied.
@@ -16,10 +17,11 @@ struct copy_estimate_facts {
 
 /// What this process copied.
 struct copied_facts {
-    bool          resumed = false;  ///< It went on where another process was stopped.
-    std::uint64_t objects = 0;
-    std::uint64_t regions = 0;
-    std::uint64_t blocks  = 0;
+    bool          resumed          = false;  ///< It went on where another process was stopped.
+    std::uint64_t objects          = 0;
+    std::uint64_t regions          = 0;
+    std::uint64_t blocks           = 0;
+    std::uint64_t speed_up_percent = 0;  ///< How many times as long to copy every block of the source would take.
 };
 
 /// Precondition: both volumes outlive it and stay open. The source may be open for reading only.
@@ -27,6 +29,10 @@ class volume_copier {
   public:
     /// Cost: every record and every extent.
     [[nodiscard]] static result<copy_estimate_facts> estimate(volume& of);
+    /// Blocks that objects and regions of a copy with so many records find in a new volume; 0 where it is too small to
+    /// be one.
+    [[nodiscard]] static std::uint64_t room_when_new(std::uint64_t records, std::uint64_t blocks,
+                                                     std::uint32_t block_bytes, std::uint32_t record_bytes);
     /// Errors: the volume is itself an unfinished copy.
     [[nodiscard]] static result<> check_source(volume& from);
     /// Whether the target, perhaps open for reading only, can take a copy or go on with one. Errors: what it holds.

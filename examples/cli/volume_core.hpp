@@ -27,7 +27,13 @@ struct program_volume : ashlar::blueprint {
 
 using program_store = ashlar::store<program_volume>;
 
-inline constexpr std::uint64_t default_rate = 50ULL << 20U;
+/// What maintenance may take from its device; 0: 50 MiB a second.
+[[nodiscard]] inline ashlar::token_bucket::options throttle_for(std::uint64_t bytes_per_second) {
+    ashlar::token_bucket::options options;
+    options.bytes_per_second    = bytes_per_second != 0 ? bytes_per_second : 50ULL << 20U;
+    options.bytes_in_flight_max = 256 * 1024;
+    return options;
+}
 
 struct volume::core {
     program_store        store{};

@@ -1,7 +1,5 @@
 #include "volume_evacuator.hpp"
 
-#include "region_names.hpp"
-#include "steps.hpp"
 #include "volume_core.hpp"
 
 #include <ashlar/evacuation.hpp>
@@ -12,25 +10,6 @@ namespace cli {
 namespace {
 
 using program_evacuation = ashlar::evacuation<program_volume>;
-
-std::string name_of(const ashlar::evacuation_obstacle& one) {
-    switch (one.kind) {
-        case ashlar::obstacle_kind::frames: return "the fixed blocks at the beginning";
-        case ashlar::obstacle_kind::table: return "the store's own region " + text_of(one.region);
-        case ashlar::obstacle_kind::region: return "region " + text_of(one.region);
-        case ashlar::obstacle_kind::extents:
-            return fmt::format("object {} at its block {}", one.object.value, one.logical.value);
-        case ashlar::obstacle_kind::node: return fmt::format("a node of object {}", one.object.value);
-        case ashlar::obstacle_kind::reserved: break;
-    }
-    return "blocks that an operation still holds";
-}
-
-std::vector<obstacle_facts> facts_of(std::span<const ashlar::evacuation_obstacle> obstacles) {
-    std::vector<obstacle_facts> facts;
-    for (const auto& one : obstacles) facts.push_back({name_of(one), reasons_text(one.why), one.blocks});
-    return facts;
-}
 
 }  // namespace
 
@@ -45,11 +24,10 @@ volume_evacuator::~volume_evacuator()                           = default;
 
 result<volume_evacuator> volume_evacuator::open(volume& of, std::uint64_t bytes_per_second) {
     program_evacuation::options options;
-    options.moves.verify_target          = true;
-    options.moves.obstacles_max          = 64;
-    options.throttle.bytes_per_second    = bytes_per_second != 0 ? bytes_per_second : default_rate;
-    options.throttle.bytes_in_flight_max = 256 * 1024;
-    auto made                            = program_evacuation::open(of.core_->store, options);
+    options.moves.verify_target = true;
+    options.moves.obstacles_max = 64;
+    options.throttle            = throttle_for(bytes_per_second);
+    auto made                   = program_evacuation::open(of.core_->store, options);
     if (!made) return of.core_->failed("cannot evacuate", made.error());
     return volume_evacuator{std::make_unique<core>(core{*of.core_, std::move(made.value())})};
 }
@@ -88,7 +66,9 @@ ashlar::progress volume_evacuator::cancel() {
 }
 
 evacuation_facts volume_evacuator::done() const {
-    const auto& last = core_->task.last_result();
+    const auto&            last = core_->task.last_result();
+    std::optional<failure> why;
+    if (last.failure.code != ashlar::errc::none) why = core_->of.failed("not all of it can move", last.failure);
     return {.emptied        = last.emptied,
             .objects        = last.extents,
             .nodes          = last.nodes,
@@ -98,7 +78,8 @@ evacuation_facts volume_evacuator::done() const {
             .before         = last.before.value,
             .after          = last.after.value,
             .obstacle_count = last.obstacles,
-            .obstacles      = facts_of(core_->task.obstacles())};
+            .obstacles      = facts_of(core_->task.obstacles()),
+            .why            = std::move(why)};
 }
 
 }  // namespace cli

@@ -1,18 +1,10 @@
 #pragma once
 /// Empties a range of an open volume's blocks, in steps.
 
+#include "obstacles.hpp"
 #include "volume.hpp"
 
-#include <string>
-
 namespace cli {
-
-/// What is in the way.
-struct obstacle_facts {
-    std::string    what{};  ///< "region LOGS:0", "object 16777216 at block 12".
-    std::string    why{};   ///< "pinned".
-    ashlar::extent blocks{};
-};
 
 struct evacuation_plan_facts {
     std::uint64_t               objects        = 0;  ///< Moves of their ranges.
@@ -38,7 +30,8 @@ struct evacuation_facts {
     std::uint64_t               before         = 0;  ///< Blocks of the range in use.
     std::uint64_t               after          = 0;
     std::uint64_t               obstacle_count = 0;
-    std::vector<obstacle_facts> obstacles{};
+    std::vector<obstacle_facts> obstacles{};  ///< Those that are named.
+    std::optional<failure>      why{};        ///< The last error of the device or the store.
 };
 
 /// Precondition: the volume outlives it and stays open.

@@ -13,8 +13,7 @@ using program_migration = ashlar::record_migration<program_volume>;
 
 program_migration::options options_of(const migration_settings& settings) {
     program_migration::options options;
-    options.throttle.bytes_per_second    = settings.bytes_per_second != 0 ? settings.bytes_per_second : default_rate;
-    options.throttle.bytes_in_flight_max = 256 * 1024;
+    options.throttle = throttle_for(settings.bytes_per_second);
     return options;
 }
 

@@ -167,11 +167,10 @@ result<open_region> volume_regions::open(ashlar::region_id name) {
 
 result<> volume_regions::prepare(const compaction_settings& settings) {
     program_compaction::options options;
-    options.regions.only                 = settings.only;
-    options.regions.verify_target        = true;
-    options.regions.clears_way           = true;
-    options.throttle.bytes_per_second    = settings.bytes_per_second != 0 ? settings.bytes_per_second : default_rate;
-    options.throttle.bytes_in_flight_max = 256 * 1024;
+    options.regions.only          = settings.only;
+    options.regions.verify_target = true;
+    options.regions.clears_way    = true;
+    options.throttle              = throttle_for(settings.bytes_per_second);
     if (settings.only) options.regions.threshold_permille = 0;  // who names a region wants it moved
     auto made = program_compaction::open(core_->of.store, options);
     if (!made) return core_->of.failed("cannot compact the regions", made.error());

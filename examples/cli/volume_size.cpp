@@ -2,9 +2,12 @@
 
 #include "output.hpp"
 #include "region_names.hpp"
+#include "target.hpp"
 #include "volume_core.hpp"
 
 #include <ashlar/shrinking.hpp>
+
+#include <sys/stat.h>
 
 #include <algorithm>
 
@@ -15,19 +18,6 @@ using ashlar::block_count;
 using ashlar::errc;
 
 using program_shrink = ashlar::shrinking<program_volume>;
-
-std::string obstacle_text(const ashlar::evacuation_obstacle& one) {
-    const auto where = fmt::format("at block {}", one.blocks.first.value);
-    switch (one.kind) {
-        case ashlar::obstacle_kind::frames: return "the fixed blocks " + where;
-        case ashlar::obstacle_kind::table: return fmt::format("the store's table {} {}", text_of(one.region), where);
-        case ashlar::obstacle_kind::region: return fmt::format("region {} {}", text_of(one.region), where);
-        case ashlar::obstacle_kind::extents: return fmt::format("an extent of object {} {}", one.object.value, where);
-        case ashlar::obstacle_kind::node: return fmt::format("the map of object {} {}", one.object.value, where);
-        case ashlar::obstacle_kind::reserved: return "blocks that are being read or written, " + where;
-    }
-    return where;
-}
 
 }  // namespace
 
@@ -40,6 +30,34 @@ struct volume_size::core {
                                return human_bytes(blocks * of.store.info().block.bytes);
     }
     [[nodiscard]] std::uint64_t device() const { return of.store.device().geometry().blocks.value; }
+
+    [[nodiscard]] struct stat file() const {
+        struct stat seen {};
+        if (::fstat(of.store.device().native_handle(), &seen) != 0) seen = {};
+        return seen;
+    }
+    /// A file may become longer first; a disk has the size that it has.
+    [[nodiscard]] ashlar::growth_plan plan_growth(std::uint64_t blocks) const {
+        const bool longer = blocks > device() && S_ISREG(file().st_mode);
+        return size().plan_growth(block_count{blocks}, block_count{longer ? blocks : 0});
+    }
+    /// A file that has all of its space gets that of its new part too; one with holes stays sparse.
+    [[nodiscard]] result<> lengthen(block_count to) {
+        auto&      device = of.store.device();
+        const auto before = file();
+        const bool sparse = before.st_blocks * 512 < before.st_size;
+        const auto first  = static_cast<std::uint64_t>(before.st_size);
+        const auto end    = to.value * of.store.info().block.bytes;
+        const auto longer = device.resize(to);
+        if (!longer) return of.failed("cannot make the file longer", longer.error());
+        if (sparse || first >= end) return success();
+        return reserve_space(device.native_handle(), first, end - first, of.path);
+    }
+    /// After a growth that failed the file is as long as it was, but where its volume may have become larger: that is
+    /// decided when it is opened again.
+    void take_back(block_count had) {
+        if (!of.store.read_only()) static_cast<void>(of.store.device().resize(had));
+    }
 
     [[nodiscard]] failure growth_failure(const ashlar::growth_plan& plan, ashlar::error error) const {
         const auto& path = of.path;
@@ -85,23 +103,26 @@ volume_size::volume_size(volume& of) : core_{std::make_unique<core>(core{*of.cor
 volume_size::~volume_size() = default;
 
 result<growth_facts> volume_size::plan_growth(std::uint64_t blocks) {
-    const auto plan   = core_->size().plan_growth(block_count{std::min(blocks, core_->device())});
-    const bool longer = blocks > core_->device();  // the file is made longer before
-    if (!plan.possible() && !longer) return core_->growth_failure(plan, plan.why);
-    return growth_facts{plan.before.value, longer ? blocks : plan.after.value, plan.tables.value, plan.device.value};
+    const auto plan = core_->plan_growth(blocks);
+    if (!plan.possible()) return core_->growth_failure(plan, plan.why);
+    return growth_facts{plan.before.value, plan.after.value, plan.tables.value, plan.device.value};
 }
 
 result<growth_facts> volume_size::grow(std::uint64_t blocks) {
-    auto& device = core_->of.store.device();
-    if (blocks > core_->device()) {
-        const auto longer = device.resize(block_count{blocks});
-        if (!longer && longer.error().code == errc::unsupported)
-            return core_->growth_failure(core_->size().plan_growth(), errc::out_of_range);
-        if (!longer) return core_->of.failed("cannot make the file longer", longer.error());
+    const auto plan = core_->plan_growth(blocks);
+    if (!plan.possible()) return core_->growth_failure(plan, plan.why);
+    const block_count had{core_->device()};
+    if (had < plan.device) {
+        if (auto longer = core_->lengthen(plan.device); !longer) {
+            core_->take_back(had);
+            return longer.error();
+        }
     }
-    const auto plan  = core_->size().plan_growth(block_count{blocks});
     const auto grown = core_->size().grow(block_count{blocks});
-    if (!grown) return core_->growth_failure(plan, grown.error());
+    if (!grown) {
+        if (had < plan.device) core_->take_back(had);
+        return core_->growth_failure(plan, grown.error());
+    }
     const auto& done = grown.value();
     return growth_facts{done.before.value, done.after.value, done.tables.value, done.device.value};
 }
@@ -117,10 +138,10 @@ result<shrink_facts> volume_size::plan_shrink(std::uint64_t blocks) {
 
 result<> volume_size::begin_shrink(std::uint64_t blocks, std::uint64_t bytes_per_second) {
     program_shrink::options options;
-    options.evacuation.moves.verify_target          = true;
-    options.evacuation.throttle.bytes_per_second    = bytes_per_second != 0 ? bytes_per_second : default_rate;
-    options.evacuation.throttle.bytes_in_flight_max = 256 * 1024;
-    auto made                                       = program_shrink::open(core_->of.store, options);
+    options.evacuation.moves.verify_target = true;
+    options.evacuation.moves.obstacles_max = 64;
+    options.evacuation.throttle            = throttle_for(bytes_per_second);
+    auto made                              = program_shrink::open(core_->of.store, options);
     if (!made) return core_->of.failed("cannot shrink the volume", made.error());
     core_->task.emplace(std::move(made.value()));
     if (const auto begun = core_->task->start(block_count{blocks}); !begun)
@@ -140,6 +161,7 @@ ashlar::progress volume_size::cancel() {
     return core_->task->step();
 }
 
+/// Busy and pinned are no more than that something stayed: the obstacles say what, and why.
 shrunk_facts volume_size::shrunk() const {
     const auto&  done = core_->task->last_result();
     shrunk_facts facts{.after = done.after.value, .moved = done.moved.value, .given_back = done.given_back.value};
@@ -147,7 +169,16 @@ shrunk_facts volume_size::shrunk() const {
     facts.why = core_->of.failed(done.shrank() ? "the volume is smaller, but its file is as long as before"
                                                : "what lies behind the new end does not all move",
                                  done.failure);
-    for (const auto& one : core_->task->obstacles()) facts.obstacles.push_back(obstacle_text(one));
+    if (done.shrank()) return facts;
+    facts.obstacles      = facts_of(core_->task->obstacles());
+    facts.obstacle_count = done.obstacles;
+    if (done.failure.code == errc::busy || done.failure.code == errc::pinned) {
+        facts.why->code = exit_code::failed;
+        facts.why->what = "what lies behind the new end does not all move";
+        facts.why->fix =
+            "name a larger size with --to, or make room: 'ashlar compact' and 'ashlar defrag-start' join "
+            "free runs";
+    }
     return facts;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 /// The size of an open volume: planned, grown, shrunk.
 
+#include "obstacles.hpp"
 #include "volume.hpp"
 
 namespace cli {
@@ -24,11 +25,12 @@ struct shrink_facts {
 
 /// Of a shrink, also of one that was stopped.
 struct shrunk_facts {
-    std::uint64_t            after      = 0;
-    std::uint64_t            moved      = 0;
-    std::uint64_t            given_back = 0;  ///< Blocks that the file has less.
-    std::vector<std::string> obstacles{};     ///< What stayed in the way, in words.
-    std::optional<failure>   why{};           ///< Why the volume has its old size.
+    std::uint64_t               after          = 0;
+    std::uint64_t               moved          = 0;
+    std::uint64_t               given_back     = 0;  ///< Blocks that the file has less.
+    std::uint64_t               obstacle_count = 0;
+    std::vector<obstacle_facts> obstacles{};  ///< What stayed in the way: those that are named.
+    std::optional<failure>      why{};        ///< Why the volume, or its file, has its old size.
 };
 
 /// Precondition: the volume outlives it and stays open.
@@ -39,7 +41,8 @@ class volume_size {
     volume_size(const volume_size&)            = delete;
     volume_size& operator=(const volume_size&) = delete;
 
-    /// What growing to so many blocks does; 0: to what the file or disk has. A file may become longer first.
+    /// What growing to so many blocks does; 0: to what the file or disk has. A file may become longer first: its space
+    /// is reserved, unless it has holes already. Errors: where it cannot be; then the file is as it was.
     [[nodiscard]] result<growth_facts> plan_growth(std::uint64_t blocks);
     [[nodiscard]] result<growth_facts> grow(std::uint64_t blocks);
 

@@ -48,6 +48,18 @@ def picture(folder):
     return seen, sorted(sorted(names) for names in links.values())
 
 
+def can_inject():
+    """Whether strace is here and may trace: then a sync of the program can fail, or be its end."""
+    return shutil.which("strace") is not None and subprocess.run(["strace", "-o", os.devnull, "true"], check=False, capture_output=True).returncode == 0
+
+
+def run_with_sync(fault, number, *words):
+    """Runs the program; the sync of that number does `fault`, in strace's words."""
+    syncs = "fsync,fdatasync"
+    return subprocess.run(["strace", "-f", "-o", os.devnull, "-e", f"trace={syncs}", "-e", f"inject={syncs}:{fault}:when={number}", str(PROGRAM), *map(str, words)],
+                          env=os.environ | {"ASAN_OPTIONS": "detect_leaks=0"}, capture_output=True, text=True, check=False, timeout=120)
+
+
 class ProgramTest(unittest.TestCase):
     def setUp(self):
         self.folder = Path(tempfile.mkdtemp(prefix="ashlar-test-"))
@@ -229,10 +241,12 @@ class WrongCommandLines(ProgramTest):
                       ("import", self.volume, ""), ("export", self.volume, ""), ("regions", self.volume, "--columns", "501"),
                       ("region-add", self.volume, "LOGS"), ("region-add", self.volume, "LOGS", "0"), ("region-add", self.volume, "LOGS", "1537"),
                       ("region-add", self.volume, "LOGS", "100"), ("region-add", self.volume, "LOGS", "18446744073709551615"),
-                      ("region-add", self.volume, "JRNL", "1M"), ("region-add", self.volume, "LOG", "1M"), ("region-remove", self.volume, "OBJT", "0"),
+                      ("region-add", self.volume, "COPY", "1M"), ("region-add", self.volume, "JRNL", "1M"), ("region-add", self.volume, "LOG", "1M"), ("region-remove", self.volume, "OBJT", "0"),
                       ("region-remove", self.volume, "LOGS"), ("region-remove", self.volume, "LOGS", "x"), ("region-remove", self.volume, "LOGS", "4294967296"),
                       ("region-pin", self.volume, "LOGS", "-1"), ("region-read", self.volume, "LOGS", "0", "--json"),
-                      ("compact", self.volume, "--region", "LOGS"), ("compact", self.volume, "--region", "JRNL:0"), ("compact", self.volume, "--rate", "0"),
+                      ("shrink", self.volume, "--to", "100"), ("shrink", self.volume, "--to", "40000001"), ("grow", self.volume, "--to", "100"),
+                      ("grow", self.volume, "--to", "80000001"), ("grow", self.volume, "--to", "80000001", "--dry-run"),
+                      ("compact", self.volume, "--region", "COPY:0"), ("compact", self.volume, "--region", "LOGS"), ("compact", self.volume, "--region", "JRNL:0"), ("compact", self.volume, "--rate", "0"),
                       ("evacuate", self.volume), ("evacuate", self.volume, "--from", "7", "--to", "7"), ("evacuate", self.volume, "--from", "65536"),
                       ("evacuate", self.volume, "--from", "0", "--to", "65537"), ("evacuate", self.volume, "--from", "-1"),
                       ("copy", self.volume), ("copy", self.volume, ""), ("copy", self.volume, self.volume), ("copy", self.volume, other, "--size", "1537"),
@@ -245,6 +259,17 @@ class WrongCommandLines(ProgramTest):
             self.expect(2, *words)
         self.assertEqual(self.volume.read_bytes(), before)
         self.assertFalse(other.exists())
+
+    def test_the_mark_of_an_unfinished_copy_is_no_region_to_add(self):
+        self.format()
+        self.assertIn("marks a volume as an unfinished copy", self.expect(2, "region-add", self.volume, "COPY", "1M").stderr)
+        self.expect(0, "ls", self.volume)
+
+    def test_a_size_that_is_no_whole_blocks_is_said_with_those_next_to_it(self):
+        self.format()
+        for command in ("shrink", "grow"):
+            self.assertIn("use 49999872 or 50000896", self.expect(2, command, self.volume, "--to", "50000000").stderr)
+            self.assertIn("use 1024", self.expect(2, command, self.volume, "--to", "512").stderr)
 
 
 class Formatting(ProgramTest):
@@ -794,6 +819,66 @@ class ResizeTest(ProgramTest):
         self.assertIn("already", self.expect(1, "grow", self.volume, "--to", "100M").stderr)
         self.assertIn("already", self.expect(1, "grow", self.volume, "--dry-run").stderr)
 
+    def test_growth_that_cannot_be_is_said_by_the_dry_run_too_and_leaves_the_file(self):
+        full, size = self.folder / "full.ash", 2 * 8 * (1024 - 16) * 1024  # two groups: a third one needs tables
+        self.expect(0, "format", full, "--size", size, "--block", 1024)
+        for more in (("--dry-run",), ()):
+            self.assertIn("tables", self.expect(6, "grow", full, "--to", size + 1024, *more).stderr)
+            self.assertEqual(full.stat().st_size, size)
+        self.expect(0, "grow", full, "--to", size + MEBIBYTE, "--dry-run")
+        self.expect(0, "verify", full)
+
+    def test_a_file_with_its_space_reserved_grows_with_its_space_and_a_sparse_one_stays_sparse(self):
+        self.expect(0, "grow", self.volume, "--to", "100M")
+        self.assertGreaterEqual(self.volume.stat().st_blocks * 512, 100 * MEBIBYTE)
+        sparse = self.folder / "sparse.ash"
+        self.expect(0, "format", sparse, "--size", "48M", "--sparse")
+        self.expect(0, "grow", sparse, "--to", "100M")
+        self.assertEqual(sparse.stat().st_size, 100 * MEBIBYTE)
+        self.assertLess(sparse.stat().st_blocks * 512, 48 * MEBIBYTE)
+        self.expect_content()
+
+    def test_a_disk_that_is_too_small_ends_a_growth_and_the_file_is_as_before(self):
+        disk = os.statvfs(self.folder)
+        more = (disk.f_bavail * disk.f_frsize // MEBIBYTE + 1024) * MEBIBYTE
+        self.assertIn("does not hold", self.expect(6, "grow", self.volume, "--to", 48 * MEBIBYTE + more).stderr)
+        self.assertEqual(self.volume.stat().st_size, 48 * MEBIBYTE)
+        self.assertEqual(self.document("info", self.volume)["blocks"], 48 * 1024)
+        self.expect_content()
+
+    @unittest.skipUnless(can_inject(), "needs strace")
+    def test_a_growth_that_fails_leaves_the_file_as_long_as_it_was_or_the_volume_decides(self):
+        before, taken_back = self.volume.read_bytes(), 0
+        for number in range(1, 40):
+            done = run_with_sync("error=EIO", number, "grow", self.volume, "--to", "60M")
+            self.expect(0, "verify", self.volume)
+            size = (self.volume.stat().st_size, self.document("info", self.volume)["blocks"] * 1024)
+            self.assertIn(size, ((48 * MEBIBYTE, 48 * MEBIBYTE), (60 * MEBIBYTE, 48 * MEBIBYTE), (60 * MEBIBYTE, 60 * MEBIBYTE)))
+            taken_back += done.returncode != 0 and size[0] == 48 * MEBIBYTE
+            if done.returncode == 0:
+                break
+            self.volume.write_bytes(before)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertGreater(taken_back, 0)
+        self.expect_content()
+
+    def test_what_fits_nowhere_before_the_end_is_named(self):
+        places = [self.document("region-add", self.volume, "GAPS", "2M")["first"] for _ in range(12)]
+        self.expect(0, "region-add", self.volume, "LOGS", "3M", "-q")
+        for number in range(12):
+            self.expect(0, *(("region-remove", self.volume, "GAPS", number) if number % 2 else ("region-pin", self.volume, "GAPS", number)), "-q")
+        end = places[-1] * 1024
+        done = self.expect(1, "shrink", self.volume, "--to", end)
+        self.assertRegex(done.stdout, r"region LOGS:0, blocks \d+ to \d+: no contiguous space")
+        self.assertIn("does not all move", done.stderr)
+        self.assertIn("compact", done.stderr)
+        answer = run("shrink", self.volume, "--to", end, "--json")
+        self.assertEqual(answer.returncode, 1)
+        said = json.loads(answer.stdout)
+        self.assertEqual((said["blocks_after"], said["obstacles_found"], said["obstacles"][0]["what"]), (48 * 1024, 1, "region LOGS:0"))
+        self.assertEqual(self.volume.stat().st_size, 48 * MEBIBYTE)
+        self.expect_content()
+
     def test_a_file_that_was_cut_behind_its_volume_is_refused(self):
         os.truncate(self.volume, 47 * MEBIBYTE)
         for words in (("info",), ("verify",), ("regions",), ("grow",), ("shrink", "--to", "20M")):
@@ -880,6 +965,27 @@ class Evacuations(ProgramTest):
         answer = json.loads(run(*words, "--json").stdout)
         self.assertEqual((answer["emptied"], answer["blocks_moved"]), (False, 0))
         self.assertIn({"frames", "pinned"}, [{"frames" if "fixed" in line["what"] else line["what"], line["why"]} for line in answer["obstacles"]])
+        self.assertEqual(self.document(*words, "--dry-run")["obstacles_found"], answer["obstacles_found"])
+        self.assertIn("region LOGS:0", self.expect(1, *words, "--quiet").stdout)
+        self.expect_content()
+
+    def test_what_cannot_be_read_is_named_with_its_error(self):
+        data = next(path.read_bytes() for path in sorted((self.tree / "folder5").iterdir()) if path.stat().st_size >= 5000)
+        with open(self.volume, "r+b") as image:
+            at = image.read().find(data[:1024])
+            image.seek(at)
+            image.write(bytes([data[0] ^ 1]))
+        words = ("evacuate", self.volume, "--from", at // 1024, "--to", at // 1024 + 1)
+        done = self.expect(4, *words)
+        self.assertRegex(done.stdout, rf"object \d+ at its block \d+, blocks {at // 1024} to {at // 1024}: device error: .*checksum")
+        self.assertRegex(done.stderr, rf"checksum.*block {at // 1024}")
+        answer = run(*words, "--json")
+        self.assertEqual(answer.returncode, 4)
+        self.assertIn("checksum", json.loads(answer.stdout)["failure"])
+        with open(self.volume, "r+b") as image:
+            image.seek(at)
+            image.write(data[:1])
+        self.assertIsNone(self.document(*words)["failure"])
         self.expect_content()
 
     def test_control_c_and_kill_leave_everything_whole(self):
@@ -935,6 +1041,7 @@ class Copies(ProgramTest):
                              (said["blocks"], said["objects"], 1, False))
             self.assertEqual(said["skipped_blocks"], 64 * 1024 - said["blocks"])
             self.assertEqual(said["bytes_copied"], said["blocks_copied"] * 1024)
+            self.assertEqual(said["speed_up_percent"], 64 * 1024 * 100 // said["blocks_copied"])
             seen = self.document("info", target)
             self.assertEqual((seen["blocks"], seen["objects"]), (blocks, said["objects"]))
             self.assertEqual(int.from_bytes(target.read_bytes()[132:136], "little"), width)
@@ -977,9 +1084,30 @@ class Copies(ProgramTest):
 
     def test_a_target_that_is_too_small_is_said_at_once_and_leaves_nothing(self):
         blocks = self.document("copy", self.volume, self.target, "--dry-run")["blocks"]
-        self.assertIn("larger target", self.expect(6, "copy", self.volume, self.target, "--size", "1M").stderr)
-        self.assertIn("larger target", self.expect(6, "copy", self.volume, self.target, "--size", f"{blocks + 100}K").stderr)
+        for size in ("1M", f"{blocks + 100}K"):
+            for more in (("--dry-run",), ()):
+                self.assertIn("larger target", self.expect(6, "copy", self.volume, self.target, "--size", size, *more).stderr)
         self.assertFalse(self.target.exists())
+
+    def test_the_smallest_target_that_a_dry_run_takes_holds_the_copy(self):
+        refused, taken = 1024, 64 * 1024
+        while taken - refused > 1:
+            middle = (refused + taken) // 2
+            code = run("copy", self.volume, self.target, "--size", f"{middle}K", "--dry-run").returncode
+            self.assertIn(code, (0, 6))
+            refused, taken = (refused, middle) if code == 0 else (middle, taken)
+        self.expect(6, "copy", self.volume, self.target, "--size", f"{refused}K")
+        self.assertFalse(self.target.exists())
+        self.expect(0, "copy", self.volume, self.target, "--size", f"{taken}K")
+        self.expect(0, "verify", self.target)
+
+    def test_a_volume_that_stands_there_and_is_too_small_is_kept(self):
+        blocks = self.document("copy", self.volume, self.target, "--dry-run")["blocks"]
+        self.expect(0, "format", self.target, "--size", f"{blocks + 100}K", "--block", 1024)
+        before = self.target.read_bytes()
+        for more in (("--dry-run",), ()):
+            self.assertIn("larger target", self.expect(6, "copy", self.volume, self.target, *more).stderr)
+        self.assertTrue(self.target.read_bytes() == before)
 
     def test_a_target_that_another_process_has_is_refused(self):
         self.expect(0, "format", self.target, "--size", "64M", "--block", 1024)
@@ -1024,9 +1152,13 @@ class Copies(ProgramTest):
             before = self.target.read_bytes()
             for words in (("ls",), ("export", self.folder / "out"), ("import", self.tree), ("age", "--seed", 1, "--until", "0.5"),
                           ("region-add", "MINE", "8K"), ("region-add", "MINE", "8K", "--dry-run"), ("region-remove", "LOGS", 0),
-                          ("region-remove", "COPY", 0), ("region-pin", "LOGS", 0), ("region-write", "LOGS", 0, self.folder / "log"),
-                          ("region-read", "LOGS", 0, self.folder / "region")):
+                          ("region-pin", "LOGS", 0), ("region-write", "LOGS", 0, self.folder / "log"),
+                          ("region-read", "LOGS", 0, self.folder / "region"), ("compact",), ("compact", "--dry-run"), ("evacuate", "--from", 0),
+                          ("evacuate", "--from", 0, "--dry-run"), ("shrink", "--to", "40M"), ("shrink", "--to", "40M", "--dry-run"), ("grow", "--to", "200M"),
+                          ("grow", "--to", "200M", "--dry-run"), ("migrate-records", "--width", 160), ("migrate-records", "--width", 160, "--dry-run"),
+                          ("migrate-records", "--cancel"), ("defrag-start",), ("defrag-start", "--dry-run")):
                 self.assertIn("unfinished copy", self.expect(4, words[0], self.target, *words[1:]).stderr)
+            self.assertTrue(self.target.read_bytes() == before, "who is refused has changed nothing")
             for words in (("verify", "--repair", "--dry-run"), ("verify", "--repair")):
                 said = self.expect(4, words[0], self.target, *words[1:]).stdout
                 self.assertIn("run the 'ashlar copy' that makes it once more to finish it, or delete it", said)
@@ -1122,6 +1254,24 @@ class Migrations(ProgramTest):
         self.assertEqual(back["width"], 160)
         self.assertIn("cancelled", back["stopped"])
         self.expect_all()
+
+
+    @unittest.skipUnless(can_inject(), "needs strace")
+    def test_a_migration_is_undone_until_its_swap_and_then_it_says_that_it_is_too_late(self):
+        before, said = self.volume.read_bytes(), []
+        for number in range(1, 60):
+            if run_with_sync("signal=KILL", number, "migrate-records", self.volume, "--width", 256).returncode == 0:
+                break
+            done = run("migrate-records", self.volume, "--cancel")
+            width = self.document("migrate-records", self.volume, "--width", 256, "--dry-run")["width_before"]
+            said.append(done.stdout + done.stderr)
+            self.assertEqual(done.returncode, 1 if "too late to undo the migration: the records have 256 bytes already" in said[-1] else 0, said[-1])
+            if "no migration is under way" not in said[-1]:
+                self.assertEqual(width, 256 if done.returncode == 1 else 136, said[-1])
+            self.expect(0, "verify", self.volume)
+            self.volume.write_bytes(before)
+        self.assertEqual([any(words in text for text in said) for words in ("no migration is under way", "it went on where it was stopped", "too late")],
+                         [True, True, True], said)
 
 
 class OtherProcesses(ProgramTest):

@@ -203,7 +203,7 @@ class ager {
 }  // namespace
 
 result<exit_code> run_age(const context& with, const age_options& options) {
-    BOOST_OUTCOME_TRY(auto on, volume::open(with.volume, access::read_write));
+    BOOST_OUTCOME_TRY(auto on, volume::open_finished(with.volume, access::read_write));
     const auto tree = load_tree(on);
     if (!tree && tree.error().code == exit_code::corrupt) return tree.error();
     if (tree) { BOOST_OUTCOME_TRY(erase_leftovers(on, tree.value())); }

@@ -2,7 +2,6 @@
 
 #include "commands.hpp"
 
-#include "../interrupt.hpp"
 #include "../progress_bar.hpp"
 #include "../region_names.hpp"
 #include "../steps.hpp"
@@ -15,8 +14,6 @@ namespace cli {
 namespace {
 
 using ashlar::stop_reason;
-
-constexpr std::uint64_t step_bytes = 256 * 1024;  ///< So that Ctrl-C is heard soon.
 
 const char* fate_of(const move_facts& line, const compact_options& options) {
     if (line.clears) return line.slides ? "slides, and moves after objects" : "moves, after objects";
@@ -98,34 +95,21 @@ result<exit_code> dry_run(const context& with, const compact_options& options, c
     return exit_code::ok;
 }
 
-/// Steps until the pass is over, or Ctrl-C. The answer is what the last step said.
-ashlar::progress compact(volume& on, volume_regions& regions, const output& out, std::uint64_t planned_blocks) {
-    const std::uint64_t block_bytes = on.facts().block_bytes;
-    progress_bar        bar{"compact", out.quiet};
-    for (;;) {
-        const auto now = regions.step(step_bytes);
-        if (now.reasons.has(stop_reason::device_error)) {
-            bar.clear();
-            out.warn(fmt::format("block {}: {}; its region stays where it is", now.failure.where.value,
-                                 ashlar::message(now.failure.code)));
-        }
-        const auto going_on  = ashlar::stop_reasons{stop_reason::budget_spent};
-        const bool throttled = now.reasons.has(stop_reason::throttled);
-        if (now.reasons != going_on && !throttled) return now;
-        if (interrupted()) {
-            bar.clear();
-            return regions.cancel();
-        }
-        bar.show_bytes(now.moved.value * block_bytes, std::max(planned_blocks, now.moved.value) * block_bytes,
-                       throttled ? "throttled to keep the rate" : "");
-        if (throttled) wait_for_grant(on, now.not_before);
+/// Whether a pass is over. A region that cannot be read or written does not end it.
+bool is_over(const ashlar::progress& now, progress_bar& bar, const output& out) {
+    if (now.reasons.has(stop_reason::device_error)) {
+        bar.clear();
+        out.warn(fmt::format("block {}: {}; its region stays where it is", now.failure.where.value,
+                             ashlar::message(now.failure.code)));
     }
+    return now.reasons != ashlar::stop_reasons{stop_reason::budget_spent} && !now.reasons.has(stop_reason::throttled);
 }
 
 }  // namespace
 
 result<exit_code> run_compact(const context& with, const compact_options& options) {
-    BOOST_OUTCOME_TRY(auto on, volume::open(with.volume, options.dry_run ? access::read_only : access::read_write));
+    BOOST_OUTCOME_TRY(auto on,
+                      volume::open_finished(with.volume, options.dry_run ? access::read_only : access::read_write));
     std::optional<volume_regions> regions{std::in_place, on};
     if (options.only) { BOOST_OUTCOME_TRY(regions->find(*options.only)); }
     BOOST_OUTCOME_TRY(regions->prepare({.only = options.only, .bytes_per_second = options.bytes_per_second}));
@@ -135,9 +119,11 @@ result<exit_code> run_compact(const context& with, const compact_options& option
     if (!plan.lines.empty()) with.out.say(table(plan, options, block_bytes));
 
     const progress_bar clock{"", true};
-    const auto         last    = compact(on, *regions, with.out, plan.blocks + plan.cleared);
-    const auto         done    = regions->compacted();
-    const double       seconds = clock.seconds();
+    const auto         last =
+        run_steps(on, *regions, "compact", with.out, plan.blocks + plan.cleared,
+                  [&](const ashlar::progress& now, progress_bar& bar) { return is_over(now, bar, with.out); });
+    const auto   done    = regions->compacted();
+    const double seconds = clock.seconds();
     regions.reset();  // it works on an open volume
     BOOST_OUTCOME_TRY(on.close());
     if (last.reasons.has(stop_reason::cancelled)) {

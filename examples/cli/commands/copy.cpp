@@ -11,8 +11,6 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <filesystem>
 
@@ -54,13 +52,7 @@ result<> check_target(const context& with, const copy_options& options, const fo
 result<std::uint64_t> target_bytes(const copy_options& options, const format_target& target,
                                    const volume_facts& source) {
     const std::uint64_t block = source.block_bytes;
-    if (options.bytes % block != 0) {
-        return failure{
-            exit_code::usage,
-            fmt::format("a size of {} bytes is not a multiple of the source's block size {}", options.bytes, block),
-            options.target,
-            fmt::format("use {} or {}", options.bytes / block * block, (options.bytes / block + 1) * block)};
-    }
+    BOOST_OUTCOME_TRY(expect_whole_blocks(options.bytes, block, options.target));
     if (!target.exists || target.bytes == 0) return options.bytes != 0 ? options.bytes : source.blocks * block;
     const auto has = target.holds_volume ? target.blocks * target.block_bytes : target.bytes / block * block;
     if (options.bytes != 0 && options.bytes != has) {
@@ -70,13 +62,15 @@ result<std::uint64_t> target_bytes(const copy_options& options, const format_tar
     return has;
 }
 
-failure does_not_fit(const copy_options& options, const copy_plan& plan, std::uint64_t blocks,
+/// `blocks` are those that objects and regions of the copy can have.
+result<> expect_room(const copy_options& options, const copy_plan& plan, std::uint64_t blocks,
                      std::uint32_t block_bytes) {
-    return {exit_code::no_space,
-            fmt::format("the copy does not fit: {} are in use, and {} have room",
-                        human_bytes((plan.takes.blocks + plan.takes.reserved) * block_bytes),
-                        human_bytes(blocks * block_bytes)),
-            options.target, "use a larger target"};
+    const auto needed = plan.takes.blocks + plan.takes.reserved;
+    if (needed <= blocks) return success();
+    return failure{exit_code::no_space,
+                   fmt::format("the copy does not fit: {} are in use, and {} have room",
+                               human_bytes(needed * block_bytes), human_bytes(blocks * block_bytes)),
+                   options.target, "use a larger target"};
 }
 
 result<copy_plan> plan_copy(const context& with, const copy_options& options, volume& from) {
@@ -90,14 +84,34 @@ result<copy_plan> plan_copy(const context& with, const copy_options& options, vo
     plan.record_bytes = options.record_bytes != 0 ? options.record_bytes : source.record_bytes;
     BOOST_OUTCOME_TRY(plan.bytes, target_bytes(options, target, source));
     BOOST_OUTCOME_TRY(plan.takes, volume_copier::estimate(from));
-    const auto blocks = plan.bytes / source.block_bytes;
-    if (plan.formats && plan.takes.blocks + plan.takes.reserved > blocks)
-        return does_not_fit(options, plan, blocks, source.block_bytes);
+    if (!plan.formats) return plan;  // what is there says how much it has room for
+    const auto room = volume_copier::room_when_new(plan.takes.records, plan.bytes / source.block_bytes,
+                                                   source.block_bytes, plan.record_bytes);
+    BOOST_OUTCOME_TRY(expect_room(options, plan, room, source.block_bytes));
     return plan;
 }
 
-/// The target opened, and made before where nothing stood.
-result<volume> open_target(const copy_options& options, const copy_plan& plan, volume& from, access mode) {
+struct copy_target {
+    volume        on;
+    std::uint64_t already = 0;  ///< Blocks of the copy that it has.
+};
+
+/// The target that stands there, which may be empty, or have a part of the copy.
+result<copy_target> open_target(const copy_options& options, const copy_plan& plan, volume& from, access mode) {
+    BOOST_OUTCOME_TRY(auto to, volume::open(options.target, mode));
+    BOOST_OUTCOME_TRY(volume_copier::check_target(from, to));
+    const auto made = to.facts();
+    if (options.record_bytes != 0 && options.record_bytes != made.record_bytes) {
+        return failure{exit_code::usage, fmt::format("the target's records have {} bytes", made.record_bytes),
+                       options.target, "leave --record-bytes out to go on"};
+    }
+    BOOST_OUTCOME_TRY(const auto has, volume_copier::estimate(to));
+    BOOST_OUTCOME_TRY(expect_room(options, plan, made.available_blocks + has.blocks + has.reserved, made.block_bytes));
+    return copy_target{std::move(to), has.blocks};
+}
+
+/// The target opened for the copy: made where nothing stood, else looked at before, as to open for writing writes.
+result<copy_target> prepare_target(const copy_options& options, const copy_plan& plan, volume& from) {
     const auto source = from.facts();
     if (plan.formats) {
         BOOST_OUTCOME_TRY(volume::format({.path         = options.target,
@@ -106,22 +120,10 @@ result<volume> open_target(const copy_options& options, const copy_plan& plan, v
                                           .label        = source.label,
                                           .record_bytes = plan.record_bytes,
                                           .create       = plan.create}));
-    }
-    if (!plan.formats && mode != access::read_only) {  // a look first: to open for writing is a change of its own
+    } else {
         BOOST_OUTCOME_TRY(open_target(options, plan, from, access::read_only));
     }
-    BOOST_OUTCOME_TRY(auto to, volume::open(options.target, mode));
-    BOOST_OUTCOME_TRY(volume_copier::check_target(from, to));
-    const auto made = to.facts();
-    if (options.record_bytes != 0 && options.record_bytes != made.record_bytes) {
-        return failure{exit_code::usage, fmt::format("the target's records have {} bytes", made.record_bytes),
-                       options.target, "leave --record-bytes out to go on"};
-    }
-    if (plan.formats && plan.takes.blocks + plan.takes.reserved > made.available_blocks) {
-        if (plan.create) ::unlink(options.target.c_str());  // an empty volume that is too small is of no use
-        return does_not_fit(options, plan, made.available_blocks, made.block_bytes);
-    }
-    return to;
+    return open_target(options, plan, from, access::read_write);
 }
 
 nlohmann::ordered_json document_of(const context& with, const copy_options& options, const copy_plan& plan,
@@ -189,15 +191,11 @@ result<exit_code> run_copy(const context& with, const copy_options& options) {
     if (options.dry_run) return dry_run(with, options, plan, from);
 
     const progress_bar clock{"", true};
-    BOOST_OUTCOME_TRY(auto to, open_target(options, plan, from, access::read_write));
-    std::uint64_t already = 0;
-    if (!plan.formats) {
-        BOOST_OUTCOME_TRY(const auto has, volume_copier::estimate(to));
-        already = has.blocks;
-    }
+    BOOST_OUTCOME_TRY(auto target, prepare_target(options, plan, from));
+    auto& to = target.on;
     BOOST_OUTCOME_TRY(auto opened, volume_copier::open(from, to, options.bytes_per_second));
     std::optional<volume_copier> task{std::move(opened)};
-    BOOST_OUTCOME_TRY(const auto last, copy(*task, to, with.out, plan, already));
+    BOOST_OUTCOME_TRY(const auto last, copy(*task, to, with.out, plan, target.already));
     if (last.reasons.has(stop_reason::device_error)) return task->failed(last.failure);
     const auto done = task->copied();
     task.reset();  // it works on open volumes
@@ -212,11 +210,15 @@ result<exit_code> run_copy(const context& with, const copy_options& options) {
     }
     const double seconds = clock.seconds();
     const auto   rate    = static_cast<std::uint64_t>(static_cast<double>(bytes) / std::max(seconds, 1e-6));
-    with.out.say(fmt::format("copied {} to {}: {}, {}, {} in {} ({}){}; {} of the source skipped", with.volume,
+    const auto   gain    = done.resumed || done.speed_up_percent == 0
+                               ? std::string{}
+                               : fmt::format(", {:.1f} times as fast as every block would be",
+                                             static_cast<double>(done.speed_up_percent) / 100);
+    with.out.say(fmt::format("copied {} to {}: {}, {}, {} in {} ({}){}; {} of the source skipped{}", with.volume,
                              options.target, counted(done.objects, "object"), counted(done.regions, "region"),
                              human_bytes(bytes), human_seconds(seconds), human_rate(rate),
                              done.resumed ? ", which were left of a copy that was stopped" : "",
-                             counted(plan.takes.skipped, "block")));
+                             counted(plan.takes.skipped, "block"), gain));
     auto fields                = document_of(with, options, plan, from.facts().block_bytes);
     fields["resumed"]          = done.resumed;
     fields["objects_copied"]   = done.objects;
@@ -225,6 +227,7 @@ result<exit_code> run_copy(const context& with, const copy_options& options) {
     fields["bytes_copied"]     = bytes;
     fields["seconds"]          = seconds;
     fields["bytes_per_second"] = rate;
+    fields["speed_up_percent"] = done.speed_up_percent;
     with.out.document(with.command, fields);
     return exit_code::ok;
 }

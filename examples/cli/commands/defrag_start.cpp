@@ -79,7 +79,7 @@ result<exit_code> dry_run(const context& with, volume& on, double before) {
 
 result<exit_code> run_defrag_start(const context& with, const defrag_start_options& options) {
     const auto mode = options.dry_run ? access::read_only : access::read_write;
-    BOOST_OUTCOME_TRY(auto on, volume::open(with.volume, mode, options.settings));
+    BOOST_OUTCOME_TRY(auto on, volume::open_finished(with.volume, mode, options.settings));
     const auto quietly = [](std::uint64_t, std::uint64_t) { return !interrupted(); };
     BOOST_OUTCOME_TRY(const auto before, analyze(on, options.settings.extents_min, 0, quietly));
     if (options.dry_run) return dry_run(with, on, before.object_fragmentation());

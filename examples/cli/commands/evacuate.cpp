@@ -2,7 +2,6 @@
 
 #include "commands.hpp"
 
-#include "../interrupt.hpp"
 #include "../progress_bar.hpp"
 #include "../steps.hpp"
 #include "../volume_evacuator.hpp"
@@ -14,27 +13,6 @@ namespace cli {
 namespace {
 
 using ashlar::stop_reason;
-
-constexpr std::uint64_t step_bytes = 256 * 1024;  ///< So that Ctrl-C is heard soon.
-
-std::string list(const std::vector<obstacle_facts>& obstacles, std::uint64_t count) {
-    std::string text;
-    for (const auto& one : obstacles)
-        text += fmt::format("  {}, blocks {} to {}: {}\n", one.what, one.blocks.first.value, one.blocks.end().value - 1,
-                            one.why);
-    if (count > obstacles.size()) text += fmt::format("  and {} more\n", count - obstacles.size());
-    return text;
-}
-
-nlohmann::ordered_json lines_of(const std::vector<obstacle_facts>& obstacles) {
-    auto lines = nlohmann::ordered_json::array();
-    for (const auto& one : obstacles)
-        lines.push_back({{"what", one.what},
-                         {"why", one.why},
-                         {"first", one.blocks.first.value},
-                         {"blocks", one.blocks.count.value}});
-    return lines;
-}
 
 nlohmann::ordered_json document_of(const context& with, const evacuate_options& options, ashlar::extent range,
                                    const evacuation_plan_facts& plan) {
@@ -64,37 +42,20 @@ std::string plan_text(const evacuation_plan_facts& plan, std::uint32_t block_byt
 result<exit_code> dry_run(const context& with, const evacuate_options& options, ashlar::extent range,
                           const evacuation_plan_facts& plan, std::uint32_t block_bytes) {
     with.out.answer(fmt::format("would move {}\n{}{}\nnothing was moved", plan_text(plan, block_bytes),
-                                list(plan.obstacles, plan.obstacle_count),
+                                list_of(plan.obstacles, plan.obstacle_count),
                                 plan.succeeds         ? "the range would be empty"
                                 : plan.obstacle_count ? "the range would not be empty: that is in the way"
                                                       : "the range would not be empty: too little is free outside"));
-    auto fields         = document_of(with, options, range, plan);
-    fields["obstacles"] = lines_of(plan.obstacles);
+    auto fields               = document_of(with, options, range, plan);
+    fields["obstacles"]       = document_of(plan.obstacles);
+    fields["obstacles_found"] = plan.obstacle_count;
     with.out.document(with.command, fields);
     return exit_code::ok;
 }
 
-/// Steps until it is over, or Ctrl-C. The answer is what the last step said.
-ashlar::progress evacuate(volume& on, volume_evacuator& task, const output& out, std::uint64_t planned_blocks) {
-    const std::uint64_t block_bytes = on.facts().block_bytes;
-    progress_bar        bar{"evacuate", out.quiet};
-    for (;;) {
-        const auto now = task.step(step_bytes);
-        if (!task.running()) return now;
-        if (interrupted()) {
-            bar.clear();
-            return task.cancel();
-        }
-        const bool throttled = now.reasons.has(stop_reason::throttled);
-        bar.show_bytes(now.moved.value * block_bytes, std::max(planned_blocks, now.moved.value) * block_bytes,
-                       throttled ? "throttled to keep the rate" : "");
-        if (throttled) wait_for_grant(on, now.not_before);
-    }
-}
-
 /// A range that is none is found out before the volume is touched: opening it for writing writes.
 result<ashlar::extent> range_of(const context& with, const evacuate_options& options) {
-    BOOST_OUTCOME_TRY(const auto seen, volume::open(with.volume, access::read_only));
+    BOOST_OUTCOME_TRY(const auto seen, volume::open_finished(with.volume, access::read_only));
     const std::uint64_t blocks = seen.facts().blocks;
     const std::uint64_t end    = options.to.value_or(blocks);
     if (options.from >= end || end > blocks) {
@@ -117,7 +78,8 @@ result<exit_code> run_evacuate(const context& with, const evacuate_options& opti
 
     const progress_bar clock{"", true};
     BOOST_OUTCOME_TRY(task->start(range));
-    const auto   last    = evacuate(on, *task, with.out, plan.blocks);
+    const auto last =
+        run_steps(on, *task, "evacuate", with.out, plan.blocks, [&](const auto&, auto&) { return !task->running(); });
     const auto   done    = task->done();
     const double seconds = clock.seconds();
     task.reset();  // it works on an open volume
@@ -134,7 +96,7 @@ result<exit_code> run_evacuate(const context& with, const evacuate_options& opti
                              counted(done.objects, "range"), counted(done.nodes, "node"),
                              human_bytes(done.blocks * block_bytes), human_seconds(seconds),
                              reasons_text(last.reasons)));
-    if (!done.emptied) with.out.say(list(done.obstacles, done.obstacle_count));
+    if (!done.emptied) with.out.answer(list_of(done.obstacles, done.obstacle_count));
     auto fields               = document_of(with, options, range, plan);
     fields["emptied"]         = done.emptied;
     fields["object_moves"]    = done.objects;
@@ -144,15 +106,18 @@ result<exit_code> run_evacuate(const context& with, const evacuate_options& opti
     fields["blocks_moved"]    = done.blocks;
     fields["in_use_before"]   = done.before;
     fields["in_use_after"]    = done.after;
-    fields["obstacles"]       = lines_of(done.obstacles);
+    fields["obstacles"]       = document_of(done.obstacles);
     fields["obstacles_found"] = done.obstacle_count;
+    fields["failure"]         = done.why ? nlohmann::ordered_json(done.why->what) : nlohmann::ordered_json();
     fields["stopped"]         = reasons_text(last.reasons);
     fields["seconds"]         = seconds;
     with.out.document(with.command, fields);
     if (done.emptied) return exit_code::ok;
-    if (with.out.json) return exit_code::failed;  // the document says why
-    return failure{exit_code::failed, fmt::format("{} of the range are still in use", counted(done.after, "block")),
-                   with.volume, "what is in the way is named above"};
+    const auto code = done.why ? done.why->code : exit_code::failed;
+    if (with.out.json) return code;  // the document says why
+    const auto left = fmt::format("{} of the range are still in use", counted(done.after, "block"));
+    if (done.why) return failure{code, fmt::format("{}; {}", left, done.why->what), with.volume, done.why->fix};
+    return failure{code, left, with.volume, "what is in the way is named above"};
 }
 
 }  // namespace cli

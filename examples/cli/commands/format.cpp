@@ -39,14 +39,7 @@ result<> check_target(const context& with, const format_options& options, const 
 
 /// Bytes of the volume. What is asked for must be whole blocks; of an existing size a part of a block is left unused.
 result<std::uint64_t> volume_bytes(const context& with, const format_options& options, const format_target& target) {
-    if (options.bytes % options.block_bytes != 0) {
-        return failure{exit_code::usage,
-                       fmt::format("a size of {} bytes is not a multiple of the block size {}", options.bytes,
-                                   options.block_bytes),
-                       with.volume,
-                       fmt::format("use {} or {}", options.bytes / options.block_bytes * options.block_bytes,
-                                   (options.bytes / options.block_bytes + 1) * options.block_bytes)};
-    }
+    BOOST_OUTCOME_TRY(expect_whole_blocks(options.bytes, options.block_bytes, with.volume));
     return options.bytes != 0 ? options.bytes : target.bytes / options.block_bytes * options.block_bytes;
 }
 

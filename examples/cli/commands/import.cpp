@@ -198,7 +198,7 @@ result<> check_volume_is_outside(const context& with, const source_tree& from) {
 result<exit_code> run_import(const context& with, const import_options& options) {
     BOOST_OUTCOME_TRY(const auto from, walk(options.folder));
     BOOST_OUTCOME_TRY(check_volume_is_outside(with, from));
-    BOOST_OUTCOME_TRY(auto to, volume::open(with.volume, access::read_write));
+    BOOST_OUTCOME_TRY(auto to, volume::open_finished(with.volume, access::read_write));
     BOOST_OUTCOME_TRY(const auto old, load_tree(to));
     BOOST_OUTCOME_TRY(check_conflicts(with, old, from));
     BOOST_OUTCOME_TRY(const auto leftovers, erase_leftovers(to, old));

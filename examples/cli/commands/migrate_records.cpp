@@ -89,13 +89,26 @@ result<exit_code> told(const context& with, const ashlar::progress& last, const 
                        with.volume, "run the same command to go on, or with --cancel to undo it"};
     }
     if (done.failure.code != errc::none) return cannot(with, done.failure.code);
-    return exit_code::ok;
+    const bool nothing_to_do =
+        last.reasons.has(stop_reason::cancelled) || last.reasons.has(stop_reason::nothing_to_gain);
+    if (done.finished || nothing_to_do) return exit_code::ok;
+    return failure{exit_code::failed, fmt::format("the migration stopped: {}", reasons_text(last.reasons)), with.volume,
+                   "run the same command to go on, or with --cancel to undo it"};
+}
+
+/// The old table was given up before this command came.
+failure too_late(const context& with, std::uint32_t width) {
+    return {
+        exit_code::failed,
+        fmt::format("too late to undo the migration: the records have {} bytes already, and now it is finished", width),
+        with.volume, "run it with --width and the width of before"};
 }
 
 }  // namespace
 
 result<exit_code> run_migrate_records(const context& with, const migrate_options& options) {
-    BOOST_OUTCOME_TRY(auto on, volume::open(with.volume, options.dry_run ? access::read_only : access::read_write));
+    BOOST_OUTCOME_TRY(auto on,
+                      volume::open_finished(with.volume, options.dry_run ? access::read_only : access::read_write));
     if (options.dry_run) return dry_run(with, options, on);
     const auto                    before = on.facts().record_bytes;
     std::optional<volume_records> records{std::in_place, on,
@@ -104,6 +117,7 @@ result<exit_code> run_migrate_records(const context& with, const migrate_options
     const auto                    width     = records->width_under_way();
     BOOST_OUTCOME_TRY(const auto plan, records->plan());
     if (options.cancel) {
+        if (!under_way) with.out.say(fmt::format("no migration is under way in {}", with.volume));
         records->cancel();
     } else if (!under_way) {
         if (before == options.record_bytes) {
@@ -123,6 +137,7 @@ result<exit_code> run_migrate_records(const context& with, const migrate_options
     records.reset();  // it works on an open volume
     BOOST_OUTCOME_TRY(on.close());
     BOOST_OUTCOME_TRY(const auto code, told(with, last, done));
+    if (options.cancel && done.finished) return too_late(with, after);
     with.out.say(fmt::format("{} in {}: {} copied; records have {} bytes{}; {}", with.volume, human_seconds(seconds),
                              counted(done.records, "record"), after,
                              done.resumed ? "; it went on where it was stopped" : "", reasons_text(last.reasons)));

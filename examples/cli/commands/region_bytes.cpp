@@ -144,8 +144,7 @@ result<exit_code> run_region_read(const context& with, const region_bytes_option
     if (with.out.json && means_standard(options.file))
         return failure{exit_code::usage, "the bytes and the document both want standard output", with.volume,
                        "name a file for the bytes"};
-    BOOST_OUTCOME_TRY(auto on, volume::open(with.volume, access::read_only));
-    BOOST_OUTCOME_TRY(on.expect_finished());
+    BOOST_OUTCOME_TRY(auto on, volume::open_finished(with.volume, access::read_only));
     volume_regions regions{on};
     BOOST_OUTCOME_TRY(auto from, regions.open(options.name));
     BOOST_OUTCOME_TRY(auto memory, piece_for(with));
@@ -165,11 +164,7 @@ result<exit_code> run_region_read(const context& with, const region_bytes_option
 }
 
 result<exit_code> run_region_write(const context& with, const region_bytes_options& options) {
-    {  // a look first: opening for writing writes
-        BOOST_OUTCOME_TRY(auto seen, volume::open(with.volume, access::read_only));
-        BOOST_OUTCOME_TRY(seen.expect_finished());
-    }
-    BOOST_OUTCOME_TRY(auto on, volume::open(with.volume, access::read_write));
+    BOOST_OUTCOME_TRY(auto on, volume::open_finished(with.volume, access::read_write));
     volume_regions regions{on};
     BOOST_OUTCOME_TRY(auto to, regions.open(options.name));
     BOOST_OUTCOME_TRY(auto memory, piece_for(with));

@@ -12,29 +12,6 @@
 namespace cli {
 namespace {
 
-/// A region is used by the block, so it has whole ones. Looked at before the volume is opened: opening for writing
-/// writes.
-result<> check_size(const context& with, std::uint64_t bytes) {
-    BOOST_OUTCOME_TRY(const auto seen, look_at(with.volume));
-    if (!seen.holds_volume || seen.block_bytes == 0) return success();  // opening says what is wrong
-    const auto whole = bytes / seen.block_bytes * seen.block_bytes;
-    if (whole == bytes) return success();
-    return failure{exit_code::usage,
-                   fmt::format("a size of {} bytes is not a multiple of the block size {}", bytes, seen.block_bytes),
-                   with.volume,
-                   whole == 0 ? fmt::format("use {}", seen.block_bytes)
-                              : fmt::format("use {} or {}", whole, whole + seen.block_bytes)};
-}
-
-/// The volume, opened for writing after a look that it may be changed: opening for writing writes.
-result<volume> open_to_change(const context& with) {
-    {
-        BOOST_OUTCOME_TRY(auto seen, volume::open(with.volume, access::read_only));
-        BOOST_OUTCOME_TRY(seen.expect_finished());
-    }
-    return volume::open(with.volume, access::read_write);
-}
-
 nlohmann::ordered_json about(const context& with, ashlar::region_id name) {
     return {{"volume", with.volume}, {"type", type_text(name.type)}, {"number", name.number}};
 }
@@ -42,9 +19,9 @@ nlohmann::ordered_json about(const context& with, ashlar::region_id name) {
 }  // namespace
 
 result<exit_code> run_region_add(const context& with, const region_add_options& options) {
-    if (!options.share) { BOOST_OUTCOME_TRY(check_size(with, options.bytes)); }
-    BOOST_OUTCOME_TRY(auto on, options.dry_run ? volume::open(with.volume, access::read_only) : open_to_change(with));
-    BOOST_OUTCOME_TRY(on.expect_finished());
+    if (!options.share) { BOOST_OUTCOME_TRY(expect_whole_blocks(options.bytes, with.volume)); }
+    BOOST_OUTCOME_TRY(auto on,
+                      volume::open_finished(with.volume, options.dry_run ? access::read_only : access::read_write));
     const auto facts = on.facts();
     const auto share = options.share.value_or(ashlar::region_size::small);
     const auto blocks =
@@ -78,7 +55,7 @@ result<exit_code> run_region_add(const context& with, const region_add_options& 
 }
 
 result<exit_code> run_region_remove(const context& with, const region_options& options) {
-    BOOST_OUTCOME_TRY(auto on, open_to_change(with));
+    BOOST_OUTCOME_TRY(auto on, volume::open_finished(with.volume, access::read_write));
     volume_regions regions{on};
     BOOST_OUTCOME_TRY(const auto gone, regions.find(options.name));
     BOOST_OUTCOME_TRY(regions.remove(options.name));
@@ -93,7 +70,7 @@ result<exit_code> run_region_remove(const context& with, const region_options& o
 }
 
 result<exit_code> run_region_pin(const context& with, const region_pin_options& options) {
-    BOOST_OUTCOME_TRY(auto on, open_to_change(with));
+    BOOST_OUTCOME_TRY(auto on, volume::open_finished(with.volume, access::read_write));
     volume_regions regions{on};
     BOOST_OUTCOME_TRY(const auto before, regions.find(options.name));
     BOOST_OUTCOME_TRY(regions.pin(options.name, !options.off));

@@ -2,9 +2,9 @@
 
 #include "commands.hpp"
 
-#include "../interrupt.hpp"
 #include "../progress_bar.hpp"
 #include "../steps.hpp"
+#include "../target.hpp"
 #include "../volume_size.hpp"
 
 #include <fmt/format.h>
@@ -16,8 +16,6 @@ namespace cli {
 namespace {
 
 using ashlar::stop_reason;
-
-constexpr std::uint64_t step_bytes = 256 * 1024;  ///< So that Ctrl-C is heard soon.
 
 nlohmann::ordered_json document_of(const context& with, const growth_facts& facts, bool dry_run,
                                    std::uint64_t block_bytes) {
@@ -46,30 +44,39 @@ nlohmann::ordered_json document_of(const context& with, const shrink_facts& fact
             {"device_blocks", facts.device}};
 }
 
-/// Steps until it ends, or Ctrl-C. The answer is what the last step said.
-ashlar::progress shrink(volume& on, volume_size& size, const output& out, const shrink_facts& plan) {
-    const std::uint64_t block_bytes = on.facts().block_bytes;
-    progress_bar        bar{"shrink", out.quiet};
-    ashlar::progress    now;
-    while (size.shrinks()) {
-        now = size.step(step_bytes);
-        if (!size.shrinks()) break;
-        if (interrupted()) {
-            bar.clear();
-            return size.cancel();
-        }
-        const bool throttled = now.reasons.has(stop_reason::throttled);
-        bar.show_bytes(now.moved.value * block_bytes, std::max(plan.in_use, now.moved.value) * block_bytes,
-                       throttled ? "throttled to keep the rate" : "");
-        if (throttled) wait_for_grant(on, now.not_before);
+/// How a shrink ended that was not interrupted. What is in its way is an answer; other errors have nothing to list.
+result<exit_code> tell(const context& with, const shrink_facts& plan, const shrunk_facts& done,
+                       std::uint64_t block_bytes, double seconds) {
+    auto fields                = document_of(with, plan, false, block_bytes);
+    fields["blocks_after"]     = done.after;
+    fields["bytes_after"]      = done.after * block_bytes;
+    fields["blocks_moved"]     = done.moved;
+    fields["bytes_given_back"] = done.given_back * block_bytes;
+    fields["obstacles"]        = document_of(done.obstacles);
+    fields["obstacles_found"]  = done.obstacle_count;
+    fields["failure"]          = done.why ? nlohmann::ordered_json(done.why->what) : nlohmann::ordered_json();
+    fields["seconds"]          = seconds;
+    if (done.why && done.obstacle_count == 0) return *done.why;
+    with.out.document(with.command, fields);
+    if (done.why) {
+        with.out.answer(fmt::format("in the way of {}:\n{}", human_bytes(plan.after * block_bytes),
+                                    list_of(done.obstacles, done.obstacle_count)));
+        if (with.out.json) return done.why->code;  // the document says why
+        return *done.why;
     }
-    return now;
+    with.out.say(fmt::format("shrank {} from {} to {}: {} moved, the file gave back {}; {}", with.volume,
+                             human_bytes(plan.before * block_bytes), human_bytes(done.after * block_bytes),
+                             human_bytes(done.moved * block_bytes), human_bytes(done.given_back * block_bytes),
+                             human_seconds(seconds)));
+    return exit_code::ok;
 }
 
 }  // namespace
 
 result<exit_code> run_grow(const context& with, const resize_options& options) {
-    BOOST_OUTCOME_TRY(auto on, volume::open(with.volume, options.dry_run ? access::read_only : access::read_write));
+    BOOST_OUTCOME_TRY(expect_whole_blocks(options.bytes, with.volume));
+    BOOST_OUTCOME_TRY(auto on,
+                      volume::open_finished(with.volume, options.dry_run ? access::read_only : access::read_write));
     const std::uint64_t        block_bytes = on.facts().block_bytes;
     std::optional<volume_size> size{std::in_place, on};
     const std::uint64_t        blocks = options.bytes / block_bytes;
@@ -91,7 +98,9 @@ result<exit_code> run_grow(const context& with, const resize_options& options) {
 }
 
 result<exit_code> run_shrink(const context& with, const resize_options& options) {
-    BOOST_OUTCOME_TRY(auto on, volume::open(with.volume, options.dry_run ? access::read_only : access::read_write));
+    BOOST_OUTCOME_TRY(expect_whole_blocks(options.bytes, with.volume));
+    BOOST_OUTCOME_TRY(auto on,
+                      volume::open_finished(with.volume, options.dry_run ? access::read_only : access::read_write));
     const std::uint64_t        block_bytes = on.facts().block_bytes;
     std::optional<volume_size> size{std::in_place, on};
     const std::uint64_t        blocks = options.bytes / block_bytes;
@@ -107,7 +116,8 @@ result<exit_code> run_shrink(const context& with, const resize_options& options)
     }
     const progress_bar clock{"", true};
     BOOST_OUTCOME_TRY(size->begin_shrink(blocks, options.bytes_per_second));
-    const auto   last    = shrink(on, *size, with.out, plan);
+    const auto last =
+        run_steps(on, *size, "shrink", with.out, plan.in_use, [&](const auto&, auto&) { return !size->shrinks(); });
     const auto   done    = size->shrunk();
     const double seconds = clock.seconds();
     size.reset();
@@ -117,18 +127,7 @@ result<exit_code> run_shrink(const context& with, const resize_options& options)
                        fmt::format("interrupted after {} moved; the volume has its old size and is whole",
                                    human_bytes(done.moved * block_bytes)),
                        with.volume, "run the same command to go on"};
-    for (const auto& one : done.obstacles) with.out.warn(one + " is in the way");
-    if (done.why) return *done.why;
-    with.out.say(fmt::format("shrank {} from {} to {}: {} moved, the file gave back {}; {}", with.volume,
-                             human_bytes(plan.before * block_bytes), human_bytes(done.after * block_bytes),
-                             human_bytes(done.moved * block_bytes), human_bytes(done.given_back * block_bytes),
-                             human_seconds(seconds)));
-    auto fields                = document_of(with, plan, false, block_bytes);
-    fields["blocks_moved"]     = done.moved;
-    fields["bytes_given_back"] = done.given_back * block_bytes;
-    fields["seconds"]          = seconds;
-    with.out.document(with.command, fields);
-    return exit_code::ok;
+    return tell(with, plan, done, block_bytes, seconds);
 }
 
 }  // namespace cli
