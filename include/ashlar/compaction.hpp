@@ -84,6 +84,8 @@ class compaction {
     }
     /// Whether a move is under way, of a region or of what leaves its way: a target is reserved.
     [[nodiscard]] bool active() const noexcept { return task_.active() || (way_ && way_->active()); }
+    /// Whether a pass, or with `clears_way` a run, has begun and not ended.
+    [[nodiscard]] bool running() const noexcept { return task_.running() || (way_ && way_->running()); }
 
   private:
     using compactor = region_compactor<typename store<B>::volume_type, typename B::throttle, typename B::clock>;

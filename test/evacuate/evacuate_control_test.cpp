@@ -132,6 +132,56 @@ TEST_F(EvacuationControl, WhoWithheldTheRangeBeforeKeepsIt) {
     EXPECT_TRUE(live.volume().space.withheld().empty());
 }
 
+TEST_F(EvacuationControl, AnotherRangeBeginsWhenTheOneThatIsKeptWasReleased) {
+    auto moves           = small_moves<test_blueprint<>>().moves;
+    moves.keeps_withheld = true;
+    auto         task    = open_task(moves);
+    const extent kept{{1500}, {200}};
+    ASHLAR_ASSERT_OK(task.start(kept));
+    run(task);
+    ASSERT_TRUE(task.last_result().emptied);
+    const auto first = task.last_result();
+    EXPECT_EQ(code_of(task.start(range)), errc::busy);
+    EXPECT_FALSE(task.running());
+    EXPECT_EQ(live.volume().space.withheld(), kept);
+    ASHLAR_ASSERT_OK(task.start(kept));  // and again the same one
+    run(task);
+    EXPECT_TRUE(task.last_result().emptied);
+    EXPECT_EQ(live.volume().space.withheld(), kept);
+    task.release();
+    ASHLAR_ASSERT_OK(task.start(range));
+    task.cancel();  // before its first step
+    EXPECT_EQ(task.step().reasons, stop_reasons{stop_reason::cancelled});
+    EXPECT_NE(first.range, range);
+    EXPECT_EQ(task.last_result().range, range) << "what the run before did is its own";
+    EXPECT_EQ(task.last_result().moved, block_count{});
+    EXPECT_EQ(task.last_result().before, block_count{});
+    EXPECT_FALSE(task.last_result().emptied);
+    EXPECT_TRUE(live.volume().space.withheld().empty());
+    expect_same();
+}
+
+TEST_F(EvacuationControl, WhatIsDyingIsFreedAPartOfItInEachStep) {
+    ASHLAR_ASSERT_OK(live.close());
+    auto chosen                       = with<test_store>();
+    chosen.limits.transaction.extents = 8;  // four extents a part
+    live                              = test_store::open(any_device{memory}, chosen).value();
+    ASHLAR_ASSERT_OK(live.truncate(live.root(), 512));
+    model     = store_model{live.root()};
+    auto task = open_task();
+    ASHLAR_ASSERT_OK(task.start(range));
+    int steps = 0;
+    for (; live.volume().space.totals().dying_head != 0; ++steps) {
+        ASSERT_LT(steps, 100);
+        EXPECT_EQ(task.step({.blocks_max = 0, .candidates_max = 1}).reasons, stop_reason::budget_spent);
+        EXPECT_TRUE(live.volume().space.withheld().empty()) << "nothing is counted before";
+    }
+    EXPECT_GT(steps, 3);
+    run(task);
+    EXPECT_TRUE(task.last_result().emptied);
+    EXPECT_EQ(findings_of(live), "");
+}
+
 TEST_F(EvacuationControl, WhatAnOpenTransactionHoldsStaysAndIsNamed) {
     // Its object is locked, and what it wrote is reserved inside of the range before that is withheld.
     auto before = live.volume().space.last_end();

@@ -163,9 +163,8 @@ TEST(IndirectionVolume, AByteUnderARightChecksumIsRefusedWhereItSaysSomethingEls
     EXPECT_GT(same, 0U);
 }
 
-TEST(IndirectionVolume, ATableWithoutASlideAndASlideWithoutARegionAreNotBelieved) {
-    // The directory is written over: first the slide's blocks go, then the region.
-    for (const std::uint32_t gone : {tag::slide, logs}) {
+TEST(IndirectionVolume, OfTableSlideAndRegionNoneIsBelievedWithoutTheOthers) {
+    for (const std::uint32_t gone : {tag::slide, tag::indirection, logs}) {  // of the directory
         cut_slide cut{40};
         auto      opened = cut.open();
         ASHLAR_ASSERT_OK(opened);
@@ -181,6 +180,36 @@ TEST(IndirectionVolume, ATableWithoutASlideAndASlideWithoutARegionAreNotBelieved
         static_cast<void>(store.abandon());
         EXPECT_EQ(code_of(cut.open()), errc::damaged);
         ASHLAR_EXPECT_OK(cut.open(4096, true));
+    }
+}
+
+TEST(IndirectionVolume, ATableThatIsTooShortForItsRegionIsNotBelieved) {
+    for (const std::uint64_t blocks : {5U, 4U, 1U}) {  // 150 entries need 5
+        cut_slide cut{20};                             // they stand in the first block
+        {
+            auto opened = cut.open();
+            ASHLAR_ASSERT_OK(opened);
+            auto& volume = opened.value().volume();
+            if (blocks < 5) {
+                auto slot       = slot_at(volume, index_of_region(volume, {tag::indirection, 0}));
+                auto after      = slot;
+                after.blocks    = blocks;
+                const auto rest = part_of(slot.place(), block_count{blocks}, slot.place().count);
+                ASHLAR_ASSERT_OK(run_transaction(volume, [&](std::uint32_t tx) noexcept -> result<> {
+                    volume.transactions[tx].given.push({.blocks = rest});
+                    return change_region(volume, tx, {.before = slot, .after = after});
+                }));
+            }
+            ASHLAR_ASSERT_OK(opened.value().checkpoint());
+            static_cast<void>(opened.value().abandon());
+        }
+        EXPECT_EQ(code_of(cut.open()), blocks < 5 ? errc::damaged : errc::none) << blocks;
+        auto reading = cut.open(4096, true);
+        ASHLAR_ASSERT_OK(reading);
+        byte_vector seen(512);
+        auto        region = store_regions{reading.value()}.open({logs, 0}).value();
+        EXPECT_EQ(code_of(region.read({block_index{0}, block_count{1}}, seen)),
+                  blocks < 5 ? errc::damaged : errc::none);
     }
 }
 

@@ -201,6 +201,28 @@ TEST_F(CompactionTest, WhereNoRunHoldsARegionItStopsWithTheReason) {
     expect_content();
 }
 
+TEST_F(CompactionTest, WhatIsDyingIsFreedAPartOfItInEachStep) {
+    for (const std::uint64_t blocks : {100U, 300U}) add(blocks);
+    for (std::uint64_t i = 0; i < 90; ++i) ASHLAR_ASSERT_OK(live.write(live.root(), i * 1024, pattern(1, 512, 3)));
+    remove(0);
+    ASHLAR_ASSERT_OK(live.close());
+    auto chosen                       = with<test_store>();
+    chosen.limits.transaction.extents = 8;  // four extents a part
+    live                              = test_store::open(any_device{checked}, chosen).value();
+    ASHLAR_ASSERT_OK(live.truncate(live.root(), 512));
+    auto compacting = task::open(live, {.regions = {.threshold_permille = 0}}).value();
+    int  steps      = 0;
+    for (; live.volume().space.totals().dying_head != 0; ++steps) {
+        ASSERT_LT(steps, 100);
+        EXPECT_EQ(compacting.step({.blocks_max = 0, .candidates_max = 1}).reasons, stop_reason::budget_spent);
+    }
+    EXPECT_GT(steps, 5);
+    EXPECT_TRUE(run(compacting).reasons.has(stop_reason::finished));
+    EXPECT_EQ(compacting.last_result().regions_moved, 1U);
+    expect_content();
+    EXPECT_EQ(findings_of(live), "");
+}
+
 TEST_F(CompactionTest, ATidyVolumeCostsNothing) {
     add(100);
     auto compacting = task::open(live).value();

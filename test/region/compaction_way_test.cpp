@@ -184,6 +184,24 @@ TEST(CompactionWayControl, WhereAllThatIsInTheWayIsPinnedThatIsTheReason) {
     }
 }
 
+/// A look at the lower one comes to its end, and one at the upper one does not send it back to the lower one.
+TEST(CompactionWayControl, TwoRegionsWithNothingButPinnedObjectsBelowThemAreLookedAtOnce) {
+    way_world world;
+    world.fill();
+    for (const std::uint64_t from : {1600U, 2000U}) world.add(200, from);
+    for (const auto& id : world.live.objects()) ASHLAR_ASSERT_OK(world.live.pin(id, 0, 400 * 512));
+    auto compacting = way_task::open(world.live, clearing()).value();
+    int  looks      = 0;
+    for (bool ended = false; !ended; ++looks) {
+        ASSERT_LT(looks, 200) << "it looks for ever";
+        const auto said = compacting.step({.blocks_max = 4096});
+        ended           = said.reasons != stop_reason::budget_spent;
+        if (ended) { EXPECT_TRUE(said.reasons.has(stop_reason::finished) && said.reasons.has(stop_reason::pinned)); }
+    }
+    EXPECT_EQ(compacting.last_result().ways_cleared, 0U);
+    world.expect_same();
+}
+
 TEST_F(CompactionWay, APinnedRegionAndOneThatIsNotAskedForStay) {
     fill();
     for (const std::uint64_t from : {1800U, 2000U, 2200U}) add(60, from);
@@ -327,8 +345,11 @@ TEST_F(CompactionWay, WhereOthersWithholdBlocksTheRunEndsAndSaysItRaced) {
     other.step({.blocks_max = 0, .candidates_max = 0});
     ASSERT_TRUE(other.running());
     auto       compacting = way_task::open(live, clearing()).value();
-    const auto said       = run(compacting);
+    int        looks      = 0;
+    const auto said =
+        run(compacting, {.blocks_max = 64}, [&](const progress& now) { looks += now.phase == phase_clearing ? 1 : 0; });
     EXPECT_TRUE(said.reasons.has(stop_reason::finished) && said.reasons.has(stop_reason::raced));
+    EXPECT_EQ(looks, 1) << "no object was walked for nothing";
     EXPECT_EQ(compacting.last_result().ways_cleared, 0U);
     EXPECT_FALSE(live.volume().space.withheld().empty()) << "what others withhold stays so";
     test::run(other);

@@ -33,8 +33,7 @@ struct SlideTest : testing::Test {
     [[nodiscard]] extent                          where() { return store_regions{live}.find({logs, 0}).value().place; }
     [[nodiscard]] region_device<test_blueprint<>> region() { return store_regions{live}.open({logs, 0}).value(); }
 
-    [[nodiscard]] task opened(region_compaction_options options = {}) {
-        options.threshold_permille = 1;
+    [[nodiscard]] task opened(region_compaction_options options = {.threshold_permille = 1}) {
         return task::open(live, {.regions = options}).value();
     }
     progress run(task& compacting, std::uint64_t budget = 16) {
@@ -48,6 +47,12 @@ struct SlideTest : testing::Test {
         auto       one   = region();
         ASHLAR_ASSERT_OK(one.write({block_index{block}, block_count{count}}, bytes));
         std::memcpy(content.data() + block * 512, bytes.data(), bytes.size());
+    }
+    /// Takes everything behind the region, but for what data leaves to moves and metadata.
+    void take_all_behind() {
+        for (std::uint64_t size = 512; size > 0; size /= 2) {
+            while (store_regions{live}.add({.type = maps, .blocks = block_count{size}, .from = place.end()})) {}
+        }
     }
     void expect_content() {
         auto one = region();
@@ -179,30 +184,97 @@ TEST_F(SlideTest, ARegionThatLiesInPartsIsMovedByNobodyElseAndIsRemovedWithAllIt
     EXPECT_EQ(findings_of(live), "");
 }
 
-TEST_F(SlideTest, WithoutRoomForTheTableNothingBeginsAndWithTheGapAloneTheTableLiesInIt) {
-    for (const std::uint64_t gap : {3U, 20U}) {
-        make(gap);
-        // Everything else is taken, but for what is kept for metadata.
-        std::vector<region_id> filled;
-        for (std::uint64_t size = 512; size > 0; size /= 2) {
-            for (;;) {
-                const auto one =
-                    store_regions{live}.add({.type = maps, .blocks = block_count{size}, .from = place.end()});
-                if (!one) break;
-                filled.push_back(one.value());
-            }
+TEST_F(SlideTest, WhereTheGapIsAllThatIsFreeTheTableLiesInItAndTheRegionMovesInTwoSlides) {
+    make(40);
+    take_all_behind();
+    auto        compacting = opened({.threshold_permille = 0, .only = region_id{logs, 0}});
+    region_move lines[region_slots];
+    const auto  plan = compacting.plan(lines);
+    ASHLAR_ASSERT_OK(plan);
+    EXPECT_EQ(plan.value().slides, 1U);
+    EXPECT_EQ(lines[0].to.value + 40, place.first.value);
+    EXPECT_GE(plan.value().blocks, place.count + place.count);
+    extent table{};
+    for (int i = 0; i < 1000 && table.empty(); ++i) {
+        static_cast<void>(compacting.step({.blocks_max = 16}));
+        table = live.volume().regions.indirection();
+    }
+    EXPECT_EQ(table.count, block_count{7});
+    EXPECT_TRUE(lies_in(table, {{place.first.value - 40}, {40}})) << table.first.value;
+    EXPECT_GE(live.volume().space.available(space_use::metadata), live.volume().space.metadata_reserve({1500}));
+    const auto said = run(compacting);
+    EXPECT_TRUE(said.reasons.has(stop_reason::finished)) << said.failure.where.value;
+    EXPECT_EQ(said.failure.code, errc::none) << message(said.failure.code);
+    EXPECT_EQ(where(), (extent{{place.first.value - 40}, place.count}));
+    EXPECT_GE(compacting.last_result().regions_slid, 2U);
+    EXPECT_TRUE(live.volume().indirection.empty());
+    expect_content();
+    EXPECT_EQ(findings_of(live), "");
+}
+
+TEST_F(SlideTest, WhereTheTableOrHalfOfTheGapWouldTakeWhatMetadataKeepsNothingBegins) {
+    make(16);  // of which 7 are the table's, and 8 are kept
+    take_all_behind();
+    auto        compacting = opened({.threshold_permille = 0, .only = region_id{logs, 0}});
+    region_move lines[region_slots];
+    EXPECT_EQ(compacting.plan(lines).value().slides, 0U);
+    EXPECT_FALSE(lines[0].needed);
+    const auto said = run(compacting);
+    EXPECT_TRUE(said.reasons.has(stop_reason::finished));
+    EXPECT_TRUE(said.reasons.has(stop_reason::no_contiguous_space));
+    EXPECT_EQ(said.failure.code, errc::none) << message(said.failure.code);
+    EXPECT_EQ(where(), place);
+    EXPECT_TRUE(live.volume().regions.slide().empty());
+    expect_content();
+    EXPECT_EQ(findings_of(live), "");
+}
+
+TEST_F(SlideTest, WithoutASlotForItsTableNothingBeginsAndNothingStaysReserved) {
+    for (const bool full : {true, false}) {  // no slot is left, or the slide's own but none for the table
+        make(12);
+        std::vector<region_id> others;
+        while (const auto one = store_regions{live}.add({.type = maps, .blocks = {1}, .from = place.end()}))
+            others.push_back(one.value());
+        if (!full) {
+            ASHLAR_ASSERT_OK(store_regions{live}.remove(others.back()));
+            others.pop_back();
         }
-        auto       compacting = opened();
-        const auto said       = run(compacting);
-        EXPECT_TRUE(said.reasons.has(stop_reason::finished)) << said.failure.where.value;
-        EXPECT_EQ(said.failure.code, errc::none) << message(said.failure.code);
-        expect_content();
+        ASHLAR_ASSERT_OK(live.checkpoint());
+        available = live.info().available;
+        for (int i = 0; i < 2; ++i) {
+            auto       compacting = opened({.threshold_permille = 1, .only = region_id{logs, 0}});
+            const auto said       = run(compacting);
+            EXPECT_TRUE(said.reasons.has(stop_reason::no_contiguous_space));
+            EXPECT_EQ(said.failure.code, errc::too_large);
+            EXPECT_EQ(where(), place);
+            EXPECT_EQ(live.info().available, available) << "something stays reserved";
+            EXPECT_FALSE(live.volume().space.is_waited_for({}));
+        }
         EXPECT_EQ(findings_of(live), "");
-        EXPECT_TRUE(live.volume().indirection.empty());
-        for (const auto& one : filled) ASHLAR_ASSERT_OK(store_regions{live}.remove(one));
+        for (const auto& one : others) ASHLAR_ASSERT_OK(store_regions{live}.remove(one));
         ASHLAR_ASSERT_OK(store_regions{live}.remove({logs, 0}));
         ASHLAR_ASSERT_OK(live.checkpoint());
     }
+}
+
+TEST_F(SlideTest, ACancelledOneGoesOnInAPassOfItsOwn) {
+    make(40);
+    auto compacting = opened();
+    while (live.volume().indirection.count() == 0) static_cast<void>(compacting.step({.blocks_max = 16}));
+    compacting.cancel();
+    EXPECT_EQ(compacting.step({}).reasons, stop_reason::cancelled);
+    const auto first = compacting.last_result();
+    EXPECT_FALSE(first.finished);
+    EXPECT_GE(first.blocks_moved.value, live.volume().indirection.count());
+    const auto left = blocks - live.volume().indirection.count();
+    EXPECT_NE(compacting.step({.blocks_max = 1}).phase, static_cast<std::uint32_t>(compaction_phase::idle));
+    EXPECT_TRUE(run(compacting).reasons.has(stop_reason::finished));
+    EXPECT_TRUE(compacting.last_result().finished);
+    EXPECT_EQ(compacting.last_result().blocks_moved, block_count{left}) << "what was cancelled counts for itself";
+    EXPECT_EQ(compacting.last_result().regions_slid, 1U);
+    EXPECT_EQ(where().first + block_count{40}, place.first);
+    expect_content();
+    EXPECT_EQ(findings_of(live), "");
 }
 
 }  // namespace slide_test

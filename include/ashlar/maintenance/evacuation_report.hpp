@@ -7,6 +7,7 @@
 
 namespace ashlar::inline v0 {
 
+/// How an evacuation works; the memory it needs follows from it.
 struct evacuation_options {
     bool          keeps_withheld = false;  ///< What was emptied stays withheld until `release`.
     block_count   window{1024};            ///< Blocks of an object that move at once.
@@ -31,6 +32,7 @@ enum class evacuation_phase : std::uint8_t {
     settling,  ///< What left becomes durable, and its old place free.
 };
 
+/// What stays in a range that shall be empty.
 enum class obstacle_kind : std::uint8_t {
     frames,    ///< The fixed blocks at the volume's beginning.
     table,     ///< A region of the store's own.

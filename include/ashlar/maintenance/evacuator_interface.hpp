@@ -57,14 +57,26 @@ class evacuator {
         return evacuator{options, memory.size(), parts, std::move(throttle), std::move(clock)};
     }
 
-    /// The next step begins. Errors: busy while an evacuation is under way; invalid_argument for no blocks;
-    /// out_of_range.
+    /// The next step begins. Errors: busy while an evacuation is under way, or another range is kept withheld until
+    /// `release`; invalid_argument for no blocks; out_of_range.
     [[nodiscard]] result<> start(Volume& volume, extent range) noexcept {
         if (phase_ != evacuation_phase::idle) return errc::busy;
         if (range.empty()) return errc::invalid_argument;
         if (!lies_in(range, {block_index{0}, volume.geometry.blocks})) return error{errc::out_of_range, range.first};
-        range_ = range;
-        phase_ = evacuation_phase::withholding;
+        if (withholds_) {
+            const entered guard{volume};
+            if (volume.space.withheld() != range) return error{errc::busy, volume.space.withheld().first};
+        }
+        range_         = range;
+        result_        = {.range = range};
+        began_         = clock_.now();
+        failure_       = {};
+        notes_         = {};
+        table_tries_   = 0;
+        table_why_     = {};
+        table_failure_ = {};
+        phase_         = evacuation_phase::withholding;
+        obstacles_.clear();
         return success();
     }
     /// A move under way is undone at the next step. The range stays withheld.
@@ -98,13 +110,15 @@ class evacuator {
         withholds_ = false;
     }
 
+    /// Of the last evacuation that ended, also where it was cancelled.
     [[nodiscard]] const evacuation_result& last_result() const noexcept { return last_; }
     /// What is in the way, as the last step or the last plan saw it.
     [[nodiscard]] std::span<const evacuation_obstacle> obstacles() const noexcept { return obstacles_.named(); }
     /// Whether a move is under way: a target is reserved, and the next step goes on copying.
     [[nodiscard]] bool active() const noexcept { return move_.active(); }
     /// Whether an evacuation was started and has not ended.
-    [[nodiscard]] bool      running() const noexcept { return phase_ != evacuation_phase::idle; }
+    [[nodiscard]] bool running() const noexcept { return phase_ != evacuation_phase::idle; }
+    /// Whoever shares its rate asks it, or says it anew.
     [[nodiscard]] Throttle& throttle() noexcept { return throttle_; }
 
   private:
@@ -113,6 +127,14 @@ class evacuator {
         std::uint64_t looks = 0;
         queue_type*   queue = nullptr;
         progress      said{};
+
+        /// A part of what is dying was freed: that is a look.
+        void look() noexcept {
+            if (looks == 0)
+                said.reasons |= stop_reason::budget_spent;
+            else
+                --looks;
+        }
     };
     struct memory_parts {
         relocation_memory              copy{};

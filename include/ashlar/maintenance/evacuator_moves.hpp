@@ -150,9 +150,11 @@ void evacuator<Volume, Throttle, C>::without_room(Volume& volume, turn& now, err
         room_ = block_count{1};
     }
     if (!relieved_) {
-        relieved_       = true;
-        const auto done = [&]() noexcept {
+        const auto done = [&]() noexcept -> result<> {
             const entered guard{volume};
+            BOOST_OUTCOME_TRY(const bool freed, reap(volume));
+            if (freed) return success();  // the next look that finds no room comes here again
+            relieved_ = true;
             return relieve(volume, errc::no_space);
         }();
         if (done.has_error() && done.error().code != errc::busy) give_up(volume, now, done.error());

@@ -62,21 +62,17 @@ void evacuator<Volume, Throttle, C>::advance(Volume& volume, turn& now) noexcept
     }
 }
 
-/// What is dying is freed first, and what was freed comes free: it need not move, and moves may need it.
+/// What is dying is freed first, a part of it at each look, and what was freed comes free: it need not move, and moves
+/// may need it.
 template <class Volume, IoThrottle Throttle, Clock C>
     requires(!Throttle::needs_clock || C::ticks)
 void evacuator<Volume, Throttle, C>::withhold_range(Volume& volume, turn& now) noexcept {
-    result_ = {.range = range_};
-    began_  = clock_.now();
-    obstacles_.clear();
-    failure_         = {};
-    notes_           = {};
-    table_tries_     = 0;
-    table_why_       = {};
-    table_failure_   = {};
+    bool       freed = false;
     const auto ready = [&]() noexcept -> result<> {
         const entered guard{volume};
         BOOST_OUTCOME_TRY(volume.writable());
+        BOOST_OUTCOME_TRY(freed, reap(volume));
+        if (freed) return success();
         BOOST_OUTCOME_TRY(relieve(volume, errc::no_space));
         if (volume.space.withheld() != range_) {
             BOOST_OUTCOME_TRY(withhold(volume, range_));
@@ -86,7 +82,7 @@ void evacuator<Volume, Throttle, C>::withhold_range(Volume& volume, turn& now) n
         return success();
     }();
     if (ready.has_error()) return give_up(volume, now, ready.error());
-    begin_walk(volume);
+    freed ? now.look() : begin_walk(volume);
 }
 
 template <class Volume, IoThrottle Throttle, Clock C>
@@ -149,8 +145,7 @@ void evacuator<Volume, Throttle, C>::settle_range(Volume& volume, turn& now) noe
         seen      = volume.space.withheld_now();
         return done;
     }();
-    if (freed && now.looks > 0) return static_cast<void>(--now.looks);
-    if (freed) return static_cast<void>(now.said.reasons |= stop_reason::budget_spent);
+    if (freed) return now.look();
     unsynced_ = 0;
     if (settled.has_error() && settled.error().code != errc::busy) return give_up(volume, now, settled.error());
     if (seen.in_use > left_) return begin_walk(volume);  // an operation that began before used what it had reserved
@@ -196,7 +191,7 @@ void evacuator<Volume, Throttle, C>::conclude(Volume& volume, bool whole) noexce
     phase_             = evacuation_phase::idle;
     table_moves_       = false;
     if (withholds_ && !(result_.emptied && options_.keeps_withheld)) {
-        stop_withholding(volume);
+        if (ours) stop_withholding(volume);
         withholds_ = false;
     }
 }

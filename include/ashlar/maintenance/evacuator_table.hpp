@@ -26,13 +26,15 @@ void evacuator<Volume, Throttle, C>::move_table(Volume& volume, turn& now) noexc
 template <class Volume, IoThrottle Throttle, Clock C>
     requires(!Throttle::needs_clock || C::ticks)
 bool evacuator<Volume, Throttle, C>::begin_table(Volume& volume, turn& now) noexcept {
-    bool       here = false, other = false;
+    bool       here = false, other = false, freed = false;
     const auto ready = [&]() noexcept -> result<> {
         const entered guard{volume};
         here = table_why_.none() && object_table_blocks(volume, range_).value != 0;
         if (!here) return success();
         other = is_widening(volume);
-        return other ? result<>{success()} : relieve(volume, errc::no_space);
+        if (other) return success();
+        BOOST_OUTCOME_TRY(freed, reap(volume));
+        return freed ? result<>{success()} : relieve(volume, errc::no_space);
     }();
     if (ready.has_error() && ready.error().code != errc::busy) {
         give_up(volume, now, ready.error());
@@ -40,7 +42,8 @@ bool evacuator<Volume, Throttle, C>::begin_table(Volume& volume, turn& now) noex
     }
     if (!here) phase_ = evacuation_phase::objects;
     if (other) leave_table(volume, stop_reason::raced, errc::busy);
-    table_moves_ = here && !other;
+    if (freed) now.look();  // and here again
+    table_moves_ = here && !other && !freed;
     return table_moves_;
 }
 

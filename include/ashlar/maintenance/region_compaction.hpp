@@ -22,6 +22,7 @@ struct free_space_shape {
     friend bool operator==(const free_space_shape&, const free_space_shape&) = default;
 };
 
+/// How a compaction of regions works; the memory it needs follows from it.
 struct region_compaction_options {
     std::uint32_t            threshold_permille = 50;  ///< Below it there is nothing to gain.
     std::optional<region_id> only{};                   ///< One region alone.
@@ -53,17 +54,18 @@ struct region_move {
                                  ///< whether they can move, the run itself finds out.
 };
 
+/// What a compaction of regions would do now.
 struct region_compaction_plan {
     std::size_t      regions = 0;  ///< Lines of the plan.
     std::size_t      moves   = 0;  ///< Lines that say needed.
-    block_count      blocks{};     ///< Read once and written once.
+    block_count      blocks{};     ///< Read once and written once; twice those of a region that slides twice.
     free_space_shape before{};
     free_space_shape after{};
     std::size_t      memory_bytes = 0;
     std::size_t      slides       = 0;  ///< Moves that are made in parts.
     std::size_t      ways         = 0;  ///< Lines that say clears. `after` does not foresee what that gains.
     block_count      cleared{};         ///< Of all lines.
-    std::uint64_t    entries     = 0;   ///< Of the indirection, which the largest slide that is worth making needs.
+    std::uint64_t    entries     = 0;   ///< Blocks of the largest region that could slide: so many entries it needs.
     std::uint64_t    entries_max = 0;   ///< What memory holds. A slide that needs more is not made.
 };
 

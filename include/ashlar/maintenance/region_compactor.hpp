@@ -12,7 +12,7 @@ void region_compactor<Volume, Throttle, C>::advance(Volume& volume, region_sourc
     switch (phase_) {
         case compaction_phase::clearing:  // that is never this task's own
         case compaction_phase::idle: phase_ = compaction_phase::analyzing; break;
-        case compaction_phase::analyzing: analyze(volume, said); break;
+        case compaction_phase::analyzing: analyze(volume, now, said); break;
         case compaction_phase::relocating:
         case compaction_phase::updating:
             if (move_.active() ? now.blocks.value == 0 : now.looks == 0) {
@@ -36,8 +36,11 @@ void region_compactor<Volume, Throttle, C>::advance(Volume& volume, region_sourc
 
 template <class Volume, IoThrottle Throttle, Clock C>
     requires(!Throttle::needs_clock || C::ticks)
-void region_compactor<Volume, Throttle, C>::analyze(Volume& volume, progress& said) noexcept {
-    make_room(volume);
+void region_compactor<Volume, Throttle, C>::analyze(Volume& volume, turn& now, progress& said) noexcept {
+    if (make_room(volume)) {
+        if (now.looks == 0) return static_cast<void>(said.reasons |= stop_reason::budget_spent);
+        return static_cast<void>(--now.looks);
+    }
     result_          = {};
     notes_           = {};
     failure_         = {};
@@ -136,13 +139,17 @@ void region_compactor<Volume, Throttle, C>::settle(Volume& volume, region_source
 }
 
 /// Blocks that wait to be free are made free where they can be: a walk sees what it may use (R7). Where it fails the
-/// walk meets the same failure, or makes do without.
+/// walk meets the same failure, or makes do without. Answers whether a part of what is dying was freed, and there may
+/// be more.
 template <class Volume, IoThrottle Throttle, Clock C>
     requires(!Throttle::needs_clock || C::ticks)
-void region_compactor<Volume, Throttle, C>::make_room(Volume& volume) noexcept {
+bool region_compactor<Volume, Throttle, C>::make_room(Volume& volume) noexcept {
     const entered guard{volume};
-    if (volume.writable().has_error() || !may_be_relieved(volume, errc::no_space)) return;
+    if (volume.writable().has_error() || !may_be_relieved(volume, errc::no_space)) return false;
+    const auto freed = reap(volume);
+    if (freed.has_value() && freed.value()) return true;
     static_cast<void>(relieve(volume, errc::no_space));
+    return false;
 }
 
 /// Asks the throttle for what flips copied while writers waited, before anything else is copied.
@@ -164,7 +171,7 @@ template <class Volume, IoThrottle Throttle, Clock C>
     requires(!Throttle::needs_clock || C::ticks)
 void region_compactor<Volume, Throttle, C>::end_walk(Volume& volume, progress& said) noexcept {
     if (moved_) {
-        make_room(volume);
+        if (make_room(volume)) return;  // the next look ends here again
         cursor_ = {};
         passed_ = 0;
         moved_  = false;
@@ -184,6 +191,7 @@ void region_compactor<Volume, Throttle, C>::conclude(Volume& volume, progress& s
     result_.took     = clock_.now() - began_;
     last_            = result_;
     phase_           = compaction_phase::idle;
+    sliding_         = {};  // where it lies in parts the next pass finds it on the volume
     said.failure     = failure_.code != errc::none ? failure_ : too_large_;
     if (failure_.code != errc::none) said.reasons |= stop_reason::device_error;
 }

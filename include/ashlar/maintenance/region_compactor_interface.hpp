@@ -100,10 +100,13 @@ class region_compactor {
         abandon(volume, source);
     }
 
+    /// Of the last pass that ended, also where it was cancelled.
     [[nodiscard]] const region_compaction_result& last_result() const noexcept { return last_; }
-    [[nodiscard]] bool                            active() const noexcept { return move_.active(); }
+    /// Whether a move is under way: a target is reserved, and the next step goes on copying.
+    [[nodiscard]] bool active() const noexcept { return move_.active(); }
     /// Whether a pass was started and has not ended.
-    [[nodiscard]] bool      running() const noexcept { return phase_ != compaction_phase::idle; }
+    [[nodiscard]] bool running() const noexcept { return phase_ != compaction_phase::idle; }
+    /// Whoever shares its rate asks it, or says it anew.
     [[nodiscard]] Throttle& throttle() noexcept { return throttle_; }
 
   private:
@@ -142,7 +145,7 @@ class region_compactor {
           move_{{options.races_max, options.failures_max, options.verify_target}, parts.copy} {}
 
     void advance(Volume& volume, region_source<Volume>& source, turn& now, progress& said) noexcept;
-    void analyze(Volume& volume, progress& said) noexcept;
+    void analyze(Volume& volume, turn& now, progress& said) noexcept;
     void begin_next(Volume& volume, region_source<Volume>& source, progress& said) noexcept;
     void try_slide(Volume& volume, progress& said) noexcept;
     void advance_slide(Volume& volume, queue_type* queue, turn& now, progress& said) noexcept;
@@ -155,7 +158,7 @@ class region_compactor {
                                       region_move& line) noexcept;
     void settle(Volume& volume, region_source<Volume>& source, const move_answer& answer, progress& said) noexcept;
     void end_walk(Volume& volume, progress& said) noexcept;
-    void make_room(Volume& volume) noexcept;
+    bool make_room(Volume& volume) noexcept;
     void pay(const Volume& volume, progress& said) noexcept;
     void conclude(Volume& volume, progress& said, bool finished) noexcept;
     /// The region that was being moved is the next one again.

@@ -13,8 +13,10 @@ void region_compactor<Volume, Throttle, C>::try_slide(Volume& volume, progress& 
     const auto begun = with_motion(volume, name, [&]() noexcept -> result<> {
         volume_free_space<Volume> free{volume};
         BOOST_OUTCOME_TRY(const auto below, free_run_below(free, data_begin(volume), was_at_));
-        if (below.empty()) return errc::no_contiguous_space;
-        return begin_slide(volume, name, below.count);
+        const auto room = volume.space.available(space_use::relocation);
+        const auto gap  = slide_gap(below.count, table_blocks_for(moving_.blocks, volume.geometry.block), room);
+        if (gap.value == 0) return errc::no_contiguous_space;
+        return begin_slide(volume, name, gap);
     });
     if (begun.has_value()) {
         sliding_ = name;
@@ -158,10 +160,14 @@ result<> region_compactor<Volume, Throttle, C>::plan_slide(Volume& volume, Space
         return success();
     }
     BOOST_OUTCOME_TRY(const auto below, free_run_below(then, data_begin(volume), line.from.first));
-    if (below.empty()) return success();
+    const auto room = volume.space.available(space_use::relocation) + volume.space.draining();
+    const auto gap  = slide_gap(below.count, table_blocks_for(line.from.count, volume.geometry.block), room);
+    if (gap.value == 0) return success();
     if (line.from.count.value > made.entries) made.entries = line.from.count.value;
     line.slides = line.needed = line.from.count.value <= made.entries_max;
-    if (line.slides) line.to = below.first;
+    if (!line.slides) return success();
+    line.to = below.first;
+    if (gap < below.count) made.blocks += line.from.count;  // a second slide takes the rest
     return success();
 }
 

@@ -34,7 +34,8 @@ template <class Volume, IoThrottle Throttle, Clock C>
     requires(!Throttle::needs_clock || C::ticks)
 void way_clearing<Volume, Throttle, C>::begin_run(compactor& regions) noexcept {
     attempts_.fill(0);
-    looked_at_ = {};
+    looked_at_   = {};
+    looked_from_ = {};
     here_ = notes_ = pass_ = {};
     failure_               = {};
     result_                = {};
@@ -67,6 +68,7 @@ void way_clearing<Volume, Throttle, C>::end_pass(Volume& volume, const compactor
     if (!whole || result_.after.permille() < options_.threshold_permille) return end_run(volume, said);
     stage_       = stage::looking;
     looked_at_   = {};
+    looked_from_ = {};
     said.reasons = stop_reason::budget_spent;
     said.failure = {};
 }
@@ -80,6 +82,7 @@ void way_clearing<Volume, Throttle, C>::look(Volume& volume, progress& said) noe
     if (!next) return end_run(volume, said);
     if (next->region != looked_at_) looks_ = 0;
     looked_at_      = next->region;
+    looked_from_    = next->place;
     said.reasons    = stop_reason::budget_spent;
     const auto plan = task_.plan(volume, next->window);
     if (plan.has_error()) {
@@ -90,10 +93,11 @@ void way_clearing<Volume, Throttle, C>::look(Volume& volume, progress& said) noe
     const auto& seen = plan.value();
     if (!seen.succeeds() || seen.room + seen.free < next->window.count) return pass_by(*next, seen);
     ++attempts_[next->slot];
-    clearing_  = *next;
-    looked_at_ = {};
-    here_      = {};
-    stage_     = task_.start(volume, next->window).has_value() ? stage::emptying : stage::looking;
+    clearing_    = *next;
+    looked_at_   = {};
+    looked_from_ = {};
+    here_        = {};
+    stage_       = task_.start(volume, next->window).has_value() ? stage::emptying : stage::looking;
 }
 
 /// The next window of that region begins behind what cannot leave this one.
@@ -113,7 +117,8 @@ void way_clearing<Volume, Throttle, C>::pass_by(const way& at, const evacuation_
     if (++looks_ == looks_max) attempts_[at.slot] = options_.ways_max;
 }
 
-/// The lowest region that has a window to try.
+/// The lowest region that has a window to try. Those below the one that was looked at last are not looked at again: two
+/// that take turns would never come to the end of their looks.
 template <class Volume, IoThrottle Throttle, Clock C>
     requires(!Throttle::needs_clock || C::ticks)
 auto way_clearing<Volume, Throttle, C>::next_way(Volume& volume) noexcept -> std::optional<way> {
@@ -126,12 +131,16 @@ auto way_clearing<Volume, Throttle, C>::next_way(Volume& volume) noexcept -> std
         const auto at   = slot.place();
         if (!is_user_region(slot.type) || (slot.flags & region_flag::pinned) != 0) continue;
         if (!is_asked_for(name_of(slot)) || attempts_[i] >= options_.ways_max) continue;
-        if (lowest && lowest->place < at.first) continue;
+        if (at.first < looked_from_ || (lowest && lowest->place < at.first)) continue;
         const auto from   = name_of(slot) == looked_at_ ? behind_ : data_begin;
         const auto window = lowest_window(at.count, from, at.first, [&](extent tried) noexcept {
             return behind_regions(volume, tried, [](const region_slot&) noexcept { return true; });
         });
         if (window) lowest = way{name_of(slot), i, at.first, *window};
+    }
+    if (lowest && !volume.space.withheld().empty()) {  // nothing could be emptied, whatever a look saw
+        here_ |= stop_reason::raced;
+        return std::nullopt;
     }
     return lowest;
 }

@@ -66,8 +66,12 @@ class way_clearing {
     /// Ends what is under way. Precondition for destroying it where the volume lives on.
     void stop(Volume& volume) noexcept { task_.stop(volume); }
 
+    /// Of the last run that ended, also where it was cancelled.
     [[nodiscard]] const region_compaction_result& last_result() const noexcept { return last_; }
-    [[nodiscard]] bool                            active() const noexcept { return task_.active(); }
+    /// Whether a move out of a window is under way: a target is reserved.
+    [[nodiscard]] bool active() const noexcept { return task_.active(); }
+    /// Whether a run was begun and has not ended.
+    [[nodiscard]] bool running() const noexcept { return stage_ != stage::idle; }
 
   private:
     enum class stage : std::uint8_t { idle, moving, looking, emptying };
@@ -118,12 +122,13 @@ class way_clearing {
 
     std::array<std::uint32_t, region_slots> attempts_{};  ///< By slot of the directory.
     way                                     clearing_{};
-    region_id                               looked_at_{};  ///< The region of the last look; type 0: none,
-    block_index                             behind_{};     ///< whose windows begin here or above,
-    std::uint32_t                           looks_ = 0;    ///< of which so many were looked at,
-    stop_reasons                            here_{};       ///< and were passed by for these reasons.
-    stop_reasons                            notes_{};      ///< Why regions stay, of this run,
-    stop_reasons                            pass_{};       ///< and of its last pass.
+    region_id                               looked_at_{};    ///< The region of the last look; type 0: none,
+    block_index                             looked_from_{};  ///< which lay here: none below it is looked at,
+    block_index                             behind_{};       ///< whose windows begin here or above,
+    std::uint32_t                           looks_ = 0;      ///< of which so many were looked at,
+    stop_reasons                            here_{};         ///< and were passed by for these reasons.
+    stop_reasons                            notes_{};        ///< Why regions stay, of this run,
+    stop_reasons                            pass_{};         ///< and of its last pass.
     error                                   failure_{};
     std::uint64_t                           done_ = 0, total_ = 0;  ///< Regions, as the last pass said.
     region_compaction_result                result_{}, last_{};

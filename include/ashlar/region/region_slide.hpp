@@ -2,18 +2,11 @@
 /// How a region begins to slide, and how a slide ends: rules R3, R8 and R14.
 
 #include <ashlar/region/region_space.hpp>
-#include <ashlar/vocabulary/ratio.hpp>
 #include <ashlar/volume/indirection.hpp>
 
 #include <algorithm>
 
 namespace ashlar::inline v0 {
-
-/// Blocks of the table that a slide of so many blocks needs.
-[[nodiscard]] constexpr block_count table_blocks_for(block_count blocks, block_size size) noexcept {
-    const std::uint64_t each = indirection_entries_in(size);
-    return {quotient_of(blocks.value + each - 1, each)};
-}
 
 /// The free run that ends where a region begins; empty where none does.
 /// Errors: those of reading metadata. Cost: the bitmaps up to the region.
@@ -27,29 +20,49 @@ template <FreeSpace S>
     return below;
 }
 
+/// How many of the `below` free blocks that end where a region begins a slide may take, where moves may take `room` and
+/// the table needs some of that (R7). None where it is less than half: so a region is copied twice at most for a run.
+[[nodiscard]] constexpr block_count slide_gap(block_count below, block_count table, block_count room) noexcept {
+    const auto gap = std::min(below, room - std::min(room, table));
+    return below - gap > gap ? block_count{} : gap;
+}
+
 namespace detail {
 
-/// Makes blocks a region of the engine's own, in a transaction that changes others.
+[[nodiscard]] constexpr bool is_without_room(errc code) noexcept {
+    return code == errc::no_space || code == errc::no_contiguous_space;
+}
+
+/// Makes blocks that the transaction took a region of the engine's own, beside others that it changes.
 template <class Volume>
 result<> add_own_region(Volume& volume, std::uint32_t tx, std::uint32_t type, extent place) noexcept {
     region_slot slot;
     slot.type   = type;
     slot.start  = place.first.value;
     slot.blocks = place.count.value;
-    volume.transactions[tx].taken.push({.blocks = place});
     if (type == tag::slide) return change_region(volume, tx, {.before = {}, .after = slot});
     return change_beside(volume, tx, {.before = {}, .after = slot});
 }
 
-/// Reserves the table's blocks: behind the highest region, else anywhere. Errors: those of reserve_long_run.
+/// Takes a run for the transaction, which gives it back where it fails, whatever else it was to do.
+/// Errors: those of reserve_long_run.
 template <class Volume>
-result<extent> reserve_table(Volume& volume, block_count blocks) noexcept {
+result<extent> take_long_run(Volume& volume, std::uint32_t tx, block_count blocks, space_use use, block_index from = {},
+                             block_index end = {~std::uint64_t{0}}) noexcept {
+    BOOST_OUTCOME_TRY(const auto run, reserve_long_run(volume, blocks, use, from, end));
+    volume.transactions[tx].taken.push({.blocks = run});
+    return run;
+}
+
+/// Takes the table's blocks: behind the highest region, else anywhere. Errors: those of reserve_long_run.
+template <class Volume>
+result<extent> take_table(Volume& volume, std::uint32_t tx, block_count blocks) noexcept {
     block_index highest{};
     for (std::uint32_t i = 0; i < volume.regions.slots(); ++i)
         highest = std::max(highest, slot_at(volume, i).place().end());
-    auto run = reserve_long_run(volume, blocks, space_use::metadata, highest);
+    auto run = take_long_run(volume, tx, blocks, space_use::metadata, highest);
     if (run.has_error() && run.error().code == errc::no_contiguous_space)
-        run = reserve_long_run(volume, blocks, space_use::metadata);
+        run = take_long_run(volume, tx, blocks, space_use::metadata);
     return run;
 }
 
@@ -95,15 +108,16 @@ result<> begin_slide(Volume& volume, region_id name, block_count gap) noexcept {
         BOOST_OUTCOME_TRY(const auto slot, find_region(volume, name));
         if ((slot.flags & region_flag::pinned) != 0) return error{errc::pinned, slot.place().first};
         const auto end   = slot.place().first;
-        auto       below = reserve_long_run(volume, gap, space_use::relocation, {end.value - gap.value}, end);
+        auto       below = detail::take_long_run(volume, tx, gap, space_use::relocation, {end.value - gap.value}, end);
         if (below.has_error()) return below.error().code == errc::no_contiguous_space ? errc::busy : below.error();
-        auto table = detail::reserve_table(volume, table_blocks);
-        if (table.has_error() && table.error().code != errc::again && gap > table_blocks) {  // nothing else is free
+        auto       table = detail::take_table(volume, tx, table_blocks);
+        const bool apart = table.has_error() && detail::is_without_room(table.error().code);
+        if (apart && gap > table_blocks) {  // what else is free lies in shorter runs
             table         = part_of(below.value(), {}, table_blocks);
             below.value() = part_of(below.value(), table_blocks, gap);
         }
-        BOOST_OUTCOME_TRY(detail::add_own_region(volume, tx, tag::slide, below.value()));
         BOOST_OUTCOME_TRY(table);
+        BOOST_OUTCOME_TRY(detail::add_own_region(volume, tx, tag::slide, below.value()));
         BOOST_OUTCOME_TRY(detail::add_own_region(volume, tx, tag::indirection, table.value()));
         BOOST_OUTCOME_TRY(auto first, create_block(volume, tx, table.value().first, {tag::indirection, 0, 0}));
         encode_indirection_head(first.modify(0, sizeof(indirection_head)), 0, 0);

@@ -1,10 +1,17 @@
 #pragma once
 /// The indirection table of a volume: what a slide makes of it, how it is read, checked, and changed in transactions.
 
+#include <ashlar/vocabulary/ratio.hpp>
 #include <ashlar/volume/block_edit.hpp>
 #include <ashlar/volume/directory.hpp>
 
 namespace ashlar::inline v0 {
+
+/// Blocks of the table that a slide of so many blocks needs.
+[[nodiscard]] constexpr block_count table_blocks_for(block_count blocks, block_size size) noexcept {
+    const std::uint64_t each = indirection_entries_in(size);
+    return {quotient_of(blocks.value + each - 1, each)};
+}
 
 /// A region that slides: it is moved in parts into free blocks directly below it. The directory says its old place
 /// until all parts are moved; the blocks below are a region of their own meanwhile, so that nobody else takes them.
@@ -65,9 +72,12 @@ result<> for_each_table_block(Volume& volume, Each&& each) noexcept {
 template <class Volume>
 result<> read_indirection(Volume& volume) noexcept {
     const auto slide = find_slide(volume);
-    if (!slide) return error{errc::damaged, volume.regions.indirection().first};
+    const auto table = volume.regions.indirection();
+    if (!slide || table.empty()) return error{errc::damaged, table.first};
     auto&               map   = volume.indirection;
     const std::uint64_t whole = slide->region.place().count.value;
+    if (table.count < table_blocks_for(block_count{whole}, volume.geometry.block))
+        return error{errc::damaged, table.first};
     return for_each_table_block(
         volume, [&](block_index home, std::span<const std::byte> block, std::uint32_t count) noexcept -> result<> {
             if (count > whole - map.count()) return error{errc::damaged, home};
@@ -89,7 +99,7 @@ result<> read_indirection(Volume& volume) noexcept {
 template <class Volume>
 result<> load_indirection(Volume& volume) noexcept {
     volume.indirection.clear();
-    if (volume.regions.indirection().empty()) return success();
+    if (volume.regions.indirection().empty() && volume.regions.slide().empty()) return success();
     auto read = detail::read_indirection(volume);
     if (read.has_value() || !volume.read_only) return read;
     volume.indirection.lose(read.error());
