@@ -31,8 +31,7 @@ class compaction {
         compaction task{of.beside(), std::move(memory), std::move(made), transfers < transfers_min ? 0 : transfers};
         if (chosen.regions.clears_way) {
             BOOST_OUTCOME_TRY(task.way_memory_, aligned_buffer::allocate(clearer::memory_bytes(chosen.regions, block)));
-            BOOST_OUTCOME_TRY(auto way, clearer::create(chosen.regions, block, task.way_memory_.bytes(),
-                                                        typename B::throttle{chosen.throttle}, chosen.clock));
+            BOOST_OUTCOME_TRY(auto way, clearer::create(chosen.regions, block, task.way_memory_.bytes(), chosen.clock));
             task.way_.emplace(std::move(way));
         }
         return task;
@@ -51,14 +50,12 @@ class compaction {
     compaction& operator=(const compaction&) = delete;
     ~compaction() {
         if (!owns_) return;
-        if (way_) way_->stop(store_.volume());
+        if (way_) way_->stop(store_.volume(), task_);
         task_.stop(store_.volume());
     }
 
     /// See region_compactor and way_clearing.
-    void start() noexcept {
-        if (!way_) task_.start();  // a step that finds nothing under way begins a run by itself
-    }
+    void start() noexcept { way_ ? way_->start(task_) : task_.start(); }
     void pause() noexcept {
         task_.pause();
         if (way_) way_->pause();
@@ -69,7 +66,7 @@ class compaction {
     }
     void cancel() noexcept { way_ ? way_->cancel() : task_.cancel(); }
 
-    [[nodiscard]] progress step(step_budget budget = {}) noexcept {
+    progress step(step_budget budget = {}) noexcept {
         auto&      volume = store_.volume();
         const auto queue  = queue_.get(volume.device);
         return way_ ? way_->step(volume, task_, budget, queue) : task_.step(volume, budget, queue);

@@ -122,6 +122,29 @@ TEST_F(CompactionWay, ObjectsLeaveTheWayAndRegionsEndAtTheLowestPlaces) {
     EXPECT_EQ(again.last_result().regions_moved + again.last_result().ways_cleared, 0U);
 }
 
+TEST_F(CompactionWay, CancelledBeforeItsFirstStepARunSaysNothingOfTheOneBefore) {
+    fill();
+    add(120, 1800);
+    for (const bool clears : {false, true}) {
+        auto chosen               = clearing();
+        chosen.regions.clears_way = clears;
+        auto compacting           = way_task::open(live, chosen).value();
+        EXPECT_FALSE(compacting.running());
+        run(compacting);
+        EXPECT_FALSE(compacting.running());
+        EXPECT_GT(compacting.last_result().blocks_moved, block_count{});
+        compacting.start();
+        EXPECT_TRUE(compacting.running());
+        compacting.cancel();
+        EXPECT_EQ(compacting.step().reasons, stop_reason::cancelled);
+        EXPECT_FALSE(compacting.running());
+        EXPECT_FALSE(compacting.last_result().finished);
+        EXPECT_EQ(compacting.last_result().blocks_moved, block_count{});
+        EXPECT_EQ(compacting.last_result().gained(), block_count{});
+    }
+    expect_same();
+}
+
 TEST_F(CompactionWay, OneRegionAlone) {
     fill();
     add(60, 1800);

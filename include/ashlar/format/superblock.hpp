@@ -32,6 +32,9 @@ inline constexpr std::uint32_t frame_bytes_min = 4096;
     return {number * frame_blocks_of(block).value};
 }
 
+/// Where the frames end: all else lies there or behind.
+[[nodiscard]] constexpr block_index frames_end(block_size block) noexcept { return frame_home(frame::count, block); }
+
 /// Changes of the format. A build refuses a volume that sets a bit which it does not know: to write (compatible: never;
 /// read_only: yes; incompatible: even to read).
 namespace format_change {

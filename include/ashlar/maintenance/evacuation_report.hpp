@@ -132,7 +132,7 @@ template <class Volume>
         one.why = stop_reason::pinned;
         into.add(one);
     };
-    const auto frames = frame_home(frame::count, volume.geometry.block);
+    const auto frames = frames_end(volume.geometry.block);
     note({.kind = obstacle_kind::frames}, {{0}, {frames.value}});
     for (std::uint32_t i = 0; i < volume.regions.slots(); ++i) {
         const auto slot = slot_at(volume, i);

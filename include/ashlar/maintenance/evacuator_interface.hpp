@@ -220,7 +220,7 @@ class evacuator {
     }
     /// Anywhere but among the frames; what is withheld is no free space.
     [[nodiscard]] static extent anywhere(const Volume& volume) noexcept {
-        const auto first = frame_home(frame::count, volume.geometry.block);
+        const auto first = frames_end(volume.geometry.block);
         return {first, block_index{volume.geometry.blocks.value} - first};
     }
     [[nodiscard]] relocation_source<Volume> objects_of(Volume& volume, queue_type* queue) noexcept {

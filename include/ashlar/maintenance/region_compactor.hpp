@@ -11,7 +11,7 @@ void region_compactor<Volume, Throttle, C>::advance(Volume& volume, region_sourc
                                                     progress& said) noexcept {
     switch (phase_) {
         case compaction_phase::clearing:  // that is never this task's own
-        case compaction_phase::idle: phase_ = compaction_phase::analyzing; break;
+        case compaction_phase::idle: start(); break;
         case compaction_phase::analyzing: analyze(volume, now, said); break;
         case compaction_phase::relocating:
         case compaction_phase::updating:
@@ -41,11 +41,6 @@ void region_compactor<Volume, Throttle, C>::analyze(Volume& volume, turn& now, p
         if (now.looks == 0) return static_cast<void>(said.reasons |= stop_reason::budget_spent);
         return static_cast<void>(--now.looks);
     }
-    result_          = {};
-    notes_           = {};
-    failure_         = {};
-    too_large_       = {};
-    began_           = clock_.now();
     const auto first = std::exchange(first_, std::nullopt);
     const auto seen  = measure(volume);
     if (seen.has_error()) {
@@ -187,6 +182,7 @@ template <class Volume, IoThrottle Throttle, Clock C>
     requires(!Throttle::needs_clock || C::ticks)
 void region_compactor<Volume, Throttle, C>::conclude(Volume& volume, progress& said, bool finished) noexcept {
     if (const auto seen = measure(volume); seen.has_value()) result_.after = seen.value();
+    if (phase_ == compaction_phase::analyzing) result_.before = result_.after;  // cancelled before it began
     result_.finished = finished;
     result_.took     = clock_.now() - began_;
     last_            = result_;

@@ -46,7 +46,15 @@ class region_compactor {
     }
 
     /// Begins a pass at the next step. A step without a pass begins one by itself.
-    void start() noexcept { phase_ = phase_ == compaction_phase::idle ? compaction_phase::analyzing : phase_; }
+    void start() noexcept {
+        if (running()) return;
+        phase_     = compaction_phase::analyzing;
+        result_    = {};
+        notes_     = {};
+        failure_   = {};
+        too_large_ = {};
+        began_     = clock_.now();
+    }
     /// As `start`, but the first region that is looked at is the one that lies there, or the next above, and the pass
     /// is made however little there is to gain: a run below was emptied for it.
     void start_at(block_index place) noexcept {
@@ -199,7 +207,7 @@ class region_compactor {
         return first.has_value() && first.value() && first.value()->first < end;
     }
     [[nodiscard]] static block_index data_begin(const Volume& volume) noexcept {
-        return frame_home(frame::count, volume.geometry.block);
+        return frames_end(volume.geometry.block);
     }
 
     region_compaction_options      options_;

@@ -10,6 +10,7 @@ template <class Volume, IoThrottle Throttle, Clock C>
 progress way_clearing<Volume, Throttle, C>::step(Volume& volume, compactor& regions, step_budget budget,
                                                  queue_type* queue)
 noexcept {
+    task_.throttle() = lent_throttle<Throttle>{regions.throttle()};  // which moves with its owner
     if (cancelled_) return end_cancelled(volume, regions, queue);
     progress said;
     if (paused_ && (stage_ == stage::idle || stage_ == stage::looking)) {
@@ -33,7 +34,7 @@ noexcept {
 template <class Volume, IoThrottle Throttle, Clock C>
     requires(!Throttle::needs_clock || C::ticks)
 void way_clearing<Volume, Throttle, C>::begin_run(compactor& regions) noexcept {
-    attempts_.fill(0);
+    attempts_.fill({});
     looked_at_   = {};
     looked_from_ = {};
     here_ = notes_ = pass_ = {};
@@ -92,7 +93,7 @@ void way_clearing<Volume, Throttle, C>::look(Volume& volume, progress& said) noe
     }
     const auto& seen = plan.value();
     if (!seen.succeeds() || seen.room + seen.free < next->window.count) return pass_by(*next, seen);
-    ++attempts_[next->slot];
+    ++attempts(next->slot, next->region);
     clearing_    = *next;
     looked_at_   = {};
     looked_from_ = {};
@@ -114,7 +115,7 @@ void way_clearing<Volume, Throttle, C>::pass_by(const way& at, const evacuation_
         here_ |= stop_reason::no_contiguous_space;
         behind_ = std::max(behind_, at.window.first + block_count{at.window.count.value / 2});
     }
-    if (++looks_ == looks_max) attempts_[at.slot] = options_.ways_max;
+    if (++looks_ == looks_max) attempts(at.slot, at.region) = options_.ways_max;
 }
 
 /// The lowest region that has a window to try. Those below the one that was looked at last are not looked at again: two
@@ -125,12 +126,12 @@ auto way_clearing<Volume, Throttle, C>::next_way(Volume& volume) noexcept -> std
     const entered      guard{volume};
     std::optional<way> lowest;
     if (find_slide(volume)) return lowest;
-    const auto data_begin = frame_home(frame::count, volume.geometry.block);
+    const auto data_begin = frames_end(volume.geometry.block);
     for (std::uint32_t i = 0; i < volume.regions.slots(); ++i) {
         const auto slot = slot_at(volume, i);
         const auto at   = slot.place();
         if (!is_user_region(slot.type) || (slot.flags & region_flag::pinned) != 0) continue;
-        if (!is_asked_for(name_of(slot)) || attempts_[i] >= options_.ways_max) continue;
+        if (!is_asked_for(name_of(slot)) || attempts(i, name_of(slot)) >= options_.ways_max) continue;
         if (at.first < looked_from_ || (lowest && lowest->place < at.first)) continue;
         const auto from   = name_of(slot) == looked_at_ ? behind_ : data_begin;
         const auto window = lowest_window(at.count, from, at.first, [&](extent tried) noexcept {
@@ -241,7 +242,7 @@ noexcept {
     const entered guard{volume};
     if (made.after.permille() < options_.threshold_permille || find_slide(volume)) return success();
     const auto all        = lines.first(made.regions);
-    const auto data_begin = frame_home(frame::count, volume.geometry.block);
+    const auto data_begin = frames_end(volume.geometry.block);
     const auto now_at     = [](const region_move& line) noexcept {
         return extent{line.needed ? line.to : line.from.first, line.from.count};
     };

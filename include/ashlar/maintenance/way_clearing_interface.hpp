@@ -28,7 +28,7 @@ template <class Volume, IoThrottle Throttle = no_throttle, Clock C = no_clock>
 class way_clearing {
   public:
     using compactor  = region_compactor<Volume, Throttle, C>;
-    using task_type  = evacuator<Volume, Throttle, C>;
+    using task_type  = evacuator<Volume, lent_throttle<Throttle>, C>;
     using queue_type = typename task_type::queue_type;
 
     [[nodiscard]] static constexpr std::size_t memory_bytes(const region_compaction_options& options,
@@ -36,14 +36,18 @@ class way_clearing {
         return task_type::memory_bytes(moves_of(options), block);
     }
 
-    /// `memory` is lent for its life. Errors: workspace_too_small.
+    /// `memory` is lent for its life. The throttle is the compactor's: all that moves in a run has one rate.
+    /// Errors: workspace_too_small.
     [[nodiscard]] static result<way_clearing> create(const region_compaction_options& options, block_size block,
-                                                     std::span<std::byte> memory, Throttle throttle = {},
-                                                     C clock = {}) noexcept {
-        BOOST_OUTCOME_TRY(auto made, task_type::create(moves_of(options), block, memory, std::move(throttle), clock));
+                                                     std::span<std::byte> memory, C clock = {}) noexcept {
+        BOOST_OUTCOME_TRY(auto made, task_type::create(moves_of(options), block, memory, {}, clock));
         return way_clearing{options, memory.size(), std::move(made)};
     }
 
+    /// A run begins with the next step, where none is under way. A step without a run begins one by itself.
+    void start(compactor& regions) noexcept {
+        if (!running()) begin_run(regions);
+    }
     void pause() noexcept {
         paused_ = true;
         task_.pause();
@@ -64,7 +68,10 @@ class way_clearing {
     [[nodiscard]] result<> plan(Volume& volume, region_compaction_plan& made, std::span<region_move> lines) noexcept;
 
     /// Ends what is under way. Precondition for destroying it where the volume lives on.
-    void stop(Volume& volume) noexcept { task_.stop(volume); }
+    void stop(Volume& volume, compactor& regions) noexcept {
+        task_.throttle() = lent_throttle<Throttle>{regions.throttle()};
+        task_.stop(volume);
+    }
 
     /// Of the last run that ended, also where it was cancelled.
     [[nodiscard]] const region_compaction_result& last_result() const noexcept { return last_; }
@@ -83,6 +90,10 @@ class way_clearing {
         block_index   place{};
         extent        window{};
     };
+    struct attempts_of {
+        region_id     region{};
+        std::uint32_t count = 0;
+    };
 
     [[nodiscard]] static constexpr evacuation_options moves_of(const region_compaction_options& options) noexcept {
         evacuation_options moves;
@@ -99,6 +110,12 @@ class way_clearing {
     way_clearing(const region_compaction_options& options, std::size_t bytes, task_type&& task) noexcept
         : options_{options}, memory_bytes_{bytes}, task_{std::move(task)} {}
 
+    /// So many were made for the region in that slot; a region that takes over another one's slot begins anew.
+    [[nodiscard]] std::uint32_t& attempts(std::uint32_t slot, region_id name) noexcept {
+        auto& one = attempts_[slot];
+        if (one.region != name) one = {name};
+        return one.count;
+    }
     [[nodiscard]] bool is_asked_for(region_id name) const noexcept { return !options_.only || name == *options_.only; }
 
     void begin_run(compactor& regions) noexcept;
@@ -120,18 +137,18 @@ class way_clearing {
     bool                      cancelled_ = false;
     bool                      any_pass_  = false;  ///< A pass of this run has ended.
 
-    std::array<std::uint32_t, region_slots> attempts_{};  ///< By slot of the directory.
-    way                                     clearing_{};
-    region_id                               looked_at_{};    ///< The region of the last look; type 0: none,
-    block_index                             looked_from_{};  ///< which lay here: none below it is looked at,
-    block_index                             behind_{};       ///< whose windows begin here or above,
-    std::uint32_t                           looks_ = 0;      ///< of which so many were looked at,
-    stop_reasons                            here_{};         ///< and were passed by for these reasons.
-    stop_reasons                            notes_{};        ///< Why regions stay, of this run,
-    stop_reasons                            pass_{};         ///< and of its last pass.
-    error                                   failure_{};
-    std::uint64_t                           done_ = 0, total_ = 0;  ///< Regions, as the last pass said.
-    region_compaction_result                result_{}, last_{};
+    std::array<attempts_of, region_slots> attempts_{};  ///< By slot of the directory.
+    way                                   clearing_{};
+    region_id                             looked_at_{};    ///< The region of the last look; type 0: none,
+    block_index                           looked_from_{};  ///< which lay here: none below it is looked at,
+    block_index                           behind_{};       ///< whose windows begin here or above,
+    std::uint32_t                         looks_ = 0;      ///< of which so many were looked at,
+    stop_reasons                          here_{};         ///< and were passed by for these reasons.
+    stop_reasons                          notes_{};        ///< Why regions stay, of this run,
+    stop_reasons                          pass_{};         ///< and of its last pass.
+    error                                 failure_{};
+    std::uint64_t                         done_ = 0, total_ = 0;  ///< Regions, as the last pass said.
+    region_compaction_result              result_{}, last_{};
 };
 
 }  // namespace ashlar::inline v0

@@ -11,6 +11,8 @@ class lent_throttle {
   public:
     static constexpr bool needs_clock = T::needs_clock;
 
+    /// Of nobody: one that asks is assigned before.
+    constexpr lent_throttle() noexcept = default;
     explicit lent_throttle(T& of) noexcept : of_{&of} {}
 
     [[nodiscard]] io_grant acquire(io_request request, time_point now) noexcept { return of_->acquire(request, now); }
@@ -20,7 +22,7 @@ class lent_throttle {
     }
 
   private:
-    T* of_;
+    T* of_ = nullptr;
 };
 
 }  // namespace ashlar::inline v0
