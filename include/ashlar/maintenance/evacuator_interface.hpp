@@ -3,11 +3,11 @@
 
 #include <ashlar/maintenance/evacuation_report.hpp>
 #include <ashlar/maintenance/record_migrator.hpp>
+#include <ashlar/maintenance/region_mover.hpp>
 #include <ashlar/maintenance/step_budget.hpp>
 #include <ashlar/maintenance/table_move.hpp>
 #include <ashlar/object/evacuee_walk.hpp>
 #include <ashlar/object/relocation_source.hpp>
-#include <ashlar/relocation/relocation.hpp>
 #include <ashlar/throttle/lent_throttle.hpp>
 #include <ashlar/throttle/no_throttle.hpp>
 #include <ashlar/vocabulary/progress.hpp>
@@ -136,29 +136,16 @@ class evacuator {
                 --looks;
         }
     };
-    struct memory_parts {
-        relocation_memory              copy{};
-        region_move_memory             move{};
+    struct memory_parts : mover_memory {
         std::span<evacuation_obstacle> obstacles{};
         std::span<extent>              targets{};
     };
     [[nodiscard]] static constexpr memory_parts carve(arena& from, const evacuation_options& options,
                                                       block_size block) noexcept {
-        const std::size_t least = 2 * std::size_t{block.bytes};
-        memory_parts      parts;
-        parts.copy.chunk = from.take_bytes(options.chunk_bytes > least ? options.chunk_bytes : least,
-                                           block.bytes < 4096 ? block.bytes : 4096);
         // A look at a range sees one piece before and one behind it as well.
-        parts.copy.pieces = from.take<mapped_extent>((options.pieces_max < 4 ? 4 : options.pieces_max) + 2);
-        if (options.transfers_max >= transfers_min) parts.copy.transfers = from.take<transfer>(options.transfers_max);
-        parts.move.window = parts.copy.chunk;  // no chunk is under way while windows are copied again
-        parts.move.written =
-            from.take<bitmap_word>(options.window_bits == 0 ? 1 : (options.window_bits + word_bits - 1) / word_bits);
-        parts.move.verify = options.verify_target;
-        const auto motion = from.take<region_motion>(1);
-        parts.move.motion = motion.data();
-        parts.obstacles   = from.take<evacuation_obstacle>(options.obstacles_max);
-        parts.targets     = from.take<extent>(region_slots);
+        memory_parts parts{carve_moves(from, options, block, std::max<std::size_t>(options.pieces_max, 4) + 2)};
+        parts.obstacles = from.take<evacuation_obstacle>(options.obstacles_max);
+        parts.targets   = from.take<extent>(region_slots);
         return parts;
     }
 
@@ -186,7 +173,6 @@ class evacuator {
     void next_evacuee(Volume& volume, turn& now) noexcept;
     void begin_extents(Volume& volume, turn& now) noexcept;
     void go_on(Volume& volume, turn& now) noexcept;
-    void pay(const Volume& volume, turn& now) noexcept;
     void settle(Volume& volume, turn& now, const move_answer& answer) noexcept;
     void count_flip(Volume& volume, turn& now) noexcept;
     void without_room(Volume& volume, turn& now, error why) noexcept;

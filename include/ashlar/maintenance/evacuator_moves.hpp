@@ -64,20 +64,6 @@ void evacuator<Volume, Throttle, C>::go_on(Volume& volume, turn& now) noexcept {
     settle(volume, now, answer);
 }
 
-/// Asks the throttle for what flips of regions copied while writers waited, before anything else is copied.
-template <class Volume, IoThrottle Throttle, Clock C>
-    requires(!Throttle::needs_clock || C::ticks)
-void evacuator<Volume, Throttle, C>::pay(const Volume& volume, turn& now) noexcept {
-    const auto size  = volume.geometry.block;
-    const auto grant = throttle_.acquire({bytes_of(owed_, size), size.bytes}, clock_.now());
-    throttle_.release(grant.bytes, clock_.now());
-    if (grant.bytes == 0) {
-        now.said.reasons |= stop_reason::throttled;
-        now.said.not_before = grant.not_before;
-    }
-    owed_ -= std::min(whole_blocks(grant.bytes, size), owed_);
-}
-
 /// Draws the consequence of an answer of the move core.
 template <class Volume, IoThrottle Throttle, Clock C>
     requires(!Throttle::needs_clock || C::ticks)
@@ -99,10 +85,7 @@ void evacuator<Volume, Throttle, C>::settle(Volume& volume, turn& now, const mov
         case move_verdict::pinned: leave(kind, stop_reason::pinned); break;
         case move_verdict::raced: leave(kind, stop_reason::raced); break;
         case move_verdict::failed:
-            if (region) {
-                const entered guard{volume};  // a move whose queue was lost keeps its target; its region may go on
-                if (volume.region_traffic.motion == parts_.move.motion) motion_scope<Volume>::end(volume);
-            }
+            if (region) forget_motion(volume, parts_.move.motion);
             if (answer.failure.code == errc::read_only) return give_up(volume, now, answer.failure);
             if (!region && answer.failure.code == errc::too_large && move_.stretch().blocks.value > 1) {
                 most_ = block_count{move_.stretch().blocks.value >> 1U};

@@ -51,7 +51,7 @@ void evacuator<Volume, Throttle, C>::advance(Volume& volume, turn& now) noexcept
             if (move_.active() ? now.blocks.value == 0 : now.looks == 0 || now.blocks.value == 0) {
                 now.said.reasons |= stop_reason::budget_spent;
             } else if (owed_.value != 0) {
-                pay(volume, now);
+                pay_owed(owed_, volume.geometry.block, throttle_, clock_, now.said);
             } else if (move_.active()) {
                 go_on(volume, now);
             } else {

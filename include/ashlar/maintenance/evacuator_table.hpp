@@ -11,7 +11,7 @@ template <class Volume, IoThrottle Throttle, Clock C>
 void evacuator<Volume, Throttle, C>::move_table(Volume& volume, turn& now) noexcept {
     if (now.looks == 0 || now.blocks.value == 0)
         return static_cast<void>(now.said.reasons |= stop_reason::budget_spent);
-    if (owed_.value != 0) return pay(volume, now);
+    if (owed_.value != 0) return pay_owed(owed_, volume.geometry.block, throttle_, clock_, now.said);
     table_mover mover{lent_throttle<Throttle>{throttle_}, clock_};
     if (!table_moves_) {
         if (!begin_table(volume, now)) return;

@@ -18,7 +18,7 @@ void region_compactor<Volume, Throttle, C>::advance(Volume& volume, region_sourc
             if (move_.active() ? now.blocks.value == 0 : now.looks == 0) {
                 said.reasons |= stop_reason::budget_spent;
             } else if (owed_.value != 0) {
-                pay(volume, said);
+                pay_owed(owed_, volume.geometry.block, throttle_, clock_, said);
             } else if (!move_.active()) {
                 --now.looks;
                 begin_next(volume, source, said);
@@ -125,7 +125,7 @@ void region_compactor<Volume, Throttle, C>::settle(Volume& volume, region_source
         case move_verdict::pinned: notes_ |= stop_reason::pinned; break;
         case move_verdict::raced: notes_ |= stop_reason::raced; break;
         case move_verdict::failed:
-            forget_motion(volume);
+            forget_motion(volume, parts_.move.motion);
             notes_ |= stop_reason::device_error;
             failure_ = answer.failure;
             if (failure_.code == errc::read_only) conclude(volume, said, false);  // no other region could move
@@ -145,20 +145,6 @@ bool region_compactor<Volume, Throttle, C>::make_room(Volume& volume) noexcept {
     if (freed.has_value() && freed.value()) return true;
     static_cast<void>(relieve(volume, errc::no_space));
     return false;
-}
-
-/// Asks the throttle for what flips copied while writers waited, before anything else is copied.
-template <class Volume, IoThrottle Throttle, Clock C>
-    requires(!Throttle::needs_clock || C::ticks)
-void region_compactor<Volume, Throttle, C>::pay(const Volume& volume, progress& said) noexcept {
-    const auto size  = volume.geometry.block;
-    const auto grant = throttle_.acquire({bytes_of(owed_, size), size.bytes}, clock_.now());
-    throttle_.release(grant.bytes, clock_.now());
-    if (grant.bytes == 0) {
-        said.reasons |= stop_reason::throttled;
-        said.not_before = grant.not_before;
-    }
-    owed_ -= std::min(whole_blocks(grant.bytes, size), owed_);
 }
 
 /// A walk that moved something may have made room for regions above: another one follows.

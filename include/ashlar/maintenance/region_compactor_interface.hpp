@@ -2,11 +2,10 @@
 /// What moves users' regions together: its verbs, its memory, what it holds.
 
 #include <ashlar/maintenance/region_compaction.hpp>
+#include <ashlar/maintenance/region_mover.hpp>
 #include <ashlar/maintenance/step_budget.hpp>
 #include <ashlar/region/slide_source.hpp>
-#include <ashlar/relocation/relocation.hpp>
 #include <ashlar/throttle/no_throttle.hpp>
-#include <ashlar/vocabulary/progress.hpp>
 
 #include <utility>
 
@@ -122,28 +121,12 @@ class region_compactor {
         block_count   blocks{};  ///< What is left of a step.
         std::uint64_t looks = 0;
     };
-    struct memory_parts {
-        relocation_memory  copy{};
-        region_move_memory move{};
-    };
-    [[nodiscard]] static constexpr memory_parts carve(arena& from, const region_compaction_options& options,
+    [[nodiscard]] static constexpr mover_memory carve(arena& from, const region_compaction_options& options,
                                                       block_size block) noexcept {
-        const std::size_t least = 2 * std::size_t{block.bytes};
-        memory_parts      parts;
-        parts.copy.chunk = from.take_bytes(options.chunk_bytes > least ? options.chunk_bytes : least,
-                                           block.bytes < 4096 ? block.bytes : 4096);
-        parts.copy.pieces = from.take<mapped_extent>(4);
-        if (options.transfers_max >= transfers_min) parts.copy.transfers = from.take<transfer>(options.transfers_max);
-        parts.move.window = parts.copy.chunk;  // no chunk is under way while windows are copied again
-        parts.move.written =
-            from.take<bitmap_word>(options.window_bits == 0 ? 1 : (options.window_bits + word_bits - 1) / word_bits);
-        parts.move.verify = options.verify_target;
-        const auto motion = from.take<region_motion>(1);
-        parts.move.motion = motion.data();
-        return parts;
+        return carve_moves(from, options, block, 4);
     }
 
-    region_compactor(const region_compaction_options& options, std::size_t bytes, const memory_parts& parts,
+    region_compactor(const region_compaction_options& options, std::size_t bytes, const mover_memory& parts,
                      Throttle&& throttle, C&& clock) noexcept
         : options_{options},
           memory_bytes_{bytes},
@@ -167,7 +150,6 @@ class region_compactor {
     void settle(Volume& volume, region_source<Volume>& source, const move_answer& answer, progress& said) noexcept;
     void end_walk(Volume& volume, progress& said) noexcept;
     bool make_room(Volume& volume) noexcept;
-    void pay(const Volume& volume, progress& said) noexcept;
     void conclude(Volume& volume, progress& said, bool finished) noexcept;
     /// The region that was being moved is the next one again.
     void abandon(Volume& volume, region_source<Volume>& source) noexcept {
@@ -195,11 +177,6 @@ class region_compactor {
     [[nodiscard]] static bool is_slide_of(const region_slide& slide, region_id name) noexcept {
         return name.type == tag::slide || name_of(slide.region) == name;
     }
-    /// A move whose queue was lost keeps its target reserved; its region is free to move or go all the same.
-    void forget_motion(Volume& volume) noexcept {
-        const entered guard{volume};
-        if (volume.region_traffic.motion == parts_.move.motion) motion_scope<Volume>::end(volume);
-    }
     [[nodiscard]] static bool is_free_below(Volume& volume, block_index end) noexcept {
         const entered             guard{volume};
         volume_free_space<Volume> free{volume};
@@ -212,7 +189,7 @@ class region_compactor {
 
     region_compaction_options      options_;
     std::size_t                    memory_bytes_;
-    memory_parts                   parts_;
+    mover_memory                   parts_;
     [[no_unique_address]] Throttle throttle_;
     [[no_unique_address]] C        clock_;
     relocation                     move_;

@@ -71,7 +71,7 @@ void region_compactor<Volume, Throttle, C>::advance_slide(Volume& volume, queue_
             return;
         }
         if (slide->left().value == 0) return finish_slide(volume, said);
-        if (owed_.value != 0) return pay(volume, said);
+        if (owed_.value != 0) return pay_owed(owed_, volume.geometry.block, throttle_, clock_, said);
         if (now.blocks.value == 0) {
             said.reasons |= stop_reason::budget_spent;
             return;
@@ -113,7 +113,7 @@ void region_compactor<Volume, Throttle, C>::settle_slide(Volume& volume, const m
         case move_verdict::nothing_to_gain: break;  // the region went
         case move_verdict::no_contiguous_space:
         case move_verdict::failed:
-            forget_motion(volume);
+            forget_motion(volume, parts_.move.motion);
             notes_ |= stop_reason::device_error;
             failure_ = answer.failure;
             break;
