@@ -125,20 +125,42 @@ class region_source : public volume_host<Volume> {
     /// Writers go on once it returned. What they make durable then makes the flip durable first (sync_regions).
     result<bool> flip(object_id owner, logical_block, block_count, std::uint64_t generation, extent target) noexcept {
         const entered guard{volume_};
-        const auto    flipped = flip_here(region_of(owner), generation, target);
-        if (flipped.has_error() || !flipped.value()) {
-            memory_.motion->held = false;
-            if (flipped.has_value()) volume_.metrics.moves_raced.add(1);
-            volume_.lock.wake();
-            return flipped;
-        }
-        motion_scope<Volume>::end(volume_);
-        volume_.metrics.ranges_moved.add(1);
-        volume_.metrics.blocks_moved.add(target.count.value);
-        return true;
+        const auto    flipped = ended(flip_here(region_of(owner), generation, target), target.count);
+        if (flipped.has_value() && flipped.value()) volume_.metrics.ranges_moved.add(1);
+        return flipped;
     }
 
   protected:
+    /// What a flip answers. Where it is made the motion is over; else writers go on until the move is undone, or tried
+    /// again.
+    result<bool> ended(result<bool> flipped, block_count blocks) noexcept {
+        if (flipped.has_value() && flipped.value()) {
+            motion_scope<Volume>::end(volume_);
+            volume_.metrics.blocks_moved.add(blocks.value);
+            return flipped;
+        }
+        memory_.motion->held = false;
+        if (flipped.has_value()) volume_.metrics.moves_raced.add(1);
+        volume_.lock.wake();
+        return flipped;
+    }
+
+    /// Copies what was written to the region's `part` since it was copied, the last of it while writers wait, and makes
+    /// the copy durable: before the batch that says so and not with it, as one that was cut off after its journal would
+    /// point at an unwritten copy. Errors: those of copy_written; busy; read_only; the device's, and writing has ended.
+    result<> copy_and_hold(block_index from, block_index to, extent part) noexcept {
+        for (int pass = 0; pass < passes_max; ++pass) { BOOST_OUTCOME_TRY(copy_written(from, to, part)); }
+        BOOST_OUTCOME_TRY(hold_region_writes(volume_));
+        BOOST_OUTCOME_TRY(copy_written(from, to, part));
+        BOOST_OUTCOME_TRY(volume_.writable());
+        auto synced = volume_.lock.outside([&]() noexcept { return volume_.device.sync(); });
+        if (synced.has_error()) return volume_.end_writing(synced.error());
+        return synced;
+    }
+
+    region_move_memory memory_;
+
+  private:
     static constexpr int passes_max = 3;  ///< Over what was written meanwhile, before writers have to wait.
 
     /// One pass over every window of the region's `part` that was written and not copied since, from where it lies to
@@ -162,9 +184,6 @@ class region_source : public volume_host<Volume> {
         }
     }
 
-    region_move_memory memory_;
-
-  private:
     /// The region that lies there: a move of a whole extent names its source by its place. What was removed since may
     /// have left its name to another one.
     std::optional<region_id> region_at(extent place) noexcept {
@@ -187,15 +206,7 @@ class region_source : public volume_host<Volume> {
     result<bool> flip_here(region_id name, std::uint64_t generation, extent target) noexcept {
         BOOST_OUTCOME_TRY(const auto slot, find_region(volume_, name));
         if (slot.generation != generation || (slot.flags & region_flag::pinned) != 0) return false;
-        const extent all{block_index{0}, target.count};
-        const auto   from = slot.place().first;
-        for (int pass = 0; pass < passes_max; ++pass) { BOOST_OUTCOME_TRY(copy_written(from, target.first, all)); }
-        BOOST_OUTCOME_TRY(hold_region_writes(volume_));
-        BOOST_OUTCOME_TRY(copy_written(from, target.first, all));
-        BOOST_OUTCOME_TRY(volume_.writable());
-        // Before the batch, not with it: a batch that was cut off after its journal would point at an unwritten copy.
-        auto synced = volume_.lock.outside([&]() noexcept { return volume_.device.sync(); });
-        if (synced.has_error()) return volume_.end_writing(synced.error());
+        BOOST_OUTCOME_TRY(copy_and_hold(slot.place().first, target.first, {block_index{0}, target.count}));
         bool flipped = false;
         BOOST_OUTCOME_TRY(run_transaction(volume_, [&](std::uint32_t tx) noexcept -> result<> {
             BOOST_OUTCOME_TRY(const auto now, find_region(volume_, name));

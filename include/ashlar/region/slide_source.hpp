@@ -62,16 +62,7 @@ class slide_source : public region_source<Volume> {
     result<bool> flip(object_id owner, logical_block first, block_count, std::uint64_t generation,
                       extent target) noexcept {
         const entered guard{volume_};
-        const auto    flipped = flip_here(owner, first, generation, target);
-        if (flipped.has_error() || !flipped.value()) {
-            memory_.motion->held = false;
-            if (flipped.has_value()) volume_.metrics.moves_raced.add(1);
-            volume_.lock.wake();
-            return flipped;
-        }
-        motion_scope<Volume>::end(volume_);
-        volume_.metrics.blocks_moved.add(target.count.value);
-        return true;
+        return this->ended(flip_here(owner, first, generation, target), target.count);
     }
 
   private:
@@ -141,14 +132,7 @@ class slide_source : public region_source<Volume> {
                    now.to(now.moved) == target.first && (now.region.flags & region_flag::pinned) == 0;
         };
         if (!stands(slide)) return false;
-        const auto copy = [&]() noexcept { return this->copy_written(slide.from({}), slide.to({}), part_); };
-        for (int pass = 0; pass < base::passes_max; ++pass) { BOOST_OUTCOME_TRY(copy()); }
-        BOOST_OUTCOME_TRY(hold_region_writes(volume_));
-        BOOST_OUTCOME_TRY(copy());
-        BOOST_OUTCOME_TRY(volume_.writable());
-        // Before the batch, as with the move of a whole region.
-        auto synced = volume_.lock.outside([&]() noexcept { return volume_.device.sync(); });
-        if (synced.has_error()) return volume_.end_writing(synced.error());
+        BOOST_OUTCOME_TRY(this->copy_and_hold(slide.from({}), slide.to({}), part_));
         bool flipped = false;
         BOOST_OUTCOME_TRY(run_transaction(volume_, [&](std::uint32_t tx) noexcept -> result<> {
             BOOST_OUTCOME_TRY(const auto now, slide_of(owner));
