@@ -19,6 +19,7 @@ class feature_addition {
     /// What adding it would take from now on. Errors: those of store_features::can_add.
     [[nodiscard]] result<feature_plan> plan() noexcept { return features_.can_add(wanted_); }
 
+    /// Steps do nothing until `resume`, but for undoing what was cancelled.
     void pause() noexcept {
         paused_ = true;
         migration_.pause();
@@ -35,7 +36,8 @@ class feature_addition {
 
     /// Works on, within the budget. `done` and `total` count records, while they migrate. Reasons besides those of
     /// record_migrator::step: `nothing_to_gain` with `finished` where the store has this feature already; `finished`
-    /// with a `failure` where it cannot be added, and nothing was. What was done is durable when it says finished.
+    /// with a `failure` where it cannot be added, and nothing was; `raced` where an open transaction is in the way, and
+    /// the next step tries again. What was done is durable when it says finished.
     [[nodiscard]] progress step(step_budget budget = {}) noexcept {
         for (;;) {
             progress said;
@@ -65,6 +67,7 @@ class feature_addition {
         const auto added = features_.add(wanted_);
         if (added.has_error()) {
             said.failure = added.error();
+            if (added.error().code == errc::busy && is_possible()) said = {.reasons = stop_reason::raced};
             return false;
         }
         if (way_ != feature_way::record_migration) way_ = added.value().way;
@@ -79,6 +82,12 @@ class feature_addition {
                 save(said);
                 return false;
         }
+    }
+
+    /// Whether it is for nothing that lasts that it could not be added.
+    [[nodiscard]] bool is_possible() noexcept {
+        const auto asked = plan();
+        return asked && asked.value().obstacle == errc::none;
     }
 
     void save(progress& said) noexcept {

@@ -40,23 +40,35 @@ template <class Volume>
     return load_struct<feature_row>(superblock_of(volume).subspan(feature_row_offset(bit)));
 }
 
-/// Where a feature's bytes are within a record. Errors: not_found; damaged where they would lie outside.
+/// Whether the manifest names that feature.
 template <class Volume>
-[[nodiscard]] result<group_run> place_of_bytes(Volume& volume, std::uint32_t bit) noexcept {
-    if (bit >= feature_rows || (superblock_as_is(volume).manifest >> bit & 1U) == 0) return errc::not_found;
-    const auto row  = row_of(volume, bit);
+[[nodiscard]] bool is_named(Volume& volume, std::uint32_t bit) noexcept {
+    return bit < feature_rows && (superblock_as_is(volume).manifest >> bit & 1U) != 0;
+}
+
+/// Where the bytes of a row are within a record. Error: damaged, where they would lie outside, or not in whole
+/// granules.
+template <class Volume>
+[[nodiscard]] result<group_run> place_of_row(Volume& volume, const feature_row& row) noexcept {
     const auto base = object_encoded_bytes(volume.inline_extents);
     if (base + row.end() > volume.record_bytes || row.offset % granule_bytes != 0 || row.bytes % granule_bytes != 0)
         return errc::damaged;
     return group_run{base + row.offset, row.bytes};
 }
 
+/// Where a feature's bytes are within a record. Errors: not_found; those of place_of_row.
+template <class Volume>
+[[nodiscard]] result<group_run> place_of_bytes(Volume& volume, std::uint32_t bit) noexcept {
+    if (!is_named(volume, bit)) return errc::not_found;
+    return place_of_row(volume, row_of(volume, bit));
+}
+
 /// Whether the volume has that feature, with what it shall own.
 template <class Volume>
 [[nodiscard]] bool is_there(Volume& volume, const feature_request& wanted) noexcept {
-    if (wanted.bit >= feature_rows || (superblock_as_is(volume).manifest >> wanted.bit & 1U) == 0) return false;
+    if (!is_named(volume, wanted.bit)) return false;
     const auto row = row_of(volume, wanted.bit);
-    return row.bytes == ((wanted.record_bytes + 7U) & ~7U) && row.region == wanted.region;
+    return row.bytes == whole_feature_bytes(wanted.record_bytes) && row.region == wanted.region;
 }
 
 /// Looks at the ways, without writing. Errors: invalid_argument; those of reading bitmaps.
@@ -77,7 +89,7 @@ result<feature_plan> plan(Volume& volume, const feature_request& wanted) noexcep
         made.way = feature_way::regions_only;
         return made;
     }
-    const std::uint32_t bytes = (wanted.record_bytes + 7U) & ~7U;
+    const std::uint32_t bytes = whole_feature_bytes(wanted.record_bytes);
     const std::uint32_t width =
         object_encoded_bytes(volume.inline_extents) + free_feature_offset(superblock_of(volume), bytes) + bytes;
     if (width <= volume.record_bytes) return made;
@@ -93,45 +105,54 @@ result<feature_plan> plan(Volume& volume, const feature_request& wanted) noexcep
     return made;
 }
 
-/// Adds a feature in one transaction, where it goes so. Errors: those of plan and of adding a region.
+/// Enters a feature in a transaction. It is looked at again what the plan saw: others may have been faster.
+/// Errors: busy where records migrate, or bit or region are another one's; raced where the bytes that were spare are
+/// not any more; those of adding a region.
 template <class Volume>
-result<feature_plan> add(Volume& volume, const feature_request& wanted) noexcept {
-    BOOST_OUTCOME_TRY(const auto made, plan(volume, wanted));
-    if (made.obstacle != errc::none) return made.obstacle;
-    if (made.way != feature_way::spare_bytes && made.way != feature_way::regions_only) return made;
-    BOOST_OUTCOME_TRY(run_transaction(volume, [&](std::uint32_t tx) noexcept -> result<> {
-        BOOST_OUTCOME_TRY(lock_table(volume, tx));
-        auto super = superblock_as_is(volume);
-        if (super.migrating || !row_of(volume, wanted.bit).empty()) return errc::busy;
-        const auto bytes = (wanted.record_bytes + 7U) & ~7U;
-        super.manifest |= std::uint32_t{1} << wanted.bit;
-        super.feature    = wanted.bit;
-        super.row.bytes  = static_cast<std::uint16_t>(bytes);
-        super.row.region = wanted.region;
-        super.row.offset =
-            static_cast<std::uint16_t>(bytes == 0 ? 0U : free_feature_offset(superblock_of(volume), bytes));
-        auto& own = volume.transactions[tx];
-        own.super = super;
-        if (wanted.region == 0) return success();
-        region_slot slot;
-        slot.type = wanted.region;
-        BOOST_OUTCOME_TRY(change_region(volume, tx, {.before = {}, .after = slot}));
-        BOOST_OUTCOME_TRY(const auto run, reserve_long_run(volume, wanted.blocks, space_use::data));
-        own.taken.push({.blocks = run});
-        own.region.after.start  = run.first.value;
-        own.region.after.blocks = run.count.value;
-        return success();
-    }));
-    return made;
+result<> put_feature(Volume& volume, std::uint32_t tx, const feature_request& wanted) noexcept {
+    BOOST_OUTCOME_TRY(lock_table(volume, tx));
+    auto super = superblock_as_is(volume);
+    if (super.migrating || is_named(volume, wanted.bit) || !row_of(volume, wanted.bit).empty()) return errc::busy;
+    const auto bytes  = whole_feature_bytes(wanted.record_bytes);
+    const auto offset = bytes == 0 ? 0U : free_feature_offset(superblock_of(volume), bytes);
+    if (bytes != 0 && object_encoded_bytes(volume.inline_extents) + offset + bytes > volume.record_bytes)
+        return errc::raced;
+    super.manifest |= std::uint32_t{1} << wanted.bit;
+    super.feature                 = wanted.bit;
+    super.row.offset              = static_cast<std::uint16_t>(offset);
+    super.row.bytes               = static_cast<std::uint16_t>(bytes);
+    super.row.region              = wanted.region;
+    volume.transactions[tx].super = super;
+    if (wanted.region == 0) return success();
+    return put_region(volume, tx, {wanted.region, 0}, wanted.blocks);
 }
 
-/// Changes the manifest and one row. Errors: busy while records migrate.
+/// Adds a feature in one transaction, where it goes so. Where others took the bytes meanwhile it is planned anew.
+/// Errors: those of plan and of adding a region.
 template <class Volume>
-result<> change_row(Volume& volume, std::uint32_t bit, const feature_row& row) noexcept {
+result<feature_plan> add(Volume& volume, const feature_request& wanted) noexcept {
+    for (;;) {
+        BOOST_OUTCOME_TRY(const auto made, plan(volume, wanted));
+        if (made.obstacle != errc::none) return made.obstacle;
+        if (made.way != feature_way::spare_bytes && made.way != feature_way::regions_only) return made;
+        const auto put =
+            run_transaction(volume, [&](std::uint32_t tx) noexcept { return put_feature(volume, tx, wanted); });
+        if (put.has_error() && put.error().code == errc::raced) continue;
+        BOOST_OUTCOME_TRY(put);
+        if (wanted.region != 0) volume.region_traffic.note({wanted.region, 0}, {block_index{0}, wanted.blocks});
+        return made;
+    }
+}
+
+/// Takes a feature's name out of the manifest; an empty `row` takes the last of it. Errors: busy while records migrate;
+/// raced where the row is not what it was, or, when the last of it goes, has a name again.
+template <class Volume>
+result<> change_row(Volume& volume, std::uint32_t bit, const feature_row& was, const feature_row& row) noexcept {
     return run_transaction(volume, [&](std::uint32_t tx) noexcept -> result<> {
         BOOST_OUTCOME_TRY(lock_table(volume, tx));
         auto super = superblock_as_is(volume);
         if (super.migrating) return errc::busy;
+        if (row_of(volume, bit) != was || (row.empty() && is_named(volume, bit))) return errc::raced;
         super.manifest &= ~(std::uint32_t{1} << bit);
         super.feature                 = bit;
         super.row                     = row;
@@ -140,15 +161,17 @@ result<> change_row(Volume& volume, std::uint32_t bit, const feature_row& row) n
     });
 }
 
-/// Zeroes the bytes of a feature in the records of one block of the table. Answers the first record behind it.
-/// Errors: busy while records migrate; those of editing the block.
+/// Zeroes the bytes of a feature that is being removed, in the records of one block of the table. Answers the first
+/// record behind it. Errors: busy while records migrate; raced where others removed it; those of editing the block.
 template <class Volume>
-result<std::uint64_t> zero_block(Volume& volume, std::uint64_t first, std::uint32_t offset,
-                                 std::uint32_t bytes) noexcept {
+result<std::uint64_t> zero_block(Volume& volume, std::uint64_t first, std::uint32_t bit,
+                                 const feature_row& row) noexcept {
     std::uint64_t end = first;
     BOOST_OUTCOME_TRY(run_transaction(volume, [&](std::uint32_t tx) noexcept -> result<> {
         BOOST_OUTCOME_TRY(lock_table(volume, tx));
         if (superblock_as_is(volume).migrating) return errc::busy;
+        if (row_of(volume, bit) != row || is_named(volume, bit)) return errc::raced;
+        BOOST_OUTCOME_TRY(const auto bytes, place_of_row(volume, row));
         const auto place = place_of_record(volume, first);
         if (!place) return errc::damaged;
         BOOST_OUTCOME_TRY(auto block, edit_block(volume, tx, place->block.home, place->block.identity));
@@ -157,7 +180,7 @@ result<std::uint64_t> zero_block(Volume& volume, std::uint64_t first, std::uint3
         std::uint32_t       at   = place->byte;
         for (end = first; end < used && at + volume.record_bytes <= volume.geometry.block.bytes - trailer_bytes;
              ++end) {
-            detail::write_record(block, at + offset, std::span{zeros}.first(bytes));
+            detail::write_record(block, at + bytes.first, std::span{zeros}.first(bytes.count));
             at += volume.record_bytes;
         }
         return success();
@@ -165,34 +188,37 @@ result<std::uint64_t> zero_block(Volume& volume, std::uint64_t first, std::uint3
     return end;
 }
 
+/// Removes all regions of a feature's type. Errors: those of remove_region.
+template <class Volume>
+result<> remove_regions(Volume& volume, std::uint32_t type) noexcept {
+    if (!is_user_region(type)) return success();
+    for (std::uint32_t i = 0; i < volume.regions.slots();) {
+        const auto name = name_of(slot_at(volume, i));
+        if (name.type == type) { BOOST_OUTCOME_TRY(remove_region(volume, name)); }
+        i = name.type == type ? 0 : i + 1;  // slots change their order
+    }
+    return success();
+}
+
 /// Removes a feature: its name at once, then its regions, its bytes in every record, and its row. Stopped in between,
-/// the same call goes on.
-/// Errors: not_found; busy while records migrate, or a region of it moves; pinned; those of the journal.
-/// Cost: a transaction for each block of the object table.
+/// the same call goes on. Of a row that is damaged the records hold nothing: it alone goes.
+/// Errors: not_found; busy while records migrate, or a region of it moves; raced where another thread removes it too;
+/// pinned; those of the journal.
+/// Cost: a transaction for each block of the object table; between them others have their turn.
 template <class Volume>
 result<> remove(Volume& volume, std::uint32_t bit) noexcept {
     if (bit >= feature_rows) return errc::not_found;
-    auto row = row_of(volume, bit);
+    const auto row = row_of(volume, bit);
     if (row.empty()) return errc::not_found;
-    if ((superblock_as_is(volume).manifest >> bit & 1U) != 0) { BOOST_OUTCOME_TRY(change_row(volume, bit, row)); }
-    if (row.region != 0) {
-        for (std::uint32_t i = 0; i < volume.regions.slots();) {
-            const auto name = name_of(slot_at(volume, i));
-            if (name.type != row.region || !is_user_region(name.type)) {
-                ++i;
-                continue;
-            }
-            BOOST_OUTCOME_TRY(remove_region(volume, name));
-            i = 0;  // slots change their order
-        }
-    }
-    const auto base = object_encoded_bytes(volume.inline_extents);
-    if (row.bytes != 0 && base + row.end() <= volume.record_bytes) {
+    if (is_named(volume, bit)) { BOOST_OUTCOME_TRY(change_row(volume, bit, row, row)); }
+    if (row.region != 0) { BOOST_OUTCOME_TRY(remove_regions(volume, row.region)); }
+    if (row.bytes != 0 && place_of_row(volume, row)) {
         for (std::uint64_t record = 0; record < records_used(volume, no_transaction);) {
-            BOOST_OUTCOME_TRY(record, zero_block(volume, record, base + row.offset, row.bytes));
+            BOOST_OUTCOME_TRY(record, zero_block(volume, record, bit, row));
+            volume.lock.yield();
         }
     }
-    return change_row(volume, bit, {});
+    return change_row(volume, bit, row, {});
 }
 
 }  // namespace features
@@ -221,9 +247,10 @@ class store_features {
         const entered guard{store_.volume(), store_.time()};
         return features::remove(store_.volume(), bit);
     }
+    /// Whether the volume's manifest names it. One that is being removed it does not name any more.
     [[nodiscard]] bool has(std::uint32_t bit) noexcept {
         const entered guard{store_.volume()};
-        return bit < feature_rows && (superblock_as_is(store_.volume()).manifest >> bit & 1U) != 0;
+        return features::is_named(store_.volume(), bit);
     }
 
     /// Whether it is there, and owns what is asked for.

@@ -20,16 +20,21 @@ class record_migration {
     explicit record_migration(store<B>& of, options chosen = {}) noexcept
         : store_{of.beside()}, task_{typename B::throttle{chosen.throttle}, chosen.clock} {}
 
-    /// See record_migrator.
+    /// A migration begins at the next step; see record_migrator.
     void start(record_target target) noexcept { task_.start(target); }
+    /// Steps do nothing until `resume`, but for undoing what was cancelled.
     void pause() noexcept { task_.pause(); }
     void resume() noexcept { task_.resume(); }
+    /// The next steps undo it; after the swap it is too late. See record_migrator.
     void cancel() noexcept { task_.cancel(); }
 
+    /// Works on, within the budget; `done` and `total` count records. Reasons: record_migrator.
     [[nodiscard]] progress step(step_budget budget = {}) noexcept { return task_.step(store_.volume(), budget); }
+    /// What a migration would do, and whether it can. Errors and cost: plan_record_migration.
     [[nodiscard]] result<record_migration_plan> plan(const record_target& target) noexcept {
         return task_.plan(store_.volume(), target);
     }
+    /// Of the migration that this object stepped last.
     [[nodiscard]] const record_migration_result& last_result() const noexcept { return task_.last_result(); }
 
     /// Whether one is under way in the store, and what it does next.

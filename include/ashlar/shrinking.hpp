@@ -93,11 +93,11 @@ class shrinking {
     }
 
     /// From here on nothing new comes behind the new end. The volume's own size is allowed: then only the device
-    /// becomes shorter. Errors: busy while a shrink is under way, or others withhold blocks; those of the plan and of
-    /// withhold.
+    /// becomes shorter. Errors: busy while a shrink is under way, or others withhold blocks; read_only; those of the
+    /// plan and of withhold. Cost: that of plan_shrink, for what it found may be different now; withhold.
     [[nodiscard]] result<> start(block_count blocks) noexcept {
         if (phase_ != shrink_phase::idle) return errc::busy;
-        BOOST_OUTCOME_TRY(const auto planned, plan(blocks));
+        BOOST_OUTCOME_TRY(const auto planned, plan_for_writing(blocks));
         if (!planned.possible()) return planned.why;
         blocks_ = blocks;
         cuts_   = 0;
@@ -159,6 +159,12 @@ class shrinking {
 
     [[nodiscard]] volume_type& volume() const noexcept { return store_.volume(); }
 
+    result<shrink_plan> plan_for_writing(block_count blocks) noexcept {
+        const entered guard{volume(), store_.time()};
+        BOOST_OUTCOME_TRY(volume().writable());
+        return plan_shrink(volume(), blocks);
+    }
+
     /// What waits to be free counts as free here: where it is needed, it is made so first.
     result<> withhold_end() noexcept {
         const auto done = withhold(volume(), range_);
@@ -214,9 +220,20 @@ class shrinking {
                 return false;
             }
         }
-        said.reasons |= stop_reason::device_error;
+        said.reasons |= why_no_shorter(said.failure.code);
         conclude(said.reasons, said.failure);
         return false;
+    }
+
+    [[nodiscard]] static stop_reason why_no_shorter(errc code) noexcept {
+        switch (code) {
+            case errc::pinned: return stop_reason::pinned;
+            case errc::busy: return stop_reason::raced;
+            case errc::no_space:
+            case errc::reserve_only:
+            case errc::no_contiguous_space: return stop_reason::no_contiguous_space;
+            default: return stop_reason::device_error;
+        }
     }
 
     /// A device that cannot become shorter keeps its blocks: the volume is cut all the same.
@@ -224,18 +241,28 @@ class shrinking {
         said.phase = static_cast<std::uint32_t>(phase_);
         error why{};
         if constexpr (ResizableDevice<typename B::device>) {
-            auto&      device = volume().device;
-            const auto had    = device.geometry().blocks;
-            if (gives_back_ && had > blocks_) {
-                const auto done = device.resize(blocks_);
-                if (done) result_.given_back = had - device.geometry().blocks;
-                if (!done && done.error().code != errc::unsupported) why = done.error();
-            }
+            const auto done = gives_back_ ? shorten_device() : result<>{success()};
+            if (!done && done.error().code != errc::unsupported) why = done.error();
         }
-        if (why.code != errc::none) said.reasons |= stop_reason::device_error;
+        if (why.code != errc::none) said.reasons |= why_no_shorter(why.code);
         said.failure = why;
         said.reasons |= stop_reason::finished;
         conclude(said.reasons, why);
+    }
+
+    /// The device becomes as long as the volume, which keeps its size meanwhile. Errors: read_only, where the size in
+    /// memory may not be the one at home; busy where the volume has become another size since; those of resize.
+    result<> shorten_device() noexcept {
+        const entered            guard{volume(), store_.time()};
+        const detail::no_changes alone{volume()};
+        BOOST_OUTCOME_TRY(volume().writable());
+        if (volume().geometry.blocks != blocks_) return errc::busy;
+        auto&      device = volume().device;
+        const auto had    = device.geometry().blocks;
+        if (had <= blocks_) return success();
+        BOOST_OUTCOME_TRY(volume().lock.outside([&]() noexcept { return device.resize(blocks_); }));
+        result_.given_back = had - device.geometry().blocks;
+        return success();
     }
 
     void conclude(stop_reasons reasons, error why) noexcept {

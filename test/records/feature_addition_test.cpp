@@ -118,6 +118,22 @@ TEST_F(FeatureAddition, CancelledAtEveryStepThereIsNoFeature) {
     expect_added(wide);
 }
 
+TEST_F(FeatureAddition, ATransactionThatHoldsTheTableIsWaitedFor) {
+    for (const auto& wanted : {narrow, feature_request{.bit = 5, .record_bytes = 20}}) {
+        feature_addition task{live_, wanted};
+        auto             open = live_.begin();
+        ASHLAR_ASSERT_OK(open);
+        ASHLAR_ASSERT_OK(open.value().create());
+        EXPECT_EQ(task.step().reasons, stop_reason::raced);
+        EXPECT_EQ(task.step().reasons, stop_reason::raced);
+        EXPECT_FALSE(store_features{live_}.has(wanted));
+        open.value().abort();
+        EXPECT_EQ(run_to_end(task).reasons, stop_reason::finished);
+        EXPECT_TRUE(store_features{live_}.has(wanted));
+    }
+    expect_whole(live_);
+}
+
 TEST_F(FeatureAddition, WhereNoTableOfThatWidthFitsNothingIsChanged) {
     for (std::uint64_t i = 0;; ++i) {
         if (!live_.append(live_.root(), bytes_of(4000, i))) break;

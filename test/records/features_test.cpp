@@ -187,19 +187,24 @@ TEST_F(features_test, BitsAndRowsOfFeaturesThatNobodyHereKnowsAreKept) {
     expect_whole(live_);
 }
 
+/// What no build of the library wrote, under a right checksum.
+void put_row(std::span<std::byte> frames, std::uint32_t bit, std::uint16_t offset, std::uint16_t bytes) {
+    for (const std::size_t at : {std::size_t{0}, std::size_t{4} * 4096}) {
+        const auto content = frames.subspan(at, 4096);
+        const auto named   = load_little<std::uint32_t>(content.data() + offsetof(superblock, manifest));
+        store_little<std::uint32_t>(content.data() + offsetof(superblock, manifest), named | 1U << bit);
+        feature_row row;
+        row.offset = offset;
+        row.bytes  = bytes;
+        store_struct(content.subspan(feature_row_offset(bit)), row);
+        seal_block(content, tag::superblock, {}, identity_seed({}, superblock_identity));
+    }
+}
+
 TEST_F(features_test, ARowThatLiesOutsideOfItsRecordIsDamage) {
     const auto ids = fill(live_, 5);
     ASHLAR_ASSERT_OK(live_.close());
-    const auto frames = memory_.bytes();
-    for (const std::size_t at : {std::size_t{0}, std::size_t{4} * 4096}) {
-        const auto content = frames.subspan(at, 4096);
-        store_little<std::uint32_t>(content.data() + offsetof(superblock, manifest), 2U);
-        feature_row row;
-        row.offset = std::uint16_t{0xFFF8};
-        row.bytes  = std::uint16_t{0xFFF8};
-        store_struct(content.subspan(feature_row_offset(1)), row);
-        seal_block(content, tag::superblock, {}, identity_seed({}, superblock_identity));
-    }
+    put_row(memory_.bytes(), 1, 0xFFF8, 0xFFF8);
     live_ = opened_on(memory_);
     byte_vector    some(8);
     store_features features{live_};
@@ -211,6 +216,34 @@ TEST_F(features_test, ARowThatLiesOutsideOfItsRecordIsDamage) {
     ASHLAR_EXPECT_OK(features.remove(1));
     EXPECT_EQ(task.plan({.record_bytes = 256}).value().obstacle, errc::none);
     expect_whole(live_);
+}
+
+TEST_F(features_test, ARowThatIsNotAlignedTouchesNobodysBytes) {
+    const auto ids = fill(live_, 5);
+    widen(168);
+    ASHLAR_ASSERT_OK(store_features{live_}.add({.bit = 1, .record_bytes = 8}));
+    ASHLAR_ASSERT_OK(store_features{live_}.write(ids[0], 1, bytes_of(8, 1)));
+    ASHLAR_ASSERT_OK(live_.close());
+    put_row(memory_.bytes(), 2, 3, 8);
+    live_ = opened_on(memory_);
+    store_features features{live_};
+    byte_vector    some(8);
+    EXPECT_EQ(code_of(features.read(ids[0], 2, some)), errc::damaged);
+    ASHLAR_ASSERT_OK(features.add({.bit = 3, .record_bytes = 8}));
+    EXPECT_EQ(bytes_in(live_, ids[0], 3), byte_vector(8)) << "where it lies is aligned";
+    ASHLAR_ASSERT_OK(features.remove(2));
+    EXPECT_EQ(bytes_in(live_, ids[0], 1), bytes_of(8, 1));
+    expect_whole(live_);
+}
+
+TEST_F(features_test, ARegionThatComesWithAFeatureIsToldToWhoCopiesTheVolume) {
+    std::array<bitmap_word, 8> memory{};
+    region_watch               watch{memory};
+    live_.volume().region_traffic.watch = &watch;
+    ASHLAR_ASSERT_OK(store_features{live_}.add({.bit = 1, .region = tags, .blocks = block_count{200}}));
+    live_.volume().region_traffic.watch = nullptr;
+    watch.turn();
+    for (std::uint64_t window = 0; window < 4; ++window) EXPECT_TRUE(watch.wrote({tags, 0}, window)) << window;
 }
 
 TEST(FeaturesCrash, AFeatureComesAndGoesAsAWhole) {
@@ -237,7 +270,8 @@ TEST(FeaturesCrash, AFeatureComesAndGoesAsAWhole) {
     ASHLAR_ASSERT_OK(live.sync());
     {  // what a removal does first, alone in its batch
         const entered guard{live.volume()};
-        ASHLAR_ASSERT_OK(features::change_row(live.volume(), 7, features::row_of(live.volume(), 7)));
+        const auto    row = features::row_of(live.volume(), 7);
+        ASHLAR_ASSERT_OK(features::change_row(live.volume(), 7, row, row));
         ASHLAR_ASSERT_OK(flush(live.volume()));
     }
     ASHLAR_ASSERT_OK(features.remove(7));

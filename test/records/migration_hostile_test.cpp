@@ -3,6 +3,8 @@
 #include "../counts.hpp"
 #include "records_fixture.hpp"
 
+#include <ashlar/features.hpp>
+
 namespace ashlar::test {
 namespace migration_hostile_test {
 
@@ -11,11 +13,16 @@ const volume_shape shape{.block_bytes = 512, .blocks = 1100, .journal_blocks = 9
 /// A volume whose records are half on their way; it was closed so.
 class hostile_migration {
   public:
-    hostile_migration() : memory_{make_memory(shape)} {
+    explicit hostile_migration(std::uint32_t feature_bytes = 0) : memory_{make_memory(shape)} {
         format_on(memory_, shape);
         auto live = opened_on(memory_);
         fill(live, 40);
         record_migration task{live};
+        if (feature_bytes != 0) {
+            task.start({.record_bytes = live.volume().record_bytes + feature_bytes});
+            EXPECT_TRUE(run_to_end(task).reasons.has(stop_reason::finished));
+            ASHLAR_EXPECT_OK(store_features{live}.add({.bit = 1, .record_bytes = feature_bytes}));
+        }
         task.start({.record_bytes = 200, .inline_extents = 3});
         for (int i = 0; i < 12; ++i) static_cast<void>(task.step({.blocks_max = 1, .candidates_max = 1}));
         EXPECT_EQ(task.phase(), migration_phase::copying);
@@ -103,6 +110,32 @@ TEST(MigrationHostile, NumbersThatLieUnderARightChecksumEndInAnAnswer) {
         }
     }
     EXPECT_LT(refused, 40U) << "most lies cost the migration alone";
+}
+
+TEST(MigrationHostile, AManifestOrAWidthThatLiesTakesNoFeatureAway) {
+    hostile_migration world{16};
+    const auto        put = [&](std::size_t at, std::uint32_t value) {
+        world.restore();
+        store_little<std::uint32_t>(world.block().data() + at, value);
+        world.seal();
+    };
+    put(offsetof(migration_checkpoint, new_manifest), 0x5CU);
+    {
+        auto             live = world.open();
+        record_migration task{live};
+        EXPECT_EQ(run_to_end(task).reasons, stop_reason::finished);
+        EXPECT_EQ(live.volume().record_bytes, 200U);
+        EXPECT_EQ(superblock_as_is(live.volume()).manifest, 2U);
+        static_cast<void>(live.abandon());
+    }
+    put(offsetof(migration_checkpoint, new_bytes), object_encoded_bytes(3) + 8);
+    auto live = world.open();
+    EXPECT_EQ(live.volume().migration.phase, migration_phase::rolling_back) << "no room for the feature's bytes";
+    record_migration task{live};
+    EXPECT_EQ(run_to_end(task).reasons, stop_reason::cancelled);
+    byte_vector bytes(16);
+    EXPECT_EQ(store_features{live}.read(live.root(), 1, bytes).value(), 16U);
+    EXPECT_EQ(findings_of(live), "");
 }
 
 TEST(MigrationHostile, AStateThatIsLostIsGivenUpBeforeTheFirstChange) {

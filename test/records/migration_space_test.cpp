@@ -93,6 +93,32 @@ TEST_F(migration_space_test, FreeSpaceInPiecesMakesATableOfParts) {
     expect_no_traces(live_);
 }
 
+TEST_F(migration_space_test, WhoCancelledOneThatOthersUndidLeavesTheNextOneAlone) {
+    const auto ids = fill(live_, 60, 0);
+    scatter(6);
+    constexpr step_budget one_thing{.blocks_max = 1, .candidates_max = 1};
+    record_migration      cancelled{live_};
+    cancelled.start({.record_bytes = 256});
+    while (cancelled.phase() != migration_phase::copying) static_cast<void>(cancelled.step(one_thing));
+    const auto parts = count_regions(live_, tag::next_objects);
+    cancelled.cancel();
+    while (count_regions(live_, tag::next_objects) == parts) static_cast<void>(cancelled.step(one_thing));
+    ASSERT_GT(count_regions(live_, tag::next_objects), 0U) << "it is freeing";
+
+    record_migration other{live_};
+    EXPECT_TRUE(run_to_end(other).reasons.has(stop_reason::cancelled)) << "others end the rollback";
+    other.start({.record_bytes = 144});
+    while (other.phase() != migration_phase::copying) static_cast<void>(other.step(one_thing));
+    static_cast<void>(other.step({.blocks_max = 1, .candidates_max = 2}));
+    const auto said = cancelled.step({.blocks_max = 1, .candidates_max = 8});
+    EXPECT_TRUE(said.reasons.has(stop_reason::cancelled));
+    EXPECT_EQ(other.phase(), migration_phase::copying);
+    EXPECT_TRUE(run_to_end(other).reasons.has(stop_reason::finished));
+    EXPECT_EQ(live_.volume().record_bytes, 144U);
+    expect_no_traces(live_);
+    expect_whole(live_);
+}
+
 TEST_F(migration_space_test, FreeSpaceInTooManyPiecesIsRefused) {
     fill(live_, 70, 0);
     scatter(2);

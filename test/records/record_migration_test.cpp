@@ -306,6 +306,24 @@ TEST_F(record_migration_test, ATransactionThatIsKeptOpenStopsItAtItsObjectsAndBe
     expect_whole(live_);
 }
 
+TEST_F(record_migration_test, ATransactionThatHoldsTheTableKeepsItFromBeginningAndTheNextStepTriesAgain) {
+    const auto       ids = fill(live_, 30);
+    record_migration task{live_};
+    {
+        auto open = live_.begin();
+        ASHLAR_ASSERT_OK(open);
+        ASHLAR_ASSERT_OK(open.value().create());
+        task.start({.record_bytes = 160});
+        EXPECT_EQ(task.step().reasons, stop_reason::raced);
+        EXPECT_EQ(task.step().reasons, stop_reason::raced);
+        EXPECT_EQ(task.phase(), migration_phase::none);
+    }
+    EXPECT_EQ(run_to_end(task).reasons, stop_reason::finished);
+    EXPECT_EQ(live_.volume().record_bytes, 160U);
+    expect_objects(ids);
+    expect_whole(live_);
+}
+
 TEST_F(record_migration_test, ARollbackWaitsForATransactionThatChangedBothTables) {
     const auto       ids = fill(live_, 50);
     record_migration task{live_};

@@ -2,6 +2,8 @@
 
 #include "resize_fixture.hpp"
 
+#include <ashlar/volume/withheld_space.hpp>
+
 namespace ashlar::test {
 namespace cut_test {
 
@@ -61,6 +63,19 @@ TEST_F(CutTest, ATransactionThatIsOpenKeepsTheSize) {
     EXPECT_EQ(cut(whole - 1), errc::busy);
     open.value().abort();
     EXPECT_EQ(cut(8000), errc::none);
+}
+
+TEST_F(CutTest, WhatOthersWithholdBeforeTheEndKeepsTheSize) {
+    constexpr extent held{{5000}, {4000}};
+    {
+        const entered guard{live.volume()};
+        ASHLAR_ASSERT_OK(withhold(live.volume(), held));
+    }
+    EXPECT_EQ(store_size{live}.cut(block_count{8000}).error(), (error{errc::busy, held.first}));
+    EXPECT_EQ(live.volume().space.withheld(), held);
+    EXPECT_EQ(cut(5000), errc::none) << "it goes with the end";
+    EXPECT_TRUE(live.volume().space.withheld().empty());
+    expect_whole(live);
 }
 
 TEST_F(CutTest, ARegionBehindTheEndIsNamed) {

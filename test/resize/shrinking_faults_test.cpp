@@ -1,5 +1,4 @@
-// The n-th read, write and sync fails, once and for good, while a store shrinks; and devices that do not become
-// shorter.
+// The n-th read, write and sync fails, once and for good, while a store shrinks.
 
 #include "../counts.hpp"
 #include "../evacuate/evacuate_fixture.hpp"
@@ -78,67 +77,6 @@ void fail_each(transfer_kind kind, std::uint64_t step) {
 TEST(ShrinkingFaults, AReadThatFails) { fail_each(transfer_kind::read, 2); }
 TEST(ShrinkingFaults, AWriteThatFails) { fail_each(transfer_kind::write, 3); }
 TEST(ShrinkingFaults, ASyncThatFails) { fail_each(transfer_kind::sync, 1); }
-
-/// Memory whose end can go, or cannot.
-struct ending_device {
-    memory_device* memory = nullptr;
-    block_count*   blocks = nullptr;
-    errc*          answer = nullptr;
-
-    [[nodiscard]] device_geometry geometry() const noexcept {
-        auto now   = memory->geometry();
-        now.blocks = *blocks;
-        return now;
-    }
-    result<> read(extent e, std::span<std::byte> in) noexcept { return memory->read(e, in); }
-    result<> write(extent e, std::span<const std::byte> out) noexcept { return memory->write(e, out); }
-    result<> sync() noexcept { return memory->sync(); }
-    result<> trim(extent e) noexcept { return memory->trim(e); }
-    result<> refresh() noexcept { return success(); }
-    result<> resize(block_count now) noexcept {
-        if (*answer != errc::none) return *answer;
-        *blocks = now;
-        return success();
-    }
-};
-struct ending_blueprint : test_blueprint<> {
-    using device = ending_device;
-};
-
-TEST(ShrinkingDevice, ADeviceThatKeepsItsEndDoesNotKeepTheVolumeFromShrinking) {
-    auto        memory = make_memory(shape);
-    block_count blocks{shape.blocks};
-    errc        answer = errc::unsupported;
-    format_on(memory, shape);
-    auto live = store<ending_blueprint>::open(ending_device{&memory, &blocks, &answer}, with<store<ending_blueprint>>())
-                    .value();
-    {
-        auto work = shrinking<ending_blueprint>::open(live).value();
-        ASHLAR_ASSERT_OK(work.start(block_count{5000}));
-        EXPECT_TRUE(test::run(work).reasons.has(stop_reason::finished));
-        EXPECT_TRUE(work.last_result().shrank());
-        EXPECT_EQ(work.last_result().given_back, block_count{0});
-
-        answer = errc::device_failed;
-        ASHLAR_ASSERT_OK(work.start(block_count{4000}));
-        const auto said = test::run(work);
-        EXPECT_EQ(said.failure.code, errc::device_failed);
-        EXPECT_TRUE(work.last_result().shrank()) << "the volume is smaller, its device is not";
-        EXPECT_EQ(blocks, block_count{shape.blocks});
-
-        answer = errc::none;
-        ASHLAR_ASSERT_OK(work.start(block_count{4000}));
-        work.pause();
-        EXPECT_TRUE(work.step().reasons.has(stop_reason::paused));
-        work.resume();
-        test::run(work);
-        EXPECT_EQ(work.last_result().given_back, block_count{2000}) << "the same size again gives the rest back";
-        EXPECT_EQ(blocks, block_count{4000});
-    }
-    ASHLAR_ASSERT_OK(store_size{live}.refresh());
-    expect_whole(live);
-    ASHLAR_ASSERT_OK(live.close());
-}
 
 }  // namespace shrinking_faults_test
 }  // namespace ashlar::test

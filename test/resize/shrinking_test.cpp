@@ -160,6 +160,8 @@ TEST_F(ShrinkingTest, APinnedExtentThatComesMeanwhileStopsItWithItsName) {
     run(work);
     EXPECT_FALSE(work.last_result().shrank());
     EXPECT_NE(work.last_result().failure.code, errc::none);
+    EXPECT_TRUE(work.last_result().reasons.has(stop_reason::pinned));
+    EXPECT_FALSE(work.last_result().reasons.has(stop_reason::device_error)) << "every transfer succeeded";
     ASSERT_FALSE(work.obstacles().empty());
     EXPECT_EQ(work.obstacles()[0].kind, obstacle_kind::extents);
     EXPECT_EQ(work.obstacles()[0].object, late);

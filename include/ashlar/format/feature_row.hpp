@@ -24,12 +24,19 @@ struct feature_row {
 
     [[nodiscard]] bool          empty() const noexcept { return bytes == 0 && region == 0; }
     [[nodiscard]] std::uint32_t end() const noexcept { return std::uint32_t{offset} + bytes; }
+
+    friend bool operator==(const feature_row& a, const feature_row& b) noexcept {
+        return a.offset == b.offset && a.bytes == b.bytes && a.region == b.region;
+    }
 };
 static_assert(sizeof(feature_row) == 16 && alignof(feature_row) == 1);
 
 inline constexpr std::uint32_t feature_rows        = 32;
 inline constexpr std::size_t   feature_rows_offset = member_rows_offset + member_rows * sizeof(member_row);
 static_assert(feature_rows_offset == 1792);
+
+/// Bytes as features own them: a multiple of 8.
+[[nodiscard]] constexpr std::uint32_t whole_feature_bytes(std::uint32_t bytes) noexcept { return (bytes + 7U) & ~7U; }
 
 [[nodiscard]] constexpr std::size_t feature_row_offset(std::uint32_t bit) noexcept {
     return feature_rows_offset + bit * sizeof(feature_row);
@@ -46,7 +53,8 @@ static_assert(feature_rows_offset == 1792);
     return used;
 }
 
-/// Where so many bytes are free behind the extents, or would be in a wider record. Cost: rows squared.
+/// Where so many bytes are free behind the extents, or would be in a wider record; a multiple of 8, whatever the rows
+/// say. Cost: rows squared.
 [[nodiscard]] inline std::uint32_t free_feature_offset(std::span<const std::byte> superblock,
                                                        std::uint32_t              bytes) noexcept {
     std::uint32_t at = 0;
@@ -55,7 +63,7 @@ static_assert(feature_rows_offset == 1792);
         for (std::uint32_t bit = 0; bit < feature_rows; ++bit) {
             const auto row = load_struct<feature_row>(superblock.subspan(feature_row_offset(bit)));
             if (row.bytes == 0 || row.offset >= at + bytes || row.end() <= at) continue;
-            at    = row.end();
+            at    = whole_feature_bytes(row.end());
             moved = true;
         }
     }

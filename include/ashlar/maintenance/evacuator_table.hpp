@@ -57,11 +57,11 @@ void evacuator<Volume, Throttle, C>::settle_table(Volume& volume, turn& now, con
     now.blocks -= std::min(said.moved, now.blocks);
     if (done.failure.code != errc::none) table_failure_ = done.failure;
     const bool ended = said.reasons.has(stop_reason::finished) || said.reasons.has(stop_reason::cancelled);
-    if (ended) {
-        table_moves_ = false;
-        if (done.finished) ++result_.tables;
-    }
-    if (said.reasons.has(stop_reason::raced) || (ended && table_failure_.code == errc::busy)) {
+    const bool none  = said.phase == static_cast<std::uint32_t>(migration_phase::none);  // nor did it begin
+    if (ended || none) table_moves_ = false;
+    if (ended && done.finished) ++result_.tables;
+    const bool other = ended && table_failure_.code == errc::busy;  // it began when ours was about to
+    if (said.reasons.has(stop_reason::raced) || other) {
         table_failure_ = {};
         now.said.reasons |= stop_reason::budget_spent;
         if (++table_tries_ < tries_max) return;

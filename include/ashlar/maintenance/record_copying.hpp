@@ -105,7 +105,6 @@ result<bool> swap_tables(Volume& volume) noexcept {
         state.saved              = volume.now;
         const auto parts         = volume.regions.next_object_parts();
         own.super                = superblock_as_is(volume);
-        own.super.manifest       = state.new_manifest;
         own.super.record_bytes   = state.new_bytes;
         own.super.inline_extents = state.new_inline;
         own.super.swaps_objects  = true;

@@ -41,14 +41,18 @@ class record_migrator {
         wanted_ = target;
         starts_ = true;
     }
+    /// Steps do nothing until `resume`, but for undoing what was cancelled.
     void pause() noexcept { paused_ = true; }
     void resume() noexcept { paused_ = false; }
     /// The next steps undo it: the next table is freed. After the swap it is too late, and it ends as if not cancelled.
+    /// Where others ended it meanwhile, and another one is under way, that is left alone.
     void cancel() noexcept { cancelled_ = true; }
 
     /// Works on, within the budget. `done` and `total` count records. Reasons besides the usual: `raced` where an open
-    /// transaction is in the way, `no_contiguous_space` where the next table cannot be placed; with `cancelled`
-    /// everything is as before. What was done is durable when it says finished or cancelled.
+    /// transaction is in the way, also of the beginning, which the next step tries again, as it does after
+    /// `device_error`; `finished` with a `failure` where it was refused; `no_contiguous_space` where the next table
+    /// cannot be placed; with `cancelled` everything is as before. What was done is durable when it says finished or
+    /// cancelled.
     [[nodiscard]] progress step(Volume& volume, step_budget budget = {}) noexcept {
         progress said;
         turn     now{block_count{budget.blocks_max}, budget.candidates_max};
@@ -74,8 +78,10 @@ class record_migrator {
         return made;
     }
 
+    /// Of the migration that this object stepped last.
     [[nodiscard]] const record_migration_result& last_result() const noexcept { return result_; }
-    [[nodiscard]] Throttle&                      throttle() noexcept { return throttle_; }
+    /// To change its rate while it runs. Precondition: no step is under way.
+    [[nodiscard]] Throttle& throttle() noexcept { return throttle_; }
 
   private:
     struct turn {
@@ -85,9 +91,13 @@ class record_migrator {
 
     /// Does one thing: a transaction, or an end.
     result<> advance(Volume& volume, turn& now, progress& said) noexcept {
-        const auto phase = phase_of(volume);
+        const auto [phase, number] = look(volume);
         if (phase == migration_phase::none) return begin(volume, said);
-        if (!began_) note_begin(true);
+        if (began_ && number != number_ && forget()) {
+            said.reasons |= stop_reason::cancelled;
+            return success();
+        }
+        if (!began_) note_begin(number, true);
         result_.reached = phase;
         if (now.looks == 0 || (phase == migration_phase::copying && now.blocks.value == 0)) {
             said.reasons |= stop_reason::budget_spent;
@@ -104,12 +114,25 @@ class record_migrator {
         }
     }
 
-    [[nodiscard]] static migration_phase phase_of(Volume& volume) noexcept {
+    struct sight {
+        migration_phase phase  = migration_phase::none;
+        std::uint32_t   number = 0;
+    };
+    [[nodiscard]] static sight look(Volume& volume) noexcept {
         const entered guard{volume};
-        return volume.migration.phase;
+        return {volume.migration.phase, volume.migrations};
     }
 
-    void note_begin(bool resumed) noexcept {
+    /// Others ended the migration, and began another one: what was true or wanted of it is not of that. Answers whether
+    /// it was cancelled.
+    [[nodiscard]] bool forget() noexcept {
+        began_ = freeing_ = false;
+        unsaved_          = 0;
+        return std::exchange(cancelled_, false);
+    }
+
+    void note_begin(std::uint32_t number, bool resumed) noexcept {
+        number_         = number;
         result_         = {};
         result_.resumed = resumed;
         began_          = true;
@@ -125,14 +148,16 @@ class record_migrator {
             starts_ = cancelled_ = false;
             return success();
         }
-        starts_ = false;
-        note_begin(false);
         const entered guard{volume};
-        auto          done = record_steps::begin(volume, wanted_);
-        if (done.has_value()) return done;
-        began_          = false;
-        result_.failure = done.error();
-        said.failure    = done.error();
+        note_begin(0, false);
+        auto done = record_steps::begin(volume, wanted_);
+        number_   = volume.migrations;
+        began_    = done.has_value();
+        if (!began_) result_.failure = done.error();
+        if (!began_ && !is_refusal(volume, done.error().code)) return done;  // the next step tries again
+        starts_ = false;
+        if (began_) return done;
+        said.failure = done.error();
         said.reasons |= stop_reason::finished;  // nothing is under way
         if (done.error().code == errc::no_contiguous_space) said.reasons |= stop_reason::no_contiguous_space;
         return success();
@@ -140,12 +165,14 @@ class record_migrator {
 
     result<> allocate(Volume& volume) noexcept {
         const entered guard{volume};
-        auto          done = record_steps::allocate(volume);
-        if (done.has_error() && is_final(done.error().code)) {
-            result_.failure = done.error();
-            return give_up(volume, guard);
-        }
-        return done;
+        return allocate(volume, guard);
+    }
+    /// Space that is missing is not coming back by waiting: the migration is given up.
+    result<> allocate(Volume& volume, const entered<Volume>& guard) noexcept {
+        auto done = record_steps::allocate(volume);
+        if (done.has_value() || !is_want_of_space(done.error().code)) return done;
+        result_.failure = done.error();
+        return give_up(volume, guard);
     }
 
     result<> copy(Volume& volume, turn& now, progress& said) noexcept {
@@ -180,12 +207,7 @@ class record_migrator {
             BOOST_OUTCOME_TRY(record_steps::enter_phase(volume, migration_phase::swapping));
             return block_count{};
         }
-        auto grown = record_steps::allocate(volume);
-        if (grown.has_error() && is_final(grown.error().code)) {
-            result_.failure = grown.error();
-            grown           = give_up(volume, guard);
-        }
-        BOOST_OUTCOME_TRY(grown);
+        BOOST_OUTCOME_TRY(allocate(volume, guard));
         return block_count{};
     }
 
@@ -241,10 +263,14 @@ class record_migrator {
         if constexpr (C::ticks) volume.now = clock_.now().nanoseconds;
     }
 
-    /// Space that is missing is not coming back by waiting: the migration is given up.
-    [[nodiscard]] static bool is_final(errc code) noexcept {
+    [[nodiscard]] static bool is_want_of_space(errc code) noexcept {
         return code == errc::no_space || code == errc::reserve_only || code == errc::no_contiguous_space ||
                code == errc::too_large;
+    }
+    /// Whether it cannot begin, whoever waits; busy is one where a migration is under way.
+    [[nodiscard]] static bool is_refusal(Volume& volume, errc code) noexcept {
+        if (code == errc::busy) return volume.migration.phase != migration_phase::none || volume.read_only;
+        return code == errc::invalid_argument || code == errc::read_only || is_want_of_space(code);
     }
 
     static void settle(error why, progress& said) noexcept {
@@ -263,6 +289,7 @@ class record_migrator {
     bool                           cancelled_ = false;
     bool                           began_     = false;
     bool                           freeing_   = false;  ///< Nothing of what is freed is on its way home.
+    std::uint32_t                  number_    = 0;      ///< Of the migration that `began_` and `freeing_` speak of.
     std::uint64_t                  unsaved_   = 0;      ///< Records since the last sync.
     block_count                    written_{};
     time_point                     began_at_{};

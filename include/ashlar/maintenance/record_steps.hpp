@@ -83,7 +83,8 @@ result<> change_with_part(Volume& volume, std::uint64_t records, std::uint32_t p
 }
 
 /// Begins: the first part, the state, the mark in the superblock. Nothing was written before it succeeds.
-/// Errors: those of plan_record_migration, and of reserving space.
+/// Errors: those of plan_record_migration, its obstacles, busy where an open transaction is in the way, and those of
+/// reserving space. Cost: that of plan_record_migration, and the bitmaps up to the run once more.
 template <class Volume>
 result<> begin(Volume& volume, record_target target) noexcept {
     BOOST_OUTCOME_TRY(const auto plan, plan_record_migration(volume, target));
@@ -98,6 +99,7 @@ result<> begin(Volume& volume, record_target target) noexcept {
     };
     BOOST_OUTCOME_TRY(change_with_part(volume, records_wanted(volume, per_block), per_block, begin_in));
     volume.migration = {migration_phase::allocating, target.record_bytes, target.inline_extents, 0};
+    ++volume.migrations;
     return success();
 }
 

@@ -53,17 +53,19 @@ class volume_cut {
     explicit volume_cut(Volume& volume) noexcept : volume_{volume} {}
 
     /// Errors: invalid_argument where the volume is not longer; pinned where a region lies in the end, at its first
-    /// block; busy where blocks there are in use, reserved, or wait for readers, while a transaction is held open, or a
-    /// channel has a batch on its way; no_space where what is left would not hold the reserve of metadata; too_large
-    /// where the journal does not hold the change; those of the device. An error before the batch is written leaves the
-    /// volume as it was; one after it ends writing, and opening it again decides. Cost: two checkpoints; the group
-    /// records of the end, the bitmaps of groups in it that are not empty. Changes of others wait meanwhile, reads do
-    /// not.
+    /// block; busy where blocks there are in use, reserved, or wait for readers, while blocks before it are withheld or
+    /// a transaction is held open, or a channel has a batch on its way; no_space where what is left would not hold the
+    /// reserve of metadata; too_large where the journal does not hold the change; those of the device. An error before
+    /// the batch is written leaves the volume as it was; one after it ends writing, and opening it again decides. Cost:
+    /// two checkpoints; the group records of the end, the bitmaps of groups in it that are not empty. Changes of others
+    /// wait meanwhile, reads do not.
     result<> run(block_count blocks) noexcept {
         BOOST_OUTCOME_TRY(volume_.writable());
         BOOST_OUTCOME_TRY(await_no_transactions(volume_));
         if (blocks >= volume_.geometry.blocks || blocks <= block_count{frame_home(frame::count, size()).value})
             return errc::invalid_argument;
+        const auto held = volume_.space.withheld();  // it would end with the size that it was counted for
+        if (!held.empty() && held.first.value < blocks.value) return error{errc::busy, held.first};
         blocks_ = blocks;
         tail_   = look_at_tail(volume_, blocks);
         if (tail_.why.code != errc::none) return tail_.why;

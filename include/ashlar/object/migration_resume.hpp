@@ -15,6 +15,8 @@ template <class Volume>
         record_capacity(volume.regions.next_object_parts(), records_per_block(volume.geometry.block, state.new_bytes));
     if (state.old_bytes != volume.record_bytes || state.old_inline != volume.inline_extents) return false;
     if (state.migrated > used || state.migrated > room) return false;
+    const auto super = volume.cache.bytes(static_cast<std::uint32_t>(frame_slot::superblock));
+    if (object_encoded_bytes(state.new_inline) + feature_bytes_used(super) > state.new_bytes) return false;
     const auto phase = static_cast<migration_phase>(static_cast<std::uint16_t>(state.phase));
     if (phase == migration_phase::complete || phase == migration_phase::rolling_back) return false;
     volume.migration = {phase, state.new_bytes, state.new_inline, state.migrated};

@@ -81,6 +81,25 @@ template <class Volume>
     return name;
 }
 
+/// Enters a new region in a transaction; note it as written once that has joined: it holds what its blocks held before.
+/// Errors: busy where the name is taken, or another transaction changes the directory; too_large where that is full;
+/// those of reserving the run.
+template <class Volume>
+result<> put_region(Volume& volume, std::uint32_t tx, region_id name, block_count blocks,
+                    block_index from = {}) noexcept {
+    if (index_of_region(volume, name) != volume.regions.slots()) return errc::busy;
+    region_slot slot;
+    slot.type = name.type;
+    slot.id   = name.number;
+    BOOST_OUTCOME_TRY(change_region(volume, tx, {.before = {}, .after = slot}));
+    BOOST_OUTCOME_TRY(const auto run, reserve_long_run(volume, blocks, space_use::data, from));
+    auto& state = volume.transactions[tx];
+    state.taken.push({.blocks = run});
+    state.region.after.start  = run.first.value;
+    state.region.after.blocks = run.count.value;
+    return success();
+}
+
 /// Adds a region in one transaction. What its blocks hold is not said: a region is used like a device.
 /// Errors: invalid_argument for a type that is the format's, or no blocks; busy where the number is taken; too_large
 /// where the directory is full; too_large or journal_full where the journal could not hold the change; no_space,
@@ -90,21 +109,11 @@ template <class Volume>
 result<region_id> add_region(Volume& volume, const region_request& wanted) noexcept {
     if (!is_user_region(wanted.type) || wanted.blocks.value == 0) return errc::invalid_argument;
     region_id name{};
-    BOOST_OUTCOME_TRY(run_transaction(volume, [&](std::uint32_t tx) noexcept -> result<> {
+    BOOST_OUTCOME_TRY(run_transaction(volume, [&](std::uint32_t tx) noexcept {
         name = wanted.number ? region_id{wanted.type, *wanted.number} : free_name(volume, wanted.type);
-        if (index_of_region(volume, name) != volume.regions.slots()) return errc::busy;
-        region_slot slot;
-        slot.type = name.type;
-        slot.id   = name.number;
-        BOOST_OUTCOME_TRY(change_region(volume, tx, {.before = {}, .after = slot}));
-        BOOST_OUTCOME_TRY(const auto run, reserve_long_run(volume, wanted.blocks, space_use::data, wanted.from));
-        auto& state = volume.transactions[tx];
-        state.taken.push({.blocks = run});
-        state.region.after.start  = run.first.value;
-        state.region.after.blocks = run.count.value;
-        return success();
+        return put_region(volume, tx, name, wanted.blocks, wanted.from);
     }));
-    volume.region_traffic.note(name, {block_index{0}, wanted.blocks});  // it holds what its blocks held before
+    volume.region_traffic.note(name, {block_index{0}, wanted.blocks});
     return name;
 }
 

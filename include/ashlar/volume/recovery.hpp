@@ -111,10 +111,6 @@ template <class Volume>
     return place && offset <= size && length <= size - offset;
 }
 
-}  // namespace detail
-
-namespace detail {
-
 /// What a block is that lies in an object table whose place another one took. Such a table is looked at here alone.
 template <class Volume>
 [[nodiscard]] std::optional<block_identity> identity_in_old_table(Volume& volume, block_index block) noexcept {

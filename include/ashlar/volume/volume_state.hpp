@@ -129,6 +129,7 @@ struct volume_state {
         std::uint64_t   migrated       = 0;  ///< Records below are in both tables, and are changed in both.
     };
     record_migration migration{};
+    std::uint32_t    migrations = 0;  ///< Begun since it was opened: tells one from the next.
 
     /// Records that were read lately, decoded: as true as they were while nothing has joined.
     struct recent_object {
