@@ -13,20 +13,12 @@ constexpr feature_request narrow{.bit = 4, .region = tags, .blocks = {5}};
 constexpr feature_request wide{.bit = 5, .record_bytes = 20, .region = tags, .blocks = {7}};
 constexpr step_budget     one_thing{.blocks_max = 1, .candidates_max = 1};
 
-const volume_shape shape{.block_bytes = 512, .blocks = 1600, .journal_blocks = 96};
-
-class FeatureAddition : public testing::Test {
+class FeatureAddition : public records_fixture {
   protected:
     void SetUp() override {
-        format_on(memory_, shape);
-        live_ = opened_on(memory_);
-        ids_  = fill(live_, 40);
+        records_fixture::SetUp();
+        ids_ = fill(live_, 40);
         ASHLAR_ASSERT_OK(live_.sync());
-    }
-    /// What is not durable is gone.
-    void kill() {
-        static_cast<void>(live_.abandon());
-        live_ = opened_on(memory_);
     }
     void expect_added(const feature_request& wanted) {
         store_features features{live_};
@@ -42,8 +34,6 @@ class FeatureAddition : public testing::Test {
         expect_whole(live_);
     }
 
-    memory_device          memory_ = make_memory(shape);
-    test_store             live_;
     std::vector<object_id> ids_;
 };
 

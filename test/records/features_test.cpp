@@ -13,8 +13,6 @@ namespace features_test {
 
 constexpr std::uint32_t tags = tag_of("TAGS");
 
-const volume_shape shape{.block_bytes = 512, .blocks = 1600, .journal_blocks = 96};
-
 byte_vector bytes_in(test_store& live, object_id id, std::uint32_t bit) {
     byte_vector seen(64);
     const auto  read = store_features{live}.read(id, bit, seen);
@@ -23,25 +21,14 @@ byte_vector bytes_in(test_store& live, object_id id, std::uint32_t bit) {
     return seen;
 }
 
-class features_test : public testing::Test {
+class features_test : public records_fixture {
   protected:
-    void SetUp() override {
-        format_on(memory_, shape);
-        live_ = opened_on(memory_);
-    }
-    void reopen() {
-        ASHLAR_ASSERT_OK(live_.close());
-        live_ = opened_on(memory_);
-    }
     void widen(std::uint32_t width) {
         record_migration task{live_};
         task.start({.record_bytes = width});
         EXPECT_TRUE(run_to_end(task).reasons.has(stop_reason::finished));
         EXPECT_EQ(live_.volume().record_bytes, width);
     }
-
-    memory_device memory_ = make_memory(shape);
-    test_store    live_;
 };
 
 TEST_F(features_test, AFeatureGetsBytesByAMigrationAndKeepsWhatIsWrittenThere) {
@@ -247,9 +234,9 @@ TEST_F(features_test, ARegionThatComesWithAFeatureIsToldToWhoCopiesTheVolume) {
 }
 
 TEST(FeaturesCrash, AFeatureComesAndGoesAsAWhole) {
-    auto             memory = make_memory(shape);
+    auto             memory = make_memory(records_shape);
     recording_device recorded{memory};
-    format_on(recorded, shape);
+    format_on(recorded, records_shape);
     auto       live = opened_on(recorded);
     const auto ids  = fill(live, 20, 0);
     {

@@ -7,14 +7,8 @@
 namespace ashlar::test {
 namespace migration_space_test {
 
-const volume_shape shape{.block_bytes = 512, .blocks = 1600, .journal_blocks = 96};
-
-class migration_space_test : public testing::Test {
+class migration_space_test : public records_fixture {
   protected:
-    void SetUp() override {
-        format_on(memory_, shape);
-        live_ = opened_on(memory_);
-    }
     /// Leaves free runs of so many blocks, one block of a region between each two; nothing else is free.
     void scatter(std::uint64_t run) {
         auto& volume = live_.volume();
@@ -56,9 +50,6 @@ class migration_space_test : public testing::Test {
                EXPECT_EQ(bytes(), before) << "refused before the first write";
                expect_no_traces(live_);
     }
-
-    memory_device memory_ = make_memory(shape);
-    test_store    live_;
 };
 
 TEST_F(migration_space_test, AFullVolumeIsRefusedBeforeTheFirstWrite) {

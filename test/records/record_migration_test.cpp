@@ -3,22 +3,8 @@
 namespace ashlar::test {
 namespace record_migration_test {
 
-const volume_shape shape{.block_bytes = 512, .blocks = 1600, .journal_blocks = 96};
-
-class record_migration_test : public testing::Test {
+class record_migration_test : public records_fixture {
   protected:
-    void SetUp() override {
-        format_on(memory_, shape);
-        live_ = opened_on(memory_);
-    }
-    void reopen() {
-        ASHLAR_ASSERT_OK(live_.close());
-        live_ = opened_on(memory_);
-    }
-    void kill() {
-        static_cast<void>(live_.abandon());
-        live_ = opened_on(memory_);
-    }
     void expect_objects(const std::vector<object_id>& ids, std::size_t bytes = 100) {
         for (std::size_t i = 0; i < ids.size(); ++i) {
             byte_vector seen(bytes + i % 7);
@@ -26,9 +12,6 @@ class record_migration_test : public testing::Test {
             ASSERT_EQ(seen, bytes_of(bytes + i % 7, i)) << "object " << i;
         }
     }
-
-    memory_device memory_ = make_memory(shape);
-    test_store    live_;
 };
 
 TEST_F(record_migration_test, RecordsBecomeWiderAndEveryObjectIsAsItWas) {

@@ -76,6 +76,29 @@ std::string difference_of_tables(Store& store) {
     return {};
 }
 
+inline const volume_shape records_shape{.block_bytes = 512, .blocks = 1600, .journal_blocks = 96};
+
+/// A small store in memory, opened anew where a test wants that.
+class records_fixture : public testing::Test {
+  protected:
+    void SetUp() override {
+        format_on(memory_, records_shape);
+        live_ = opened_on(memory_);
+    }
+    void reopen() {
+        ASHLAR_ASSERT_OK(live_.close());
+        live_ = opened_on(memory_);
+    }
+    /// What is not durable is gone.
+    void kill() {
+        static_cast<void>(live_.abandon());
+        live_ = opened_on(memory_);
+    }
+
+    memory_device memory_ = make_memory(records_shape);
+    test_store    live_;
+};
+
 /// Regions of the engine's tables of records.
 template <class Store>
 std::size_t count_regions(Store& store, std::uint32_t type) {

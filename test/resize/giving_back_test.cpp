@@ -7,7 +7,7 @@
 #include <ashlar/testing/faulty_device.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace giving_back_test {
 
 constexpr volume_shape shape{.block_bytes = 512, .blocks = 6000, .journal_blocks = 160};
 
@@ -145,5 +145,5 @@ TEST_F(GivingBack, WhoGrowsMeanwhileKeepsHisBlocks) {
     expect_whole(live);
 }
 
-}  // namespace
+}  // namespace giving_back_test
 }  // namespace ashlar::test

@@ -12,7 +12,7 @@
 #include <thread>
 
 namespace ashlar::test {
-namespace {
+namespace features_threads_test {
 
 constexpr std::uint32_t tags = tag_of("TAGS");
 
@@ -150,5 +150,5 @@ TEST_F(FeaturesBetweenThreads, BetweenTheBlocksOfARemovalOthersHaveTheirTurn) {
     expect_opens();
 }
 
-}  // namespace
+}  // namespace features_threads_test
 }  // namespace ashlar::test
