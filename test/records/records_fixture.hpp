@@ -35,15 +35,6 @@ progress run_to_end(Task& task, step_budget budget = {}) {
     return said;
 }
 
-template <class Store>
-void expect_whole(Store& store) {
-    const auto report = store.verify([](const verify_finding& found) {
-        ADD_FAILURE() << message(found.problem) << " at block " << found.block.value;
-    });
-    ASHLAR_ASSERT_OK(report);
-    EXPECT_EQ(report.value().findings, 0U);
-}
-
 /// What the store holds, in one number; 0 where it cannot be read.
 template <class Store>
 std::uint64_t digest_or_none(Store& store) {

@@ -27,11 +27,4 @@ byte_vector read_all(Region& region) {
     return bytes;
 }
 
-template <class Store>
-void expect_whole(Store& store) {
-    const auto report = store.verify([](const verify_finding& found) { ADD_FAILURE() << message(found.problem); });
-    ASHLAR_ASSERT_OK(report);
-    EXPECT_EQ(report.value().findings, 0U);
-}
-
 }  // namespace ashlar::test

@@ -105,6 +105,16 @@ void format_on(D& device, const volume_shape& shape, std::uint64_t number = 1) {
     ASHLAR_EXPECT_OK(Store::format(any, shape.format(number)));
 }
 
+/// The verifier finds nothing.
+template <class Store>
+void expect_whole(Store& store) {
+    const auto report = store.verify([](const verify_finding& found) {
+        ADD_FAILURE() << message(found.problem) << " at block " << found.block.value;
+    });
+    ASHLAR_ASSERT_OK(report);
+    EXPECT_EQ(report.value().findings, 0U);
+}
+
 /// The code of an error; none for success.
 template <class T>
 errc code_of(const result<T>& answer) {
