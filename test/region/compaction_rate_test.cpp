@@ -6,7 +6,7 @@
 #include <ashlar/throttle/token_bucket.hpp>
 
 namespace ashlar::test {
-namespace {
+namespace compaction_rate_test {
 
 struct clocked : test_blueprint<> {
     using clock    = manual_clock;
@@ -58,5 +58,5 @@ TEST(CompactionRate, WhatRegionsSpentIsNotThereForWhatLeavesTheirWay) {
     EXPECT_EQ(findings_of(live), "");
 }
 
-}  // namespace
+}  // namespace compaction_rate_test
 }  // namespace ashlar::test
