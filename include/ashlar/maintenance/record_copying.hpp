@@ -140,12 +140,14 @@ template <class Volume>
 
 /// Frees what is left of a table, its last part first, a part at a time. Answers whether that was the last one; then
 /// the mark in the superblock went with it. Precondition: no block of it is on its way home, and none will be changed.
-/// Errors: those of the journal.
+/// Errors: busy where it was freed meanwhile; those of the journal.
 template <class Volume>
 result<bool> free_part(Volume& volume, std::uint32_t type) noexcept {
-    bool last = false;
+    const auto phase = type == tag::old_objects ? migration_phase::complete : migration_phase::rolling_back;
+    bool       last  = false;
     BOOST_OUTCOME_TRY(run_transaction(volume, [&](std::uint32_t tx) noexcept -> result<> {
         BOOST_OUTCOME_TRY(lock_table(volume, tx));
+        if (volume.migration.phase != phase) return errc::busy;
         const auto part = last_part_of(volume, type);
         auto&      own  = volume.transactions[tx];
         last            = part.type == 0 || part.id == 0;

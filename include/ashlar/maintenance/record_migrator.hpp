@@ -223,6 +223,7 @@ class record_migrator {
 
     result<> give_up(Volume& volume) noexcept {
         const entered guard{volume};
+        if (volume.migrations != number_) return success();
         return give_up(volume, guard);
     }
     result<> give_up(Volume& volume, const entered<Volume>&) noexcept { return give_migration_up(volume); }
@@ -230,7 +231,8 @@ class record_migrator {
     /// Frees a part; before the first one everything goes home, so that no replay can write what is free then.
     result<> free_rest(Volume& volume, migration_phase phase, progress& said) noexcept {
         const entered guard{volume};
-        const auto    type = phase == migration_phase::complete ? tag::old_objects : tag::next_objects;
+        if (volume.migrations != number_ || volume.migration.phase != phase) return success();  // others ended it
+        const auto type = phase == migration_phase::complete ? tag::old_objects : tag::next_objects;
         if (!freeing_) {
             for (auto slots = volume.regions.slots(); slots-- > 0;) {
                 const auto slot = slot_at(volume, slots);

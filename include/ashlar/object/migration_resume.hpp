@@ -34,11 +34,14 @@ template <class Volume>
     return false;
 }
 
-/// Gives a migration up: nothing is changed in both tables any more, and the next one is to be freed.
+/// Gives a migration up: nothing is changed in both tables any more, and the next one is to be freed. Error too: busy
+/// where it has ended, or its table is in use, since it was looked at.
 template <class Volume>
 result<> give_migration_up(Volume& volume) noexcept {
     BOOST_OUTCOME_TRY(run_transaction(volume, [&](std::uint32_t tx) noexcept -> result<> {
         BOOST_OUTCOME_TRY(lock_table(volume, tx));
+        const auto phase = volume.migration.phase;
+        if (phase == migration_phase::none || phase == migration_phase::complete) return errc::busy;
         auto known = load_migration(volume, tx);
         if (known.has_value()) {
             known.value().phase    = static_cast<std::uint16_t>(migration_phase::rolling_back);
