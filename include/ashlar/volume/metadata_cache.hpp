@@ -321,12 +321,16 @@ class metadata_cache {
     }
 
     /// Whether `wanted` slots could be taken now, beside those that are pinned or dirty.
+    /// Cost: what is taken next is looked at first, so that few slots are looked at while there is room.
     [[nodiscard]] bool has_room_for(std::size_t wanted) const noexcept {
         std::size_t room = 0;
-        for (std::uint32_t i = frame_slots; i < slots_.size(); ++i) {
-            if (!slots_[i].used || slots_[i].evictable()) ++room;
-            if (room >= wanted) return true;
-        }
+        const auto  look = [&](std::uint32_t from, std::size_t to) noexcept {
+            for (auto i = from; i < to && room < wanted; ++i) {
+                if (!slots_[i].used || slots_[i].evictable()) ++room;
+            }
+        };
+        look(hand_, slots_.size());
+        look(frame_slots, hand_);
         return room >= wanted;
     }
 
