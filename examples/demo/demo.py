@@ -213,8 +213,9 @@ def defragment(programs, work):
 
 
 def move_region(programs):
-    """Leaves a hole in front of a region, and moves it there while threads use it. Answers what the helper measured."""
-    title("a region moves into a hole before it, while threads read and overwrite it and check every byte")
+    """Leaves a hole in front of a region, and moves it there, and on where objects can leave its way, while threads use it.
+    Answers what the helper measured."""
+    title("a region moves into a hole before it, and objects out of its way, while threads read and overwrite it and check every byte")
     room = programs.ask("regions", "--columns", "0")["largest_free_run"] * BLOCK
     size = min(64, max(1, room // 2**20 // 4)) * 2**20
     programs.show("region-add", "HOLE", str(size))
@@ -222,7 +223,7 @@ def move_region(programs):
     programs.show("region-remove", "HOLE", "0")
     programs.show("compact", "--region", "LOGS:0", "--dry-run")
     moved = programs.work("region", programs.volume, "LOGS:0", str(size // MOVE_SECONDS))[-1]
-    if moved["regions_moved"] != 1 or moved["to"] >= moved["from"]:
+    if moved["regions_moved"] == 0 or moved["to"] >= moved["from"]:
         raise DemoFailed("the region did not move")
     print(f"from block {moved['from']} to {moved['to']}: {human(moved['bytes_moved'])} in {moved['seconds']:.1f} s, held to {rate(size, MOVE_SECONDS)}; meanwhile "
           f"{moved['slots_checked']} reads of 64 KiB checked, {moved['slots_overwritten']} overwrites, reads' p99 {moved['foreground_p99_us']:.0f} us")
