@@ -214,7 +214,7 @@ class volume_copy {
                 count(done.copied);
             }));
         if (!pipe_.walk().over()) return success();
-        regions_.begin(watching_.get(), trusted_ != everything);
+        regions_.begin(source_.of(), watching_.get(), trusted_ != everything);
         phase_ = copy_phase::regions;
         return success();
     }

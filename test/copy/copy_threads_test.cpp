@@ -6,6 +6,7 @@
 #include <ashlar/testing/faulty_device.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <thread>
 
 namespace ashlar::test {
@@ -52,8 +53,8 @@ struct CopyThreadsTest : testing::Test {
     /// Always the two blocks together, the second behind the first.
     void write_region() {
         auto opened = store_regions{source}.open(region);
-        for (std::uint32_t version = 1; !over && opened; ++version) {
-            const byte_vector bytes(512, static_cast<std::byte>(version & 0xFFU));
+        while (!over && opened) {
+            const byte_vector bytes(512, static_cast<std::byte>(++region_version & 0xFFU));
             ASHLAR_EXPECT_OK(opened.value().write({block_index{3}, block_count{1}}, bytes));
             ASHLAR_EXPECT_OK(opened.value().write({block_index{90}, block_count{1}}, bytes));
             ++writes;
@@ -77,6 +78,7 @@ struct CopyThreadsTest : testing::Test {
     test_store                                                target;
     std::array<std::array<object_id, objects_of_a_set>, sets> ids{};
     region_id                                                 region{};
+    std::uint32_t                                             region_version = 0;  ///< Goes on from round to round.
     std::atomic<bool>                                         over{false};
     std::atomic<std::uint64_t>                                commits{0}, writes{0};
 };
@@ -94,7 +96,9 @@ TEST_F(CopyThreadsTest, EveryTransactionIsInItWholeOrNotAtAll) {
             }
             ASHLAR_EXPECT_OK(copying.value().finish());
             const auto after = commits.load();  // writers go on
-            for (int i = 0; i < 100'000 && commits.load() < after + 3; ++i) std::this_thread::yield();
+            const auto until = std::chrono::steady_clock::now() + std::chrono::seconds{30};
+            while (commits.load() < after + 3 && std::chrono::steady_clock::now() < until)
+                std::this_thread::sleep_for(std::chrono::milliseconds{1});
             EXPECT_GE(commits.load(), after + 3);
             over = true;
         }};

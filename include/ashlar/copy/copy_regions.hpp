@@ -17,10 +17,13 @@ class copy_regions {
         block_count   copied{};
     };
 
-    /// `watch`, or null where nobody writes to the source. Precondition: nothing else turns it.
-    void begin(region_watch* watch, bool first) noexcept {
+    /// `watch` of the source, or null where nobody writes to it. Precondition: nothing else turns it.
+    void begin(store<From>& from, region_watch* watch, bool first) noexcept {
         watch_ = watch;
-        if (watch != nullptr) watch->turn();
+        if (watch != nullptr) {
+            const entered guard{from.volume()};  // what is noted meanwhile is in one set or in the other
+            watch->turn();
+        }
         first_ = first;
         after_ = {};
         state_ = state::removing;

@@ -15,7 +15,8 @@ namespace ashlar::inline v0 {
 /// A window is a run of 64 blocks of a region. Each falls on one of the bits of the memory, whatever the number of
 /// regions and their sizes: so memory is bounded, and windows that share a bit are copied once too often, never too
 /// seldom. There are two sets of bits. Writes are noted in the open one; `turn` closes it, to be asked, and opens the
-/// other. A write is noted before and after it reaches the device, so one that spans a turn is in both.
+/// other. A write is noted before and after it reaches the device, so one that spans a turn is in both. Notes and turns
+/// are made under the engine's lock; the closed set is the owner's alone.
 class region_watch {
   public:
     static constexpr std::uint64_t window_blocks = 64;
