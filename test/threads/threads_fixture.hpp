@@ -116,8 +116,9 @@ inline std::optional<std::uint64_t> value_of(std::span<const std::byte> block) {
     return value;
 }
 
-/// A device whose calls exclude each other: regions are written in place, also while somebody copies them, and plain
-/// memory is not made for that.
+/// A device whose calls exclude each other. What moves is read beside writes of the same blocks: a region that is
+/// written meanwhile, and an extent that was freed, and is another one's by now, until the move notices. Plain memory
+/// is not made for that.
 using locked_memory = faulty_device<memory_device>;
 
 /// On what a test runs.
@@ -129,6 +130,7 @@ class threaded_device {
     threaded_device(medium on, const volume_shape& shape) {
         if (on == medium::memory) {
             memory_.emplace(make_memory(shape));
+            locked_.emplace(*memory_);
         } else {
             path_       = path();
             auto opened = file_device::open(
@@ -146,7 +148,7 @@ class threaded_device {
     threaded_device(const threaded_device&)            = delete;
     threaded_device& operator=(const threaded_device&) = delete;
 
-    [[nodiscard]] any_device     device() { return memory_ ? any_device{*memory_} : any_device{*file_}; }
+    [[nodiscard]] any_device     device() { return locked_ ? any_device{*locked_} : any_device{*file_}; }
     [[nodiscard]] threaded_store open(const threaded_store::options& options = threaded_options()) {
         auto opened = threaded_store::open(device(), options);
         EXPECT_TRUE(opened) << said(opened);
@@ -164,6 +166,7 @@ class threaded_device {
 
     std::string                  path_;
     std::optional<memory_device> memory_;
+    std::optional<locked_memory> locked_;
     std::optional<file_device>   file_;
 };
 
