@@ -2,9 +2,9 @@
 // the engine's lock up.
 
 #include "../records/records_fixture.hpp"
+#include "counted_threads.hpp"
 
 #include <ashlar/features.hpp>
-#include <ashlar/hosted/multi_threaded.hpp>
 #include <ashlar/regions.hpp>
 
 #include <atomic>
@@ -41,18 +41,10 @@ struct interrupted_device {
     result<> trim(extent e) noexcept { return memory->trim(e); }
 };
 
-struct interrupted_threads : multi_threaded {
-    static inline intrusion        at_yield;
-    static inline std::atomic<int> waits{0};
+struct interrupted_threads : counted_threads {
+    static inline intrusion at_yield;
 
     static void yield() noexcept { intrude(at_yield); }
-
-    struct condition : multi_threaded::condition {
-        void wait(mutex& held) {
-            ++waits;
-            multi_threaded::condition::wait(held);
-        }
-    };
 };
 
 struct interrupted_blueprint : test_blueprint<> {

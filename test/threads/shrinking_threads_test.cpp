@@ -1,8 +1,8 @@
 // A thread that makes a volume larger while another one gives the end of its device back.
 
 #include "../region/region_fixture.hpp"
+#include "counted_threads.hpp"
 
-#include <ashlar/hosted/multi_threaded.hpp>
 #include <ashlar/shrinking.hpp>
 
 #include <atomic>
@@ -35,18 +35,6 @@ struct ending_device {
         *blocks = now.value;
         return success();
     }
-};
-
-/// Says how often a thread waited for another one.
-struct counted_threads : multi_threaded {
-    static inline std::atomic<int> waits{0};
-
-    struct condition : multi_threaded::condition {
-        void wait(mutex& held) {
-            ++waits;
-            multi_threaded::condition::wait(held);
-        }
-    };
 };
 
 struct ending_blueprint : test_blueprint<> {
