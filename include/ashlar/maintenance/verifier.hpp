@@ -127,7 +127,7 @@ class verifier {
 
     void claim_tables() noexcept {
         const block_size size = volume_.geometry.block;
-        claim({block_index{0}, block_count{frame_home(frame::count, size).value}}, {});
+        claim({block_index{0}, block_count{frames_end(size).value}}, {});
         const auto content = volume_.cache.bytes(static_cast<std::uint32_t>(frame_slot::directory));
         for (std::uint32_t i = 0; i < volume_.regions.slots(); ++i) {
             claim(load_struct<region_slot>(content.subspan(region_slot_offset(i))).place(), {});

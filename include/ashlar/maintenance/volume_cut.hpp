@@ -62,7 +62,7 @@ class volume_cut {
     result<> run(block_count blocks) noexcept {
         BOOST_OUTCOME_TRY(volume_.writable());
         BOOST_OUTCOME_TRY(await_no_transactions(volume_));
-        if (blocks >= volume_.geometry.blocks || blocks <= block_count{frame_home(frame::count, size()).value})
+        if (blocks >= volume_.geometry.blocks || blocks <= block_count{frames_end(size()).value})
             return errc::invalid_argument;
         const auto held = volume_.space.withheld();  // it would end with the size that it was counted for
         if (!held.empty() && held.first.value < blocks.value) return error{errc::busy, held.first};

@@ -70,7 +70,7 @@ class frame_reader {
     template <BlockDevice D>
     bool read_superblock(D& device) {
         size_ = device.geometry().size;
-        if (device.geometry().blocks < block_count{frame_home(frame::count, size_).value}) return false;
+        if (device.geometry().blocks < block_count{frames_end(size_).value}) return false;
         auto bytes = read_frame(device, frame::superblock);
         if (bytes.empty() || !is_superblock(bytes)) bytes = read_frame(device, frame::superblock_mirror);
         if (bytes.empty() || !is_superblock(bytes)) return false;

@@ -251,7 +251,7 @@ class journal_history {
 
     template <BlockDevice D>
     [[nodiscard]] bool load_image(D& device, block_index home, std::vector<std::byte>& image) {
-        const bool in_frames = home < frame_home(frame::count, size_);
+        const bool in_frames = home < frames_end(size_);
         if (const auto* known = find(home)) {
             image = known->image;
             return true;

@@ -109,7 +109,7 @@ class order_checker {
 
     void check_write(extent e, std::span<const std::byte> out) {
         const auto frame_blocks = frame_blocks_of(geometry().size);
-        if (e.first < frame_home(frame::count, geometry().size)) {
+        if (e.first < frames_end(geometry().size)) {
             const auto number = e.first.value / frame_blocks.value;
             frames_written_   = true;
             if (number == frame::superblock &&

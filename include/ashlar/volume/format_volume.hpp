@@ -39,7 +39,7 @@ struct volume_layout {
                                       : blocks < 8192                   ? within(blocks >> 3U, 64, 256)
                                                                         : within(blocks >> 5U, 256, 16384);
         volume_layout       layout;
-        block_index         next = frame_home(frame::count, geometry.block);
+        block_index         next = frames_end(geometry.block);
         const auto          take = [&](std::uint64_t count) noexcept {
             const extent place{next, block_count{count}};
             next = place.end();

@@ -106,8 +106,8 @@ template <class Volume>
                                      std::size_t length) noexcept {
     const bool        frame = frame_at(target, volume.geometry.block).has_value();
     const std::size_t size  = frame ? frame_content_bytes : volume.geometry.block.bytes;
-    const bool        place = frame || (target >= frame_home(frame::count, volume.geometry.block) &&
-                                 target.value < volume.geometry.blocks.value);
+    const bool        place =
+        frame || (target >= frames_end(volume.geometry.block) && target.value < volume.geometry.blocks.value);
     return place && offset <= size && length <= size - offset;
 }
 
@@ -224,7 +224,7 @@ result<> take_size(Volume& volume) noexcept {
     const block_size    size   = volume.geometry.block;
     const std::uint64_t blocks = load_struct<superblock>(content).blocks;
     if (blocks > volume.device.geometry().blocks.value) return error{errc::out_of_range, block_index{blocks}};
-    if (blocks <= frame_home(frame::count, size).value) return error{errc::damaged, block_index{0}};
+    if (blocks <= frames_end(size).value) return error{errc::damaged, block_index{0}};
     volume.geometry = volume_geometry::of(size, block_count{blocks});
     return success();
 }

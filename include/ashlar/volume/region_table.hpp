@@ -95,8 +95,8 @@ class region_table {
             const auto slot = load_struct<region_slot>(content.subspan(region_slot_offset(i)));
             if ((slot.flags & ~region_flag::known) != 0) return error{errc::unsupported, where};
             const extent place = slot.place();
-            const extent inside{frame_home(frame::count, geometry.block),
-                                geometry.blocks - block_count{frame_home(frame::count, geometry.block).value}};
+            const extent inside{frames_end(geometry.block),
+                                geometry.blocks - block_count{frames_end(geometry.block).value}};
             if (slot.type == 0 || place.empty() || !lies_in(place, inside)) return error{errc::damaged, where};
             for (std::uint32_t j = 0; j < i; ++j) {
                 const auto other = load_struct<region_slot>(content.subspan(region_slot_offset(j)));
