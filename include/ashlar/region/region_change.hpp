@@ -45,7 +45,7 @@ namespace detail {
 template <class Volume>
 result<> await_older_changes(Volume& volume) noexcept {
     const auto& traffic = volume.region_traffic;
-    while (traffic.older()) {
+    while (traffic.in_flight.older()) {
         if (traffic.find_queue([](const auto& one) noexcept { return one.broken; }) != nullptr) return errc::busy;
         auto* const idle = traffic.find_queue([](const auto& one) noexcept { return one.pending && !one.in_use; });
         if (idle != nullptr)
@@ -62,7 +62,7 @@ result<> await_older_changes(Volume& volume) noexcept {
 template <class Volume>
 result<> await_region_changes(Volume& volume) noexcept {
     BOOST_OUTCOME_TRY(detail::await_older_changes(volume));  // those that somebody could not wait for before
-    volume.region_traffic.change_phase();
+    volume.region_traffic.in_flight.change();
     return detail::await_older_changes(volume);
 }
 

@@ -154,7 +154,7 @@ class region_queue_core : public region_queue_link {
             one.ticket = volume_.space.enter_reader();
             ++volume_.channel_reads;
         } else if (changes(*one.asked)) {
-            one.ticket = volume_.region_traffic.enter();
+            one.ticket = volume_.region_traffic.in_flight.enter();
             volume_.region_traffic.note(place_.name(), one.asked->blocks);
         }
     }
@@ -164,7 +164,7 @@ class region_queue_core : public region_queue_link {
             --volume_.channel_reads;
         } else if (changes(*one.asked)) {
             volume_.region_traffic.note(place_.name(), one.asked->blocks);
-            volume_.region_traffic.leave(one.ticket);
+            volume_.region_traffic.in_flight.leave(one.ticket);
         }
     }
 

@@ -89,11 +89,11 @@ result<> change_region_blocks(Volume& volume, region_place& region, extent logic
         BOOST_OUTCOME_TRY(volume.writable());  // the move that was waited for may have ended writing
         BOOST_OUTCOME_TRY(const auto blocks, region.resolve(volume, logical));
         const extent part{logical.first, blocks.count};
-        const auto   ticket = traffic.enter();
+        const auto   ticket = traffic.in_flight.enter();
         traffic.note(region.name(), part);
         auto done = volume.lock.outside([&]() noexcept { return change(blocks); });
         traffic.note(region.name(), part);
-        traffic.leave(ticket);
+        traffic.in_flight.leave(ticket);
         if (done.has_error() || part.count == logical.count) return done;
         logical = part_of(logical, part.count, logical.count);
     }

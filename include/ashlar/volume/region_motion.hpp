@@ -1,6 +1,7 @@
 #pragma once
 /// What is known of writes to users' regions while they are on their way.
 
+#include <ashlar/volume/phase_count.hpp>
 #include <ashlar/volume/region_watch.hpp>
 
 namespace ashlar::inline v0 {
@@ -71,7 +72,7 @@ struct region_queue_link {
     bool               broken                  = false;  ///< which nobody can wait for.
 };
 
-/// Counts writes in flight, in two phases: whoever changes the phase can tell when all that began before are done.
+/// Writes in flight, and who must hear of them.
 class region_writes {
   public:
     void link(region_queue_link& one) noexcept {
@@ -91,18 +92,6 @@ class region_writes {
         return at;
     }
 
-    [[nodiscard]] std::uint32_t enter() noexcept {
-        const std::uint32_t ticket = phase_ & 1U;
-        ++count_[ticket];
-        return ticket;
-    }
-    void leave(std::uint32_t ticket) noexcept {
-        ASHLAR_ASSERT(count_[ticket] > 0);
-        --count_[ticket];
-    }
-    void               change_phase() noexcept { ++phase_; }
-    [[nodiscard]] bool older() const noexcept { return count_[(phase_ + 1U) & 1U] != 0; }
-
     /// Whoever changes blocks of a region calls it before and after.
     void note(region_id region, extent written) noexcept {
         if (motion != nullptr && motion->region == region) motion->note(written);
@@ -115,6 +104,7 @@ class region_writes {
                (watch != nullptr && watch->held);
     }
 
+    phase_count    in_flight{};
     region_motion* motion = nullptr;  ///< At most one region moves or goes.
     region_watch*  watch  = nullptr;  ///< At most one copy of the volume is made.
 
@@ -128,8 +118,6 @@ class region_writes {
 
   private:
     region_queue_link* queues_ = nullptr;
-    std::uint32_t      count_[2]{};
-    std::uint32_t      phase_ = 0;
 };
 
 }  // namespace ashlar::inline v0

@@ -1,49 +1,19 @@
 #pragma once
 /// What is counted and listed of a volume's space: reserved, in use, retired, held; rules R3, R7 and R10.
 
-#include <ashlar/allocator/group_arithmetic.hpp>
 #include <ashlar/format/group_bitmap.hpp>
 #include <ashlar/volume/metadata_access.hpp>
-#include <ashlar/volume/transaction.hpp>
+#include <ashlar/volume/retired_runs.hpp>
+#include <ashlar/volume/space_request.hpp>
+#include <ashlar/volume/withheld_run.hpp>
 
 namespace ashlar::inline v0 {
-
-/// Who asks for blocks; decides which reserve it may use.
-enum class space_use : std::uint8_t { data, relocation, metadata };
-
-struct space_request {
-    block_count blocks{1};
-    block_count least{1};  ///< A shorter run is of no use. Equal to `blocks`: one run or nothing.
-    block_index goal{};    ///< As near behind it as possible; the volume's beginning asks for a good fit instead.
-    space_use   use     = space_use::data;
-    bool        is_data = false;  ///< Later data without a better goal goes on behind it; nodes are none.
-};
-
-/// What is asked of one group of it, of `least` blocks or more.
-[[nodiscard]] constexpr group_request request_in_group(const space_request& request, std::uint64_t group,
-                                                       block_count least, block_size size) noexcept {
-    const auto goal = place_of(request.goal, size);
-    const bool near = request.goal.value != 0 && goal.group == group;
-    return {.count     = static_cast<std::uint32_t>(request.blocks.value),
-            .count_min = static_cast<std::uint32_t>(least.value),
-            .goal      = near ? goal.offset : 0,
-            .near_goal = near};
-}
 
 struct space_limits {
     std::size_t groups_loaded = 16;    ///< Groups whose free runs are in memory.
     std::size_t hint_cells    = 4096;  ///< Bytes that say how long the free runs of the other groups are at most.
     std::size_t retired       = 4096;  ///< Runs that wait until their batch is confirmed.
     std::size_t holds         = 16;    ///< Runs that readers keep from reuse.
-};
-
-/// What is withheld, by what its blocks are; the rest of it is free.
-struct withheld_blocks {
-    block_count in_use{};
-    block_count reserved{};  ///< By operations that began before; these will use them, or give them back.
-    block_count draining{};  ///< Free, but for readers and for the journal.
-
-    [[nodiscard]] bool none() const noexcept { return (in_use + reserved + draining).value == 0; }
 };
 
 /// Space of one volume, without the groups whose free runs are in memory: these are `space_of`'s.
@@ -80,7 +50,7 @@ class space {
 
     /// Blocks that could be reserved now by that use.
     [[nodiscard]] block_count available(space_use use) const noexcept {
-        const std::uint64_t held = retired_blocks_ + reserved_blocks_ + withheld_free_ + floor_of(use);
+        const std::uint64_t held = retired_.blocks().value + reserved_blocks_ + withheld_.free().value + floor_of(use);
         return {totals_.free > held ? totals_.free - held : 0};
     }
     /// Whether metadata has all of its reserve.
@@ -88,21 +58,13 @@ class space {
     /// Where the last data was placed: what has no better goal goes on there.
     [[nodiscard]] block_index last_end() const noexcept { return last_end_; }
     /// Blocks that a confirmed batch and a checkpoint would make available.
-    [[nodiscard]] block_count draining() const noexcept { return {retired_blocks_}; }
+    [[nodiscard]] block_count draining() const noexcept { return retired_.blocks(); }
     [[nodiscard]] std::size_t retired_room() const noexcept { return retired_.room(); }
-    /// The first run of them at or behind a block, or the rest of the one that it is in. Cost: all of them.
-    [[nodiscard]] std::optional<extent> next_retired(block_index from) const noexcept {
-        std::optional<extent> next;
-        for (const auto& run : retired_.all()) {
-            if (run.blocks.end() <= from) continue;
-            const auto first = run.blocks.first > from ? run.blocks.first : from;
-            if (!next || first < next->first) next = extent{first, run.blocks.end() - first};
-        }
-        return next;
-    }
+    /// See retired_runs.
+    [[nodiscard]] std::optional<extent> next_retired(block_index from) const noexcept { return retired_.next(from); }
     /// Blocks that nobody is given, whoever asks and for whatever. Empty: there are none. It lasts until the volume is
     /// closed. What comes free inside is free, and waits there. See withheld_space.hpp.
-    [[nodiscard]] extent withheld() const noexcept { return withheld_; }
+    [[nodiscard]] extent withheld() const noexcept { return withheld_.blocks(); }
     /// Counted when `withhold` returned, and exact from then on. Cost: the lists of what is reserved and retired.
     [[nodiscard]] withheld_blocks withheld_now() const noexcept;
     /// What moves could take outside of these blocks, of which so many are free, were they withheld and `waits` of all
@@ -116,8 +78,8 @@ class space {
     /// Whether all of a group is withheld.
     template <class Source>
     [[nodiscard]] bool withholds(const metadata_access<Source>& at, std::uint64_t group) const noexcept {
-        return !withheld_.empty() &&
-               part_in_group(withheld_, group, at.geometry.block).count == at.geometry.group_blocks(group);
+        return !withheld().empty() &&
+               part_in_group(withheld(), group, at.geometry.block).count == at.geometry.group_blocks(group);
     }
 
     [[nodiscard]] bool can_reserve() const noexcept { return !reserved_.full(); }
@@ -150,43 +112,23 @@ class space {
     [[nodiscard]] std::optional<block_index> contradiction() const noexcept { return contradiction_; }
 
     /// A reader begins: what is retired from now on is not reused before it has left. Cost: one count.
-    [[nodiscard]] std::uint32_t enter_reader() noexcept {
-        const std::uint32_t ticket = phase_ & 1U;
-        ++readers_[ticket];
-        return ticket;
-    }
-    void leave_reader(std::uint32_t ticket) noexcept {
-        ASHLAR_ASSERT(readers_[ticket] > 0);
-        --readers_[ticket];
-    }
-    [[nodiscard]] std::uint32_t readers() const noexcept { return readers_[0] + readers_[1]; }
-
-    /// The readers of now; and whether all that began in such a phase are gone. See may_be_read.
-    [[nodiscard]] std::uint32_t reader_phase() const noexcept { return phase_; }
-    [[nodiscard]] bool readers_left(std::uint32_t phase) const noexcept { return readers() == 0 || phase_ - phase > 1; }
+    [[nodiscard]] std::uint32_t enter_reader() noexcept { return retired_.readers.enter(); }
+    void                        leave_reader(std::uint32_t ticket) noexcept { retired_.readers.leave(ticket); }
+    [[nodiscard]] std::uint32_t readers() const noexcept { return retired_.readers.all(); }
+    /// The readers of now; and whether all that began in such a phase are gone.
+    [[nodiscard]] std::uint32_t reader_phase() const noexcept { return retired_.readers.phase(); }
+    [[nodiscard]] bool readers_left(std::uint32_t phase) const noexcept { return retired_.readers.left(phase); }
     /// Whether a block at or behind `from` is reserved, or waits to be free.
     [[nodiscard]] bool is_waited_for(block_index from) const noexcept {
         for (const auto& run : reserved_.all()) {
             if (run.end() > from) return true;
         }
-        for (const auto& run : retired_.all()) {
-            if (run.blocks.end() > from) return true;
-        }
-        return false;
+        return retired_.next(from).has_value();
     }
 
     /// A reader keeps the run from reuse. Error: busy when all holds are taken.
-    result<> hold(extent run) noexcept {
-        if (holds_.full()) return error{errc::busy, run.first};
-        holds_.push(run);
-        return success();
-    }
-    void unhold(extent run) noexcept {
-        for (std::size_t i = 0; i < holds_.size(); ++i) {
-            if (holds_[i] == run) return holds_.remove(i);
-        }
-        ASHLAR_ASSERT(false);
-    }
+    result<> hold(extent run) noexcept { return retired_.hold(run); }
+    void     unhold(extent run) noexcept { retired_.unhold(run); }
 
     /// Memory for the words of one group, lent to whoever looks at a group, until it gives up the engine's lock.
     [[nodiscard]] std::span<bitmap_word> scratch() const noexcept { return scratch_; }
@@ -234,7 +176,7 @@ class space {
         };
         for (const auto& run : reserved_.all()) mark(run);
         for (const auto& run : retired_.all()) mark(run.blocks);
-        mark(withheld_);
+        mark(withheld());
         return any;
     }
 
@@ -249,8 +191,7 @@ class space {
         scratch_ = from.take<bitmap_word>(words_for(blocks_per_group(block)));
         durable_ = from.take<bitmap_word>(words_for(blocks_per_group(block)));
         reserved_.lend(from.take<extent>(reserved_max));
-        retired_.lend(from.take<retired_run>(limits.retired));
-        holds_.lend(from.take<extent>(limits.holds));
+        retired_.take(from, limits.retired, limits.holds);
         prepared_.lend(from.take<std::uint32_t>(cache_slots + frame_slots));
     }
 
@@ -274,17 +215,15 @@ class space {
         const std::uint64_t left = (geometry.blocks - blocks.count).value;
         metadata_blocks_         = metadata_reserve(block_count{left}).value;
         reserve_blocks_          = reserve_of(block_count{left}).value;
-        withheld_                = blocks;
-        counted_to_              = blocks.first;
-        withheld_free_           = 0;
+        withheld_.begin(blocks);
         ++reservations_;
     }
     /// What is left of a run that comes free, for others: its parts before and behind what is withheld.
     template <class Each>
     void for_each_not_withheld(extent run, Each each) noexcept {
-        if (!overlap(run, withheld_)) return each(run);
-        const auto inside = common_part(run, withheld_);
-        withheld_free_ += common_part(inside, {withheld_.first, counted_to_ - withheld_.first}).count.value;
+        if (!overlap(run, withheld())) return each(run);
+        const auto inside = common_part(run, withheld());
+        withheld_.came_free(inside);
         if (run.first < inside.first) each(extent{run.first, inside.first - run.first});
         if (inside.end() < run.end()) each(extent{inside.end(), run.end() - inside.end()});
     }
@@ -308,9 +247,10 @@ class space {
         ASHLAR_ASSERT(false);
     }
 
-    /// Takes the runs off the list that may be used again, and calls `each(run)` for them; neighbours make one run.
     template <class Each>
-    void drain_retired(sequence confirmed, sequence tail, Each each) noexcept;
+    void drain_retired(sequence confirmed, sequence tail, Each each) noexcept {
+        retired_.drain(confirmed, tail, each);
+    }
 
     /// Where a run is allocated, for the next request without a goal to go on.
     void note_placed(extent run, bool is_data, block_size size) noexcept {
@@ -326,13 +266,6 @@ class space {
     }
 
   private:
-    struct retired_run {
-        extent        blocks{};
-        sequence      batch{};
-        std::uint32_t phase    = 0;  ///< Of the readers that may still look at it.
-        bool          metadata = false;
-    };
-
     static constexpr std::uint64_t no_group = ~std::uint64_t{0};
 
     [[nodiscard]] static constexpr std::uint64_t bounded(std::uint64_t n, std::uint64_t least,
@@ -347,33 +280,6 @@ class space {
             case space_use::metadata: break;
         }
         return 0;
-    }
-
-    [[nodiscard]] bool is_held(extent run) const noexcept {
-        for (const auto& held : holds_.all()) {
-            if (overlap(held, run)) return true;
-        }
-        return false;
-    }
-
-    /// Whether a reader that began before the run was retired may still read it. Readers are counted in two phases: the
-    /// phase changes when nobody of the one before is left, so two changes outlast every reader of that time.
-    [[nodiscard]] bool may_be_read(const retired_run& run) const noexcept {
-        return readers() != 0 && phase_ - run.phase < 2;
-    }
-
-    void retire(retired_run run) noexcept {
-        run.phase = phase_;
-        retired_blocks_ += run.blocks.count.value;
-        if (!retired_.empty()) {
-            auto& last = retired_[retired_.size() - 1];
-            if (last.batch == run.batch && last.metadata == run.metadata && last.phase == run.phase &&
-                last.blocks.end() == run.blocks.first) {
-                last.blocks.count += run.blocks.count;
-                return;
-            }
-        }
-        retired_.push(run);
     }
 
     void keep(metadata_cache& cache, block_pin pin) noexcept {
@@ -427,23 +333,17 @@ class space {
     std::span<bitmap_word>      durable_{};                 ///< The durable bitmap of the group that changed last.
     std::uint64_t               durable_group_ = no_group;  ///< Which one that is.
     bounded_list<extent>        reserved_{};
-    bounded_list<retired_run>   retired_{};
-    bounded_list<extent>        holds_{};
+    retired_runs                retired_{};
     bounded_list<std::uint32_t> prepared_{};
     volume_totals               totals_{};
     std::optional<block_index>  contradiction_{};
     std::uint64_t               reserved_blocks_ = 0;
     std::uint64_t               reservations_    = 0;
-    std::uint64_t               retired_blocks_  = 0;
-    std::uint64_t               withheld_free_   = 0;  // blocks of it that are free, as far as they are counted
-    extent                      withheld_{};
-    block_index                 counted_to_{};  ///< Up to here of what is withheld.
+    withheld_run                withheld_{};
     std::uint64_t               metadata_blocks_ = 0;
     std::uint64_t               reserve_blocks_  = 0;  // both reserves
     std::uint64_t               last_group_      = 0;
     block_index                 last_end_{};
-    std::uint32_t               phase_ = 0;
-    std::uint32_t               readers_[2]{};
 };
 
 }  // namespace ashlar::inline v0

@@ -22,38 +22,13 @@ void space::apply(const metadata_access<Source>& at, transaction_state& tx, sequ
     for (const auto& run : tx.given.all()) {
         flip(at, run.blocks, false);
         if (contradiction_) break;  // nothing of this batch will be written: what was free already must not retire
-        retire({.blocks = run.blocks, .batch = batch, .metadata = run.metadata});
+        retired_.push({.blocks = run.blocks, .batch = batch, .metadata = run.metadata});
     }
     add_totals(tx.totals, tx.generation);
     const auto slot = at.cache.find(at.regions.group_table(block_count{0}).home);
     store_struct(at.cache.bytes(slot), encode_totals(totals_));
     at.cache.change(slot, 0, sizeof(volume_totals_record));
     unprepare(at.cache);
-}
-
-template <class Each>
-void space::drain_retired(sequence confirmed, sequence tail, Each each) noexcept {
-    if (readers_[(phase_ + 1U) & 1U] == 0) ++phase_;
-    std::size_t kept = 0;
-    extent      free{};
-    for (std::size_t i = 0; i < retired_.size(); ++i) {
-        const retired_run run = retired_[i];
-        if (run.batch > confirmed || (run.metadata && run.batch >= tail) || may_be_read(run) || is_held(run.blocks)) {
-            retired_[kept++] = run;
-            continue;
-        }
-        retired_blocks_ -= run.blocks.count.value;
-        if (free.end() == run.blocks.first) {
-            free.count += run.blocks.count;
-        } else if (run.blocks.end() == free.first) {
-            free = {run.blocks.first, run.blocks.count + free.count};
-        } else {
-            if (!free.empty()) each(free);
-            free = run.blocks;
-        }
-    }
-    if (!free.empty()) each(free);
-    retired_.resize(kept);
 }
 
 template <class Source>

@@ -7,10 +7,10 @@ namespace ashlar::inline v0 {
 
 template <class Source>
 result<bool> space::count_withheld(const metadata_access<Source>& at) noexcept {
-    if (counted_to_ >= withheld_.end()) return false;
+    if (withheld_.uncounted().empty()) return false;
     const auto size  = at.geometry.block;
-    const auto group = place_of(counted_to_, size).group;
-    const auto part  = part_in_group(withheld_, group, size);
+    const auto group = place_of(withheld_.uncounted().first, size).group;
+    const auto part  = part_in_group(withheld(), group, size);
     BOOST_OUTCOME_TRY(const auto known, summary(at, group));
     std::uint64_t free = part.count;
     if (part.count == at.geometry.group_blocks(group)) {
@@ -24,17 +24,16 @@ result<bool> space::count_withheld(const metadata_access<Source>& at) noexcept {
     // Reserved and retired blocks are free on the device; they are counted already.
     for (const auto& run : reserved_.all()) free -= common_part(run, here).count.value;
     for (const auto& run : retired_.all()) free -= common_part(run.blocks, here).count.value;
-    withheld_free_ += free;
-    counted_to_ = here.end();
-    return counted_to_ < withheld_.end();
+    withheld_.count(here.end(), block_count{free});
+    return !withheld_.uncounted().empty();
 }
 
 inline withheld_blocks space::withheld_now() const noexcept {
     withheld_blocks now;
-    for (const auto& run : reserved_.all()) now.reserved += common_part(run, withheld_).count;
-    for (const auto& run : retired_.all()) now.draining += common_part(run.blocks, withheld_).count;
-    const auto free = now.reserved + now.draining + block_count{withheld_free_};
-    now.in_use      = withheld_.count > free ? withheld_.count - free : block_count{};
+    for (const auto& run : reserved_.all()) now.reserved += common_part(run, withheld()).count;
+    for (const auto& run : retired_.all()) now.draining += common_part(run.blocks, withheld()).count;
+    const auto free = now.reserved + now.draining + withheld_.free();
+    now.in_use      = withheld().count > free ? withheld().count - free : block_count{};
     return now;
 }
 
