@@ -1,7 +1,7 @@
 // The only cache: what it keeps, what it gives up, and what a transaction sees of it.
 
 #include <ashlar/device/memory_device.hpp>
-#include <ashlar/volume/metadata_cache.hpp>
+#include <ashlar/volume/cache_shadows.hpp>
 
 #include <gtest/gtest.h>
 

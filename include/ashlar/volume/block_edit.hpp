@@ -1,6 +1,7 @@
 #pragma once
 /// How a transaction sees and changes metadata: its own copy where it has one.
 
+#include <ashlar/volume/cache_shadows.hpp>
 #include <ashlar/volume/volume_state.hpp>
 
 namespace ashlar::inline v0 {

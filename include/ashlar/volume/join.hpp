@@ -1,6 +1,7 @@
 #pragma once
 /// How transactions join a batch.
 
+#include <ashlar/volume/cache_shadows.hpp>
 #include <ashlar/volume/commit.hpp>
 #include <ashlar/volume/directory.hpp>
 #include <ashlar/volume/superblock_edit.hpp>

@@ -2,54 +2,13 @@
 /// The only cache: metadata blocks in memory, their pins, and what of them is not at home yet.
 
 #include <ashlar/concepts/block_device.hpp>
-#include <ashlar/format/block_trailer.hpp>
 #include <ashlar/volume/arena.hpp>
+#include <ashlar/volume/cache_slot.hpp>
 #include <ashlar/volume/dirty_bits.hpp>
 
 #include <cstring>
 
 namespace ashlar::inline v0 {
-
-inline constexpr std::size_t   frame_content_bytes = 4096;  ///< A frame's content; the rest of a larger frame is zero.
-inline constexpr std::uint32_t no_slot             = ~std::uint32_t{0};
-
-/// The frames that are ordinary metadata; they stay in memory, in the first slots.
-enum class frame_slot : std::uint32_t { superblock = 0, pointers = 1, directory = 2 };
-inline constexpr std::uint32_t frame_slots = 3;
-
-/// One metadata block in memory.
-///
-/// Invariants: a slot is evicted only when nobody pins it and all its changes are home. `newest_change` is the batch
-/// that must be confirmed before the block goes home (R2); `first_change` is the batch that the journal's tail may not
-/// pass until then. `open` means that the batch being gathered changes it; those bytes are in no batch yet.
-struct cache_slot {
-    block_index    home{};
-    block_identity identity{};
-    sequence       first_change{};
-    sequence       newest_change{};
-    std::uint32_t  pins         = 0;
-    std::uint32_t  next         = no_slot;  // in the chain of its hash
-    std::uint32_t  first_shadow = no_slot;
-    bool           used         = false;
-    bool           referenced   = false;
-    bool           open         = false;
-    bool           unborn       = false;  // belongs to a transaction that has not joined a batch
-    bool           prepared     = false;  // pinned for the transaction that joins now
-    bool           checked      = false;  // a bitmap that was compared with its group's record
-    bool           loading      = false;  // pinned by the thread that reads it; nobody else looks at its bytes
-    bool           riding       = false;  // data that lies in the journal only, and has no trailer
-    bool           doomed       = false;  // was freed while it was loading: forgotten as soon as it is loaded
-
-    [[nodiscard]] bool dirty() const noexcept { return open || first_change.value != 0; }
-    [[nodiscard]] bool evictable() const noexcept { return pins == 0 && !dirty() && !unborn; }
-};
-
-/// A transaction's own copy of a block: what it changes waits here until it joins a batch.
-struct cache_shadow {
-    std::uint32_t slot        = no_slot;
-    std::uint32_t transaction = 0;
-    std::uint32_t next        = no_slot;  // other shadows of the slot, or the free list
-};
 
 class metadata_cache;
 
@@ -342,28 +301,11 @@ class metadata_cache {
 
     // Shadows. ------------------------------------------------------------------------------------------------------
 
-    [[nodiscard]] std::uint32_t shadow_of(std::uint32_t slot, std::uint32_t transaction) const noexcept {
-        std::uint32_t shadow = slots_[slot].first_shadow;
-        while (shadow != no_slot && shadow_[shadow].transaction != transaction) shadow = shadow_[shadow].next;
-        return shadow;
-    }
+    [[nodiscard]] std::uint32_t shadow_of(std::uint32_t slot, std::uint32_t transaction) const noexcept;
 
     /// The transaction's copy of the slot, made now if it has none. Error: too_large when no shadow is left.
     /// Keeps the slot pinned until the shadow is released.
-    result<std::uint32_t> shadow(std::uint32_t slot, std::uint32_t transaction) noexcept {
-        ASHLAR_ASSERT(!is_frame(slot));
-        if (const auto found = shadow_of(slot, transaction); found != no_slot) return found;
-        if (free_shadow_ == no_slot) return error{errc::too_large, slots_[slot].home};
-        const std::uint32_t made = free_shadow_;
-        free_shadow_             = shadow_[made].next;
-        --shadows_free_;
-        shadow_[made]             = {.slot = slot, .transaction = transaction, .next = slots_[slot].first_shadow};
-        slots_[slot].first_shadow = made;
-        pin(slot);
-        std::memcpy(shadow_bytes(made).data(), bytes(slot).data(), block_.bytes);
-        shadow_changes(made).clear();
-        return made;
-    }
+    result<std::uint32_t> shadow(std::uint32_t slot, std::uint32_t transaction) noexcept;
 
     [[nodiscard]] std::span<std::byte> shadow_bytes(std::uint32_t shadow) noexcept {
         return shadow_bytes_.subspan(static_cast<std::size_t>(shadow) << block_.shift(), block_.bytes);
@@ -374,30 +316,11 @@ class metadata_cache {
     [[nodiscard]] std::uint32_t shadow_slot(std::uint32_t shadow) const noexcept { return shadow_[shadow].slot; }
 
     /// Gives a shadow back. What it changed is lost unless `merge` ran before.
-    void release_shadow(std::uint32_t shadow) noexcept {
-        const std::uint32_t slot = shadow_[shadow].slot;
-        std::uint32_t*      link = &slots_[slot].first_shadow;
-        while (*link != shadow) link = &shadow_[*link].next;
-        *link           = shadow_[shadow].next;
-        shadow_[shadow] = {.slot = no_slot, .transaction = 0, .next = free_shadow_};
-        free_shadow_    = shadow;
-        ++shadows_free_;
-        unpin(slot);
-    }
+    void release_shadow(std::uint32_t shadow) noexcept;
 
     /// Copies what the shadow changed into its slot, and into the copies that other transactions have of it: what they
     /// did not change themselves must not grow old. Precondition: no two shadows of a slot change the same bytes.
-    void merge(std::uint32_t shadow) noexcept {
-        const auto slot   = shadow_[shadow].slot;
-        const auto source = shadow_bytes(shadow);
-        shadow_changes(shadow).for_each_run([&](std::size_t offset, std::size_t length) {
-            std::memcpy(bytes(slot).data() + offset, source.data() + offset, length);
-            change(slot, offset, length);
-            for (auto other = slots_[slot].first_shadow; other != no_slot; other = shadow_[other].next) {
-                if (other != shadow) std::memcpy(shadow_bytes(other).data() + offset, source.data() + offset, length);
-            }
-        });
-    }
+    void merge(std::uint32_t shadow) noexcept;
 
   private:
     [[nodiscard]] std::size_t bucket(block_index home) const noexcept {
