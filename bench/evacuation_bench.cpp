@@ -60,9 +60,9 @@ result<> leave_range(const bench::settings& chosen) {
             BOOST_OUTCOME_TRY(store<parts>::format(device, {.volume = volume_id{std::byte{8}}}));
             BOOST_OUTCOME_TRY(auto live, store<parts>::open(std::move(device)));
             BOOST_OUTCOME_TRY(const auto range, fill(live, objects));
-            BOOST_OUTCOME_TRY(
-                auto task,
-                evacuation<parts>::open(live, {.moves = {.window = block_count{16384}, .chunk_bytes = 16U << 20U}}));
+            BOOST_OUTCOME_TRY(auto task, evacuation<parts>::open(live, {.moves = {.window      = block_count{16384},
+                                                                                  .chunk_bytes = 4U << 20U,
+                                                                                  .read_bytes  = 1U << 20U}}));
             const bench::stopwatch watch;
             BOOST_OUTCOME_TRY(task.start(range));
             while (task.running()) task.step({.blocks_max = 16384});
@@ -77,7 +77,7 @@ result<> leave_range(const bench::settings& chosen) {
     }
     std::filesystem::remove(path);
     bench::report({.id        = "evacuation",
-                   .measure   = "objects of 4 MiB leave a range, nobody else there",
+                   .measure   = "objects of 4 MiB leave a range in reads of 1 MiB, nobody else there",
                    .ours      = bench::median(ours),
                    .peer      = bench::median(raw),
                    .peer_name = "raw copy",

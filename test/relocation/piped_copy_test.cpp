@@ -220,6 +220,18 @@ TEST(PipedCopy, TakesTurnsWithSmallReadsAndLargeWritesWhereLittleMayBeInFlight) 
     EXPECT_GE(host.at_once_max, 2U) << "the pieces of one read are read together";
 }
 
+TEST(PipedCopy, ReadsAsMuchAtATimeAsItIsTold) {
+    for (const std::size_t bytes : {64U * 1024, 192U * 1024}) {
+        queued_host host{8192};
+        host.add(1, 0, 1, 1200);
+        host.add(1, 1200, 2000, 1200);
+        piped_mover m{strict_throttle{.limit = 256 * 1024}, 8, {.read_bytes = bytes}};
+        EXPECT_EQ(m.run(host, 1).verdict, move_verdict::flipped);
+        EXPECT_EQ(host.broken(), "");
+        EXPECT_EQ(host.read_at_once_max, bytes);
+    }
+}
+
 TEST(PipedCopy, OverlapsWhereMoreMayBeInFlightThanTheMemoryHolds) {
     auto        host = scattered();
     piped_mover m{strict_throttle{.limit = 520 * 1024}};

@@ -60,12 +60,13 @@ struct defrag_options {
     // Memory: together they are what `memory_bytes` says.
     block_count window{1024};  ///< Longest range moved at once; a cycle's limit shortens it.
     std::size_t chunk_bytes =
-        256 * 1024;                     ///< What is copied at once; two halves take turns where the host has a queue.
-    std::size_t pieces_max     = 1027;  ///< Pieces of a range; one in more is moved in several moves.
-    std::size_t candidates_max = 256;   ///< Candidates that are ranked against each other.
-    std::size_t set_aside_max  = 16;    ///< Ranges remembered because their blocks failed.
-    std::size_t groups_max     = 64;    ///< Groups that are ordered worst first at a time.
-    std::size_t transfers_max  = 16;    ///< Transfers in flight where the host has a queue; below 3 one by one.
+        256 * 1024;  ///< What is copied at once; two halves take turns where the host has a queue.
+    std::size_t read_bytes     = 64 * 1024;  ///< Of one read there: more is faster, and felt more.
+    std::size_t pieces_max     = 1027;       ///< Pieces of a range; one in more is moved in several moves.
+    std::size_t candidates_max = 256;        ///< Candidates that are ranked against each other.
+    std::size_t set_aside_max  = 16;         ///< Ranges remembered because their blocks failed.
+    std::size_t groups_max     = 64;         ///< Groups that are ordered worst first at a time.
+    std::size_t transfers_max  = 16;         ///< Transfers in flight where the host has a queue; below 3 one by one.
 };
 
 /// The longest range that fits a cycle.

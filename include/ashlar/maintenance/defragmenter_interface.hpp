@@ -144,7 +144,7 @@ class defragmenter {
           window_{memory.candidates},
           aside_{memory.aside},
           order_{memory.groups},
-          move_{{options.races_max, options.failures_max, options.verify_target}, memory.move} {}
+          move_{{options.races_max, options.failures_max, options.verify_target, options.read_bytes}, memory.move} {}
 
     // defragmenter_pass.hpp: what leads from phase to phase. Each answers true to go on, false to return from the step.
     void start(const task& what) noexcept;

@@ -157,7 +157,7 @@ class evacuator {
           throttle_{std::move(throttle)},
           clock_{std::move(clock)},
           obstacles_{parts.obstacles},
-          move_{{options.races_max, options.failures_max, options.verify_target}, parts.copy} {}
+          move_{{options.races_max, options.failures_max, options.verify_target, options.read_bytes}, parts.copy} {}
 
     // evacuator_pass.hpp: what leads from phase to phase.
     void advance(Volume& volume, turn& now) noexcept;

@@ -30,6 +30,7 @@ struct region_compaction_options {
     std::uint32_t            failures_max  = 2;
     bool                     verify_target = false;       ///< Read back what was copied and compare.
     std::size_t              chunk_bytes   = 256 * 1024;  ///< Of a copy; two blocks or more.
+    std::size_t              read_bytes    = 64 * 1024;   ///< As of evacuation_options.
     std::size_t              window_bits   = 4096;        ///< Windows of a region whose writes are told apart.
     std::size_t              transfers_max = 16;          ///< In flight, on devices with queues.
     bool                     clears_way = false;  ///< Of a `compaction`: empties runs of objects that are in the way.

@@ -133,7 +133,7 @@ class region_compactor {
           parts_{parts},
           throttle_{std::move(throttle)},
           clock_{std::move(clock)},
-          move_{{options.races_max, options.failures_max, options.verify_target}, parts.copy} {}
+          move_{{options.races_max, options.failures_max, options.verify_target, options.read_bytes}, parts.copy} {}
 
     void advance(Volume& volume, region_source<Volume>& source, turn& now, progress& said) noexcept;
     void analyze(Volume& volume, turn& now, progress& said) noexcept;

@@ -102,6 +102,7 @@ class way_clearing {
         moves.failures_max   = options.failures_max;
         moves.verify_target  = options.verify_target;
         moves.chunk_bytes    = options.chunk_bytes;
+        moves.read_bytes     = options.read_bytes;
         moves.window_bits    = options.window_bits;
         moves.transfers_max  = options.transfers_max;
         return moves;

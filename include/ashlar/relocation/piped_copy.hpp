@@ -46,19 +46,21 @@ inline constexpr std::size_t transfers_min = 3;  ///< For chunks that overlap: o
 template <QueuedRelocationHost Host>
 class piped_copy {
   public:
-    static constexpr std::uint64_t read_min    = 64 * 1024;   ///< Shorter reads take hardly less time.
-    static constexpr std::uint64_t overlap_max = 128 * 1024;  ///< Of each of two chunks that overlap.
+    static constexpr std::uint64_t overlap_max = 128 * 1024;  ///< Of each of two chunks that overlap, or one read.
 
-    /// `transfers` holds the requests: one write, and the pieces of one read.
+    /// `transfers` holds the requests: one write, and the pieces of one read of so many bytes.
     piped_copy(Host& host, std::span<const mapped_extent> pieces, extent target, std::span<std::byte> memory,
-               std::span<transfer> transfers) noexcept
+               std::span<transfer> transfers, std::size_t read_bytes) noexcept
         : host_{host},
           pieces_{pieces},
           target_{target},
           memory_{memory.first(
               static_cast<std::size_t>(bytes_of(whole_blocks(memory.size(), host.block()), host.block())))},
           half_{static_cast<std::size_t>(bytes_of(
-              whole_blocks(std::min<std::uint64_t>(memory.size() / 2, overlap_max), host.block()), host.block()))},
+              whole_blocks(std::min(std::uint64_t{memory.size()} / 2, std::max(overlap_max, std::uint64_t{read_bytes})),
+                           host.block()),
+              host.block()))},
+          read_bytes_{read_bytes},
           transfers_{transfers} {}
 
     /// Copies at most `most` blocks from `from` on, until the range has a gap.
@@ -79,7 +81,7 @@ class piped_copy {
                 ahead        = reading->behind;
                 part.refused = false;
             }
-            const auto done = transfer_both(reading, writing, std::max(read_min, together / 4));
+            const auto done = transfer_both(reading, writing, std::max(read_bytes_, together / 4));
             if (writing != nullptr) {
                 throttle.release(writing->granted, clock.now());
                 if (done.has_value()) {
@@ -297,6 +299,7 @@ class piped_copy {
     extent                         target_;
     std::span<std::byte>           memory_;
     std::size_t                    half_;
+    std::uint64_t                  read_bytes_;
     std::span<transfer>            transfers_;
     std::size_t                    reads_pending_ = 0;
     chunk                          chunks_[2]{};

@@ -28,9 +28,11 @@ struct move_answer {
 };
 
 struct relocation_options {
-    std::uint32_t races_max     = 3;      ///< Retries after the owner changed during a copy.
-    std::uint32_t failures_max  = 2;      ///< Retries of a transfer that failed.
-    bool          verify_target = false;  ///< Read back what was written and compare. Halves the chunk.
+    std::uint32_t races_max     = 3;          ///< Retries after the owner changed during a copy.
+    std::uint32_t failures_max  = 2;          ///< Retries of a transfer that failed.
+    bool          verify_target = false;      ///< Read back what was written and compare. Halves the chunk.
+    std::size_t   read_bytes    = 64 * 1024;  ///< Of one read, on devices with queues: shorter takes hardly less
+                                              ///< time, and longer keeps others waiting.
 };
 
 /// Memory that a caller lends for as long as the relocation is used.
@@ -207,7 +209,8 @@ copied_part relocation::copy_chunks(Host& host, Throttle& throttle, const C& clo
             memory_.chunk.size() >= 2 * std::size_t{host.block().bytes} && memory_.transfers.size() >= transfers_min;
         const bool has_queue = host.queue() != nullptr && host.queue()->in_flight() == 0;
         if (fits && has_queue && !options_.verify_target && !stumbled_) {
-            piped_copy<Host> several{host, stretch_.pieces, target_, memory_.chunk, memory_.transfers};
+            piped_copy<Host> several{host,          stretch_.pieces,   target_,
+                                     memory_.chunk, memory_.transfers, options_.read_bytes};
             auto             part = several.run(at_, most, together_, throttle, clock);
             at_                   = part.reached;
             stumbled_             = part.failure.code != errc::none;
