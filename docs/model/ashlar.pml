@@ -21,6 +21,7 @@
  *   READERR    one opening meets something that it cannot read: data, a batch, or a copy of the anchor
  *   ROTDATA    one synced data block turns unreadable
  *   ROTRING    one synced batch turns unreadable
+ *   CLOSE      a store that brought everything home may be closed instead: its anchor is clean, and opening it searches nothing
  * What the store may do besides: PAIR (two overwrites in one batch), RIDE (data inside the batch), MOVE, TRIM.
  * Each BUG_ switch breaks one rule; test/model/run.py says which, and that it is found.
  */
@@ -70,6 +71,7 @@
 #define A_CONFIRMED(a) (((a)>>18)&7)
 #define A_FIRST(a)     (((a)>>15)&7)
 #define A_CHAIN(a)     ((a)&16383)
+#define CLEAN          (1<<14)          /* nothing was begun behind it; what is closed is newer than what was open */
 
 /* ---- the device: *_kept survives a cut, *_now is what a read returns ---- */
 byte block_kept[NB], block_now[NB];
@@ -98,6 +100,8 @@ byte failures;
 #define DONE      7
 #define READ_ONLY 8
 #define REFUSED   9
+#define CLOSING   10
+#define CLOSED    11
 byte phase;
 byte data_at, data_is, node_at, node_is;
 byte last, acked, conf, tail, epoch;    /* numbers of batches */
@@ -149,6 +153,18 @@ byte i, t, cf, whole_to, old; int x, before, spot;
 #define PROVES_MISSING(y) (EPOCH(y)==A_EPOCH(anchored) && NUMBER(y)>i)
 #else
 #define PROVES_MISSING(y) false
+#endif
+#define STANDS_AT_TAIL(y) ((y)!=HEADLESS && EPOCH(y)>=A_EPOCH(anchored) && NUMBER(y)>=A_TAIL(anchored))
+#define SEARCHES ((anchored&CLEAN)==0 || STANDS_AT_TAIL(ring_now[A_TAIL(anchored)%R]))
+#ifdef BUG_OPEN_LEAVES_CLEAN
+#define TAKES_BACK(a) ((a)&CLEAN)
+#else
+#define TAKES_BACK(a) 0
+#endif
+#ifdef BUG_CLOSED_BEFORE_HOME
+#define IS_HOME true
+#else
+#define IS_HOME (map_first==0 && node_first==0 && held_tail==0)
 #endif
 #ifdef BUG_FLIP_UNCOMPARED
 #define MAY_FLIP true
@@ -315,7 +331,7 @@ inline decide() {
   old=0;
 #ifndef BUG_NO_SEARCH
   do                                            /* what do later headers of this epoch know? */
-  :: old<R ->
+  :: old<R && SEARCHES ->
      if
      :: ring_now[old]!=HEADLESS && EPOCH(ring_now[old])==A_EPOCH(anchored) && NUMBER(ring_now[old])>=i ->
         if :: CLAIM(ring_now[old])>cf -> cf=CLAIM(ring_now[old]) :: else fi;
@@ -516,8 +532,17 @@ end:
        i=0; do :: i<acked -> story[i]=0; i++ :: else -> break od; i=0;
 #endif
        free_what_may_be() }
+#ifdef CLOSE
+  :: atomic { phase==RUNNING && cuts<MAXC && !SOMETHING_UNSYNCED && anchor_now[0]==anchor_now[1] && IS_HOME && conf==last ->
+       x=ANCHOR(epoch,last+1,last,A_FIRST(anchor_now[0]),chain)|CLEAN; write_anchor(0,x); x=0; phase=CLOSING }
+  :: atomic { phase==CLOSING -> device_syncs(); write_anchor(1,anchor_now[0]); phase=CLOSED }
+#ifdef BUG_CLOSED_GOES_ON
+  :: atomic { phase==CLOSED -> device_syncs(); tail=last+1; phase=RUNNING }
+#endif
+  :: atomic { phase==CLOSED -> device_syncs(); cuts++; memory_is_gone() }
+#endif
 #ifdef FAILSYNC
-  :: atomic { phase==RUNNING && !failures && SOMETHING_UNSYNCED ->
+  :: atomic { (phase==RUNNING || phase==CLOSING || phase==CLOSED) && !failures && SOMETHING_UNSYNCED ->
        failures=1; everything_lands();
        i=0; do :: i<NB -> block_lost[i]=(block_kept[i]!=block_now[i]); i++ :: else -> break od;
        i=0; do :: i<R -> ring_lost[i]=(ring_kept[i]!=ring_now[i]); i++ :: else -> break od; i=0;
@@ -548,7 +573,7 @@ end:
 #ifdef BUG_REPLAY_BEFORE_ANCHOR
        phase=AGREED }
 #else
-       anchored=ANCHOR(A_EPOCH(anchored)+1,A_TAIL(anchored),kept,kept+1,A_CHAIN(anchored));
+       anchored=ANCHOR(A_EPOCH(anchored)+1,A_TAIL(anchored),kept,kept+1,A_CHAIN(anchored))|TAKES_BACK(anchored);
        write_anchor(FIRST_COPY,anchored); phase=REMEMBERED }
   :: atomic { phase==REMEMBERED -> device_syncs(); write_anchor(LAST_COPY,anchored); phase=AGREED }
 #endif
@@ -562,7 +587,7 @@ end:
 #endif
 #ifndef BUG_RECOVERY_LEAVES_TAIL
        spot=A_CHAIN(anchored); if :: kept>=A_TAIL(anchored) -> spot=HASH(ring_now[kept%R]) :: else fi;
-       anchored=ANCHOR(A_EPOCH(anchored),kept+1,kept,kept+1,spot); spot=0;
+       anchored=ANCHOR(A_EPOCH(anchored),kept+1,kept,kept+1,spot)|TAKES_BACK(anchored); spot=0;
 #endif
        write_anchor(FIRST_COPY,anchored); phase=EMPTIED }
   :: atomic { phase==EMPTIED -> device_syncs(); write_anchor(LAST_COPY,anchored); phase=DONE }

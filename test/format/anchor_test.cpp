@@ -23,6 +23,7 @@ anchor_content sample() {
     content.free_blocks   = 1234;
     content.modified      = 5678;
     content.checkpoint    = 21;
+    content.clean         = 0;
     return content;
 }
 
@@ -41,8 +42,15 @@ TEST(Anchor, ItsBytesStandWhereTheFormatSays) {
     EXPECT_EQ(u32(4), 0U);
     const std::uint64_t fields[] = {7, 3, 20, 25, 22, 9, 0x1122'3344'5566'7788, 100, 10, 1234, 5678, 21};
     for (std::size_t i = 0; i < std::size(fields); ++i) EXPECT_EQ(u64(8 + 8 * i), fields[i]) << i;
+    EXPECT_EQ(u32(104), 0U);
+    auto empty  = sample();
+    empty.tail  = 26;
+    empty.clean = 1;
+    std::vector<std::byte> closed(4096);
+    encode_anchor(closed, empty, volume());
+    EXPECT_EQ(load_little<std::uint32_t>(closed.data() + 104), 1U);
     EXPECT_TRUE(
-        std::all_of(frame.begin() + 104, frame.begin() + 4080, [](std::byte one) { return one == std::byte{0}; }));
+        std::all_of(frame.begin() + 108, frame.begin() + 4080, [](std::byte one) { return one == std::byte{0}; }));
     EXPECT_EQ(std::string(reinterpret_cast<const char*>(frame.data()) + 4080, 4), "ANCH");
     EXPECT_EQ(u32(4084), 7U);
     EXPECT_EQ(u64(4088), xxh64(std::span{frame}.first(4088), identity_seed(volume(), {tag::anchor, 0, 2})));
@@ -88,6 +96,9 @@ TEST(Anchor, NumbersThatContradictEachOtherMakeItInvalid) {
     EXPECT_TRUE(broken([](anchor_content& c) { c.ring_blocks = 0; }));
     EXPECT_TRUE(broken([](anchor_content& c) { c.checkpoint = 26; }));
     EXPECT_FALSE(broken([](anchor_content& c) { c.confirmed = half - 1; }));
+    EXPECT_TRUE(broken([](anchor_content& c) { c.clean = 1; })) << "clean, but the tail is behind";
+    EXPECT_FALSE(broken([](anchor_content& c) { c.tail = 26, c.clean = 1; }));
+    EXPECT_TRUE(broken([](anchor_content& c) { c.tail = 26, c.clean = 2; })) << "a word that nobody knows";
 }
 
 TEST(Anchor, AnotherVersionIsInvalidEvenUnderARightChecksum) {

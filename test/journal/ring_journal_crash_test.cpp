@@ -51,6 +51,10 @@ result<> run_scenario(D& device, ring_journal& journal, const journal_shape& sha
             BOOST_OUTCOME_TRY(journal.anchor(device, {seen.tail_wanted}, {.free_blocks = number, .modified = 0}));
             ++seen.anchors;
         }
+        if (random.next() % 24 == 0) {  // Everything is home, and it goes on all the same.
+            seen.tail_wanted = number;
+            BOOST_OUTCOME_TRY(journal.close(device, {.free_blocks = number, .modified = 0}));
+        }
         seen.blocks += journal.blocks_needed(batch.shape()).value;
         seen.issued.resize(number - 1);
         seen.issued.push_back(batch);

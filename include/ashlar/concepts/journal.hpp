@@ -136,6 +136,15 @@ concept WritesBatchesTo = requires(J& journal, const J& seen, D& device, journal
     noexcept->std::same_as<std::uint64_t>;
 };
 
+/// A journal that can say that it ends empty: `close` is an `anchor(device, next(), totals)` behind which no batch
+/// stands, so that the next recovery need not look for one. Precondition: every change of every batch is durable at
+/// home. A later `begin` takes the word back before it writes anything.
+template <class J, class D>
+concept ClosesClean = WritesBatchesTo<J, D> && requires(J& journal, D& device, anchor_totals totals) {
+    { journal.close(device, totals) }
+    noexcept->std::same_as<result<>>;
+};
+
 /// Bytes that a journal leaves to its caller to write.
 struct block_write {
     extent                     blocks{};

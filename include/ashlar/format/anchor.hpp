@@ -27,7 +27,8 @@ namespace ashlar::inline v0 {
 ///       80     8  free_blocks    the volume's, when the anchor was written
 ///       88     8  modified       nanoseconds of the clock; 0 without one
 ///       96     8  checkpoint     home writes up to this batch are synced
-///      104  3976  zero
+///      104     4  clean          1: the journal is empty, and no batch was begun behind this anchor; else 0
+///      108  3972  zero
 ///     4080    16  trailer        tag ANCH; its generation is the low half of the anchor's
 struct anchor_content {
     le_u32 version;
@@ -44,15 +45,17 @@ struct anchor_content {
     le_u64 free_blocks;
     le_u64 modified;
     le_u64 checkpoint;
+    le_u32 clean;
 };
 inline constexpr std::size_t   anchor_bytes   = 4096;  ///< Of a frame, the trailer included.
 inline constexpr std::uint32_t anchor_version = 1;
-static_assert(sizeof(anchor_content) == 104);
+static_assert(sizeof(anchor_content) == 108);
 static_assert(alignof(anchor_content) == 1, "no padding is possible");
 static_assert(offsetof(anchor_content, epoch) == 16);
 static_assert(offsetof(anchor_content, tail) == 40);
 static_assert(offsetof(anchor_content, ring_first) == 64);
 static_assert(offsetof(anchor_content, checkpoint) == 96);
+static_assert(offsetof(anchor_content, clean) == 104);
 
 /// What both copies prove to be.
 inline constexpr block_identity anchor_identity{tag::anchor, 0, 2};
@@ -78,6 +81,7 @@ inline void encode_anchor(std::span<std::byte> frame, anchor_content content, co
     if (content.epoch == 0 || content.first == 0 || content.tail == 0) return std::nullopt;
     if (content.first > content.confirmed + 1 || content.tail > content.confirmed + 1) return std::nullopt;
     if (content.tail_position >= content.ring_blocks || content.checkpoint > content.confirmed) return std::nullopt;
+    if (content.clean > 1 || (content.clean == 1 && content.tail != content.confirmed + 1)) return std::nullopt;
     return content;
 }
 

@@ -35,6 +35,7 @@ class ring_journal {
     }
 
     /// Clears the ring and writes both anchors: even a volume that is formatted again under its old id has no history.
+    /// The anchors say so, as those of `close` do.
     /// Errors: `invalid_argument` where the ring cannot hold the largest entry, `out_of_range`, the device's.
     template <BlockDevice D>
     result<> format(D& device, anchor_totals totals) noexcept {
@@ -47,7 +48,7 @@ class ring_journal {
         totals_      = totals;
         epoch_       = 1;
         epoch_first_ = {1};
-        BOOST_OUTCOME_TRY(write_anchor(device, boundaries_.next(), 0));
+        BOOST_OUTCOME_TRY(write_anchor(device, boundaries_.next(), 0, true));
         state_ = state::writing;
         return success();
     }
@@ -60,12 +61,14 @@ class ring_journal {
     [[nodiscard]] block_count capacity() const noexcept { return ring_.blocks.count; }
 
     /// Errors: `journal_full`; `read_only` once a write or sync failed, which a batch that is not acknowledged counts
-    /// as.
+    /// as; the device's. Cost: nothing; the first batch behind `format` or `close` takes back what they said with an
+    /// anchor.
     template <BlockDevice D>
     result<> begin(D& device, batch_shape shape) noexcept {
         if (!may_write()) return errc::read_only;
         const auto blocks = batch_blocks(shape, completion_.value != 0, ring_.size);
         if (blocks > room()) return error{errc::journal_full, ring_.blocks.first};
+        if (clean_) { BOOST_OUTCOME_TRY(must(write_anchor(device, boundaries_.tail(), 0, false))); }
         open_   = true;
         blocks_ = blocks.value;
         used_ += blocks_;
@@ -126,18 +129,14 @@ class ring_journal {
     /// acknowledged.
     template <BlockDevice D>
     result<> anchor(D& device, sequence tail, anchor_totals totals) noexcept {
-        if (!may_write()) return errc::read_only;
-        ASHLAR_ASSERT(tail <= next());
-        const auto home   = tail.value > checkpoint_.value + 1 ? sequence{tail.value - 1} : checkpoint_;
-        const auto kept   = boundaries_.at_or_before(tail);
-        const auto before = std::exchange(checkpoint_, home);
-        totals_           = totals;
-        BOOST_OUTCOME_TRY(must(write_anchor(device, kept, 0)));
-        confirmed_ = acknowledged_;
-        boundaries_.forget_before(kept);
-        used_ = blocks_between(ring_, boundaries_.tail(), boundaries_.next());
-        if (home > before) completion_ = home;
-        return success();
+        return anchor_all(device, tail, totals, false);
+    }
+
+    /// `anchor(device, next(), totals)` that also says that no batch follows: a recovery then looks at one block of the
+    /// ring, not at all of it. Precondition: every change of every batch is durable at home. Errors: as `anchor`.
+    template <BlockDevice D>
+    result<> close(D& device, anchor_totals totals) noexcept {
+        return anchor_all(device, next(), totals, true);
     }
 
     /// Also for a ring that moved: the anchor's place counts. With `read_only` a `damaged` history can still be
@@ -167,7 +166,7 @@ class ring_journal {
         BOOST_OUTCOME_TRY(steps.repeat());
         epoch_       = anchor.epoch + 1;
         epoch_first_ = next();
-        BOOST_OUTCOME_TRY(write_anchor(device, boundaries_.tail(), found.write_first));
+        BOOST_OUTCOME_TRY(write_anchor(device, boundaries_.tail(), found.write_first, false));
         state_ = state::writing;
         return report;
     }
@@ -236,14 +235,30 @@ class ring_journal {
         checkpoint_  = {anchor.checkpoint};
         totals_      = {anchor.free_blocks, anchor.modified};
         boundaries_.restart({{anchor.tail}, anchor.tail_position, anchor.tail_chain});
-        open_       = false;
+        open_ = clean_ = false;
         completion_ = claim_ = {};
         used_                = 0;
     }
 
+    template <BlockDevice D>
+    result<> anchor_all(D& device, sequence tail, anchor_totals totals, bool clean) noexcept {
+        if (!may_write()) return errc::read_only;
+        ASHLAR_ASSERT(tail <= next());
+        const auto home   = tail.value > checkpoint_.value + 1 ? sequence{tail.value - 1} : checkpoint_;
+        const auto kept   = boundaries_.at_or_before(tail);
+        const auto before = std::exchange(checkpoint_, home);
+        totals_           = totals;
+        BOOST_OUTCOME_TRY(must(write_anchor(device, kept, 0, clean)));
+        confirmed_ = acknowledged_;
+        boundaries_.forget_before(kept);
+        used_ = blocks_between(ring_, boundaries_.tail(), boundaries_.next());
+        if (home > before) completion_ = home;
+        return success();
+    }
+
     /// An anchor of all that is acknowledged, with `tail`.
     template <BlockDevice D>
-    result<> write_anchor(D& device, const batch_boundary& tail, unsigned write_first) noexcept {
+    result<> write_anchor(D& device, const batch_boundary& tail, unsigned write_first, bool clean) noexcept {
         anchor_content content;
         content.generation    = ++generation_;
         content.epoch         = epoch_;
@@ -257,6 +272,8 @@ class ring_journal {
         content.free_blocks   = totals_.free_blocks;
         content.modified      = totals_.modified;
         content.checkpoint    = checkpoint_.value;
+        content.clean         = clean ? 1U : 0U;
+        clean_                = clean;
         return write_anchors(device, place_, memory_, content, write_first);
     }
 
@@ -290,6 +307,7 @@ class ring_journal {
     std::uint64_t        used_   = 0;    // Blocks from the tail on, those of an open batch included.
     std::uint64_t        blocks_ = 0;    // Of the newest batch.
     bool                 open_   = false;
+    bool                 clean_  = false;  // The newest anchor says that no batch follows.
     state                state_  = state::closed;
 };
 static_assert(Journal<ring_journal>);

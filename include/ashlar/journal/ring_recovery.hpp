@@ -88,8 +88,22 @@ class ring_recovery {
         return {{at.number.value + 1}, ring_.advance(at.position, found.blocks), found.hash};
     }
 
+    /// Whether the ring may stay unread: the anchor says that no batch was begun behind it, and none stands where the
+    /// first one would. Cost: one block.
+    result<bool> nothing_follows() noexcept {
+        if (anchor_.clean == 0) return false;
+        const auto     next = boundaries_.tail();
+        ring_reader<D> reader{device_, ring_, next.position, 1, memory_};
+        BOOST_OUTCOME_TRY(const auto bytes, reader.view(0, batch_header_bytes));
+        report_.bytes_read += reader.bytes_read();
+        const auto header = decode_header(bytes, ring_.volume, next.position);
+        return !header || header->epoch < anchor_.epoch || header->sequence < next.number.value;
+    }
+
     /// Follows the chain from the tail, then looks behind its end for a word that it was longer.
     result<> walk() noexcept {
+        BOOST_OUTCOME_TRY(const bool empty, nothing_follows());
+        if (empty) return success();
         ring_reader<D> reader{device_, ring_, boundaries_.tail().position, ring_.blocks.count.value, memory_};
         batch_ignored  ignored;
         batch_reader   batches{reader, ignored};

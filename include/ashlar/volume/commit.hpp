@@ -88,20 +88,40 @@ result<> write_anchor(Volume& volume, sequence tail) noexcept {
     return volume.lock.outside([&]() noexcept { return volume.journal.anchor(volume.device, tail, totals); });
 }
 
-/// Confirms, writes home, empties the ring.
+/// Whether the journal can say that nothing follows.
 template <class Volume>
-result<> bring_home(Volume& volume) noexcept {
+inline constexpr bool closes_clean = ClosesClean<typename Volume::journal_type, typename Volume::device_type>;
+
+/// The anchor of an empty ring, with `clean` the last one. Preconditions: as write_anchor; every change is durable at
+/// home.
+template <class Volume>
+result<> write_empty_anchor(Volume& volume, bool clean) noexcept {
+    if constexpr (closes_clean<Volume>) {
+        const anchor_totals totals{volume.space.totals().free, volume.now};
+        if (clean) return volume.lock.outside([&]() noexcept { return volume.journal.close(volume.device, totals); });
+    }
+    return write_anchor(volume, volume.journal.next());
+}
+
+/// Confirms, writes home, empties the ring; `closes` says that this is the end of the volume's use. Opening it has
+/// taken back that it is clean: an anchor says it again even where nothing changed.
+template <class Volume>
+result<> bring_home(Volume& volume, bool closes) noexcept {
     if constexpr (Volume::journal_type::durable) {
         auto&      journal   = volume.journal;
         const bool confirmed = journal.confirmed() == journal.acknowledged();
-        if (!volume.home_is_behind && journal.tail() == journal.next() && confirmed) {
+        const bool is_home   = !volume.home_is_behind && journal.tail() == journal.next() && confirmed;
+        const bool clean     = closes && closes_clean<Volume>;
+        if (is_home && !clean) {
             drain_retired(volume);  // readers may have left since the last batch
             return success();
         }
-        // No batch follows that would confirm the last ones, and only what is confirmed may go home.
-        if (!confirmed) { BOOST_OUTCOME_TRY(write_anchor(volume, journal.tail())); }
-        BOOST_OUTCOME_TRY(write_home(volume));
-        BOOST_OUTCOME_TRY(write_anchor(volume, journal.next()));
+        if (!is_home) {
+            // No batch follows that would confirm the last ones, and only what is confirmed may go home.
+            if (!confirmed) { BOOST_OUTCOME_TRY(write_anchor(volume, journal.tail())); }
+            BOOST_OUTCOME_TRY(write_home(volume));
+        }
+        BOOST_OUTCOME_TRY(write_empty_anchor(volume, clean));
         drain_retired(volume);
     }
     return success();
@@ -111,10 +131,10 @@ result<> bring_home(Volume& volume) noexcept {
 
 /// What checkpoint does, for who keeps changes away already.
 template <class Volume>
-result<> checkpoint_alone(Volume& volume) noexcept {
+result<> checkpoint_alone(Volume& volume, bool closes = false) noexcept {
     BOOST_OUTCOME_TRY(flush(volume));
     BOOST_OUTCOME_TRY(take_turn(volume));
-    const auto done = detail::bring_home(volume);
+    const auto done = detail::bring_home(volume, closes);
     if (done.has_value()) volume.home_is_behind = false;
     volume.metrics.checkpoints.add(1);
     end_turn(volume);
@@ -124,11 +144,12 @@ result<> checkpoint_alone(Volume& volume) noexcept {
 
 /// Makes the open batch durable, writes every changed block home and empties the ring. Changes wait meanwhile, readers
 /// do not. Errors: those of the device; then writing has ended. Busy: see take_turn.
-/// Cost: each changed block once, read back by option; up to 7 syncs.
+/// Cost: each changed block once, read back by option; up to 7 syncs. With `closes`, which is for the last one, the
+/// anchor says that nothing follows; it is then written even where nothing changed: two writes and two syncs.
 template <class Volume>
-result<> checkpoint(Volume& volume) noexcept {
+result<> checkpoint(Volume& volume, bool closes = false) noexcept {
     const detail::no_changes alone{volume};
-    return checkpoint_alone(volume);
+    return checkpoint_alone(volume, closes);
 }
 
 /// Where no batch follows that would confirm the last ones, an anchor does (R12, R14). Cost: two writes and two syncs,

@@ -271,15 +271,16 @@ result<> mark_in_use(Volume& volume, bool in_use) noexcept {
 template <class Volume>
 result<> close_volume(Volume& volume) noexcept {
     if (volume.read_only) return success();
-    BOOST_OUTCOME_TRY(checkpoint(volume));
+    BOOST_OUTCOME_TRY(checkpoint(volume, true));
     if constexpr (!Volume::journal_type::durable) { BOOST_OUTCOME_TRY(mark_in_use(volume, false)); }
     return success();
 }
 
 /// Opens a volume whose memory is laid out. Steps as in docs/recovery.md.
 /// Errors: those of find_superblock, check_superblock and take_size; damaged where acknowledged history is not whole
-/// (then a read-only open may still succeed); unclean without a journal; those of the device. Cost: frames, the used
-/// part of the journal three times, what it lists and changes; nothing that grows with the volume.
+/// (then a read-only open may still succeed); unclean without a journal; those of the device. Cost: the frames; of a
+/// volume that was not closed the ring, its used part three times, what it lists and changes; nothing that grows with
+/// the volume.
 template <class Volume>
 result<> open_volume(Volume& volume, std::uint32_t object_map_format, bool read_only) noexcept {
     BOOST_OUTCOME_TRY(const auto found, find_superblock(volume.device, volume.staging));
