@@ -93,6 +93,12 @@ class evacuator {
     /// those of `start`; those of reading metadata. Cost: every record and node of every object, and the bitmaps of the
     /// volume once for each region in the range.
     [[nodiscard]] result<evacuation_plan> plan(Volume& volume, extent range) noexcept;
+    /// The same in parts: all but what objects have in the range,
+    [[nodiscard]] result<evacuation_plan> begin_plan(Volume& volume, extent range) noexcept;
+    /// and that, behind the cursor and by so many looks at most. Answers whether the plan is whole: until then nothing
+    /// else is planned or started.
+    [[nodiscard]] result<bool> plan_objects(Volume& volume, evacuation_plan& made, evacuee_cursor& at,
+                                            std::uint64_t looks) noexcept;
 
     /// Ends what is under way: undoes a move, and withholds nothing any more. Precondition for destroying an evacuator
     /// of a volume that lives on. Where nothing is under way or kept the volume is not looked at.
@@ -189,9 +195,9 @@ class evacuator {
     void undo_table(Volume& volume) noexcept;
 
     // evacuator_plan.hpp
+    result<> plan_room(Volume& volume, evacuation_plan& made) noexcept;
     result<> plan_regions(Volume& volume, evacuation_plan& made) noexcept;
     result<> plan_table(Volume& volume, evacuation_plan& made) noexcept;
-    result<> plan_objects(Volume& volume, evacuation_plan& made) noexcept;
 
     using table_mover = record_migrator<Volume, lent_throttle<Throttle>, C>;
 

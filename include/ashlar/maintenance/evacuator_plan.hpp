@@ -9,6 +9,16 @@ template <class Volume, IoThrottle Throttle, Clock C>
     requires(!Throttle::needs_clock || C::ticks)
 result<evacuation_plan> evacuator<Volume, Throttle, C>::plan(Volume& volume, extent range)
 noexcept {
+    BOOST_OUTCOME_TRY(auto made, begin_plan(volume, range));
+    evacuee_cursor at;
+    BOOST_OUTCOME_TRY(plan_objects(volume, made, at, ~std::uint64_t{0}));
+    return made;
+}
+
+template <class Volume, IoThrottle Throttle, Clock C>
+    requires(!Throttle::needs_clock || C::ticks)
+result<evacuation_plan> evacuator<Volume, Throttle, C>::begin_plan(Volume& volume, extent range)
+noexcept {
     if (phase_ != evacuation_phase::idle) return errc::busy;
     if (range.empty()) return errc::invalid_argument;
     if (!lies_in(range, {block_index{0}, volume.geometry.blocks})) return error{errc::out_of_range, range.first};
@@ -18,18 +28,26 @@ noexcept {
     {
         const entered guard{volume};
         made.fixed = list_fixed(volume, range, obstacles_);
-        drained_free_space<Volume> free{volume};
-        BOOST_OUTCOME_TRY(for_each_free_run(free, range.first, [&](extent run) noexcept {
-            made.free += common_part(run, range).count;
-            return run.end() < range.end();
-        }));
-        made.room = room_outside(volume, range, made.free);
+        BOOST_OUTCOME_TRY(plan_room(volume, made));
     }
     BOOST_OUTCOME_TRY(plan_regions(volume, made));
     BOOST_OUTCOME_TRY(plan_table(volume, made));
-    BOOST_OUTCOME_TRY(plan_objects(volume, made));
-    made.obstacles = obstacles_.count();
     return made;
+}
+
+/// What is free in the range and outside, as it is now.
+template <class Volume, IoThrottle Throttle, Clock C>
+    requires(!Throttle::needs_clock || C::ticks)
+result<> evacuator<Volume, Throttle, C>::plan_room(Volume& volume, evacuation_plan& made)
+noexcept {
+    made.free = {};
+    drained_free_space<Volume> free{volume};
+    BOOST_OUTCOME_TRY(for_each_free_run(free, made.range.first, [&](extent run) noexcept {
+        made.free += common_part(run, made.range).count;
+        return run.end() < made.range.end();
+    }));
+    made.room = room_outside(volume, made.range, made.free);
+    return success();
 }
 
 /// Each region takes the first run that holds it, and those after it what is left.
@@ -88,12 +106,21 @@ noexcept {
 
 template <class Volume, IoThrottle Throttle, Clock C>
     requires(!Throttle::needs_clock || C::ticks)
-result<> evacuator<Volume, Throttle, C>::plan_objects(Volume& volume, evacuation_plan& made)
+result<bool> evacuator<Volume, Throttle, C>::plan_objects(Volume& volume, evacuation_plan& made, evacuee_cursor& at,
+                                                          std::uint64_t looks)
 noexcept {
     auto walk = walk_of(volume, made.range);
-    for (evacuee_cursor at;;) {
+    for (; looks != 0; --looks) {
         BOOST_OUTCOME_TRY(const auto next, walk.next(at));
-        if (!next) return success();
+        if (!next) {
+            const entered guard{volume};
+            BOOST_OUTCOME_TRY(plan_room(volume, made));
+            // What was written again between two parts was seen twice, or is gone.
+            const auto fixed   = made.fixed + made.free;
+            made.object_blocks = std::min(made.object_blocks, made.range.count - std::min(made.range.count, fixed));
+            made.obstacles     = obstacles_.count();
+            return true;
+        }
         moving_ = *next;
         if (moving_.pinned) {
             made.fixed += moving_.place.count;
@@ -105,6 +132,7 @@ noexcept {
             made.object_blocks += moving_.blocks;
         }
     }
+    return false;
 }
 
 }  // namespace ashlar::inline v0

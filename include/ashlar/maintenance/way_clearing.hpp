@@ -25,7 +25,7 @@ noexcept {
             total_ = said.total;
             if (!regions.running()) end_pass(volume, regions, said);
             break;
-        case stage::looking: look(volume, said); break;
+        case stage::looking: look(volume, budget, said); break;
         case stage::emptying: empty(volume, regions, budget, queue, said); break;
     }
     return said_of(said);
@@ -41,6 +41,7 @@ void way_clearing<Volume, Throttle, C>::begin_run(compactor& regions) noexcept {
     failure_               = {};
     result_                = {};
     any_pass_              = false;
+    plans_                 = false;
     stage_                 = stage::moving;
     regions.start();
 }
@@ -74,25 +75,26 @@ void way_clearing<Volume, Throttle, C>::end_pass(Volume& volume, const compactor
     said.failure = {};
 }
 
-/// One look at one window.
+/// A part of the look at one window.
 template <class Volume, IoThrottle Throttle, Clock C>
     requires(!Throttle::needs_clock || C::ticks)
-void way_clearing<Volume, Throttle, C>::look(Volume& volume, progress& said) noexcept {
+void way_clearing<Volume, Throttle, C>::look(Volume& volume, step_budget budget, progress& said) noexcept {
     const auto next = next_way(volume);
     if (!next || next->region != looked_at_) notes_ |= std::exchange(here_, {});
     if (!next) return end_run(volume, said);
     if (next->region != looked_at_) looks_ = 0;
-    looked_at_      = next->region;
-    looked_from_    = next->place;
-    said.reasons    = stop_reason::budget_spent;
-    const auto plan = task_.plan(volume, next->window);
-    if (plan.has_error()) {
-        failure_ = plan.error();
+    looked_at_       = next->region;
+    looked_from_     = next->place;
+    said.reasons     = stop_reason::budget_spent;
+    const auto whole = see(volume, *next, budget);
+    if (whole.has_error()) {
+        failure_ = whole.error();
         notes_ |= stop_reason::device_error;
         return end_run(volume, said);
     }
-    const auto& seen = plan.value();
-    if (!seen.succeeds() || seen.room + seen.free < next->window.count) return pass_by(*next, seen);
+    if (!whole.value()) return;
+    plans_ = false;
+    if (!plan_.succeeds() || plan_.room + plan_.free < next->window.count) return pass_by(*next);
     ++attempts(next->slot, next->region);
     clearing_    = *next;
     looked_at_   = {};
@@ -101,17 +103,30 @@ void way_clearing<Volume, Throttle, C>::look(Volume& volume, progress& said) noe
     stage_       = task_.start(volume, next->window).has_value() ? stage::emptying : stage::looking;
 }
 
+/// Goes on with the plan for a window, or begins it. Answers whether it is whole.
+template <class Volume, IoThrottle Throttle, Clock C>
+    requires(!Throttle::needs_clock || C::ticks)
+result<bool> way_clearing<Volume, Throttle, C>::see(Volume& volume, const way& next, step_budget budget)
+noexcept {
+    if (!plans_ || plan_.range != next.window) {
+        BOOST_OUTCOME_TRY(plan_, task_.begin_plan(volume, next.window));
+        planned_to_ = {};
+        plans_      = true;
+    }
+    return task_.plan_objects(volume, plan_, planned_to_, budget.candidates_max);
+}
+
 /// The next window of that region begins behind what cannot leave this one.
 template <class Volume, IoThrottle Throttle, Clock C>
     requires(!Throttle::needs_clock || C::ticks)
-void way_clearing<Volume, Throttle, C>::pass_by(const way& at, const evacuation_plan& plan) noexcept {
+void way_clearing<Volume, Throttle, C>::pass_by(const way& at) noexcept {
     constexpr std::uint32_t looks_max = 8;
     behind_                           = at.window.first + block_count{1};
     for (const auto& one : task_.obstacles()) {
         here_ |= one.why;
         behind_ = std::max(behind_, one.blocks.end());
     }
-    if (plan.obstacles == 0) {  // it wants more room than there is: another one may hold less
+    if (plan_.obstacles == 0) {  // it wants more room than there is: another one may hold less
         here_ |= stop_reason::no_contiguous_space;
         behind_ = std::max(behind_, at.window.first + block_count{at.window.count.value / 2});
     }

@@ -21,7 +21,7 @@ namespace ashlar::inline v0 {
 ///    region elsewhere, or leaves it, and that was one attempt.
 ///  - A window stays withheld while paused, and for no longer than it is emptied. Nothing is while cancelled or idle.
 ///  - While a region lies in parts, and while others withhold blocks, nobody's way is cleared.
-/// Cost: a look at a window is one walk over all records and nodes of all objects, in one step.
+/// Cost: a look at a window is one walk over all records and nodes of all objects, in steps.
 /// Safe from: one thread at a time; others use the volume meanwhile.
 template <class Volume, IoThrottle Throttle = no_throttle, Clock C = no_clock>
     requires(!Throttle::needs_clock || C::ticks)
@@ -121,12 +121,13 @@ class way_clearing {
 
     void begin_run(compactor& regions) noexcept;
     void end_pass(Volume& volume, const compactor& regions, progress& said) noexcept;
-    void look(Volume& volume, progress& said) noexcept;
-    void pass_by(const way& at, const evacuation_plan& plan) noexcept;
+    void look(Volume& volume, step_budget budget, progress& said) noexcept;
+    void pass_by(const way& at) noexcept;
     void empty(Volume& volume, compactor& regions, step_budget budget, queue_type* queue, progress& said) noexcept;
     void end_run(Volume& volume, progress& said) noexcept;
     void count(const region_compaction_result& pass) noexcept;
     [[nodiscard]] progress           end_cancelled(Volume& volume, compactor& regions, queue_type* queue) noexcept;
+    [[nodiscard]] result<bool>       see(Volume& volume, const way& next, step_budget budget) noexcept;
     [[nodiscard]] std::optional<way> next_way(Volume& volume) noexcept;
     [[nodiscard]] progress           said_of(progress said) const noexcept;
 
@@ -144,6 +145,9 @@ class way_clearing {
     block_index                           looked_from_{};  ///< which lay here: none below it is looked at,
     block_index                           behind_{};       ///< whose windows begin here or above,
     std::uint32_t                         looks_ = 0;      ///< of which so many were looked at,
+    bool                                  plans_ = false;  ///< One look is under way,
+    evacuation_plan                       plan_{};         ///< which saw so much
+    evacuee_cursor                        planned_to_{};   ///< up to here.
     stop_reasons                          here_{};         ///< and were passed by for these reasons.
     stop_reasons                          notes_{};        ///< Why regions stay, of this run,
     stop_reasons                          pass_{};         ///< and of its last pass.
