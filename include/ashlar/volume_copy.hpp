@@ -8,9 +8,14 @@
 
 namespace ashlar::inline v0 {
 
-/// Copies objects with their ids, attributes, holes, reserved and pinned extents, and users' regions, into an empty
-/// volume of the same block size, of any other size and with records of any width. Metadata is made anew; what is read
-/// is proved by the source's checksums, and the target makes its own.
+/// Copies objects with their ids, attributes, holes, reserved and pinned extents, users' regions, and features with all
+/// that they own, into an empty volume of the same block size, of any other size and with records of any width that has
+/// room for the features' bytes. Metadata is made anew; what is read is proved by the source's checksums, and the
+/// target makes its own.
+///
+/// The target's features are the source's: the same bits, widths and types of regions; where their bytes stand in a
+/// record may differ. Features that come or go in a source in use do so in the target with the next pass, or `finish`;
+/// what they keep in records changes no generation, so every pass compares it.
 ///
 /// The target is a volume like any other meanwhile, and safe against power cuts. A region COPY in it says whose copy it
 /// is, and goes as the last step: a volume that has it is not complete. A copy that was stopped or cut, on either side,
@@ -30,8 +35,10 @@ class volume_copy {
     /// Type of the region that a volume has while it is no complete copy; nobody else should give a region that type.
     static constexpr std::uint32_t marker_type = copy_mark::name.type;
 
-    /// Errors: invalid_argument where the block sizes differ; busy where the target holds something else, the source is
-    /// itself no complete copy, or another copy is made of a source in use; workspace_too_small; those of both stores.
+    /// Errors: invalid_argument where the block sizes differ; busy where the target holds something else, a feature
+    /// that the source has not included, the source is itself no complete copy, or another copy is made of a source in
+    /// use; too_large where the target's records have no room for the features, `where` is the width that they must
+    /// have, see `plan_features`; damaged where a feature's row is; workspace_too_small; those of both stores.
     [[nodiscard]] static result<volume_copy> open(store<From>& from, store<To>& to, volume_copy_options chosen = {},
                                                   Throttle throttle = {}, C clock = {}) noexcept {
         const auto size = from.volume().geometry.block;
@@ -58,6 +65,13 @@ class volume_copy {
     /// Before there is a target. Errors and cost: estimate_copy.
     [[nodiscard]] static result<volume_copy_estimate> estimate(store<From>& from) noexcept {
         return estimate_copy(from);
+    }
+
+    /// Whether the target's records have room for the source's features. Where they are too narrow a `record_migration`
+    /// of the target makes them wider, or it is formatted with `record_bytes` of that width and with `inline_extents`
+    /// as now. Errors: damaged.
+    [[nodiscard]] static result<copy_features_plan> plan_features(store<From>& from, store<To>& to) noexcept {
+        return plan_copy_of_features(from, to);
     }
 
     /// Copies on, at most the budget's blocks and about as many records; nothing is in flight when it returns. `done`
@@ -127,6 +141,9 @@ class volume_copy {
         // An older image of the source gives its numbers again: then every object is copied, or compared, anew.
         const bool known = mark && mark->durable <= source_.newest_generation();
         if (known) durable_ = trusted_ = mark->durable;
+        BOOST_OUTCOME_TRY(const auto features, plan_features(source_.of(), target_.of()));
+        if (features.obstacle == errc::too_large) return error{errc::too_large, block_index{features.width}};
+        if (features.obstacle == errc::busy && !mark) return errc::busy;  // what a copy goes on with is made equal
         if (options_.in_use) { BOOST_OUTCOME_TRY(watching_.begin(source_.volume(), from)); }
         BOOST_OUTCOME_TRY(note_durable(!known));
         result_.total = source_.volume().geometry.blocks;
@@ -159,9 +176,10 @@ class volume_copy {
 
     void begin_pass() noexcept {
         pipe_.walk().begin(std::max(source_.records(), target_.records()), trusted_);
-        raced_  = 0;
-        copied_ = {};
-        phase_  = copy_phase::objects;
+        raced_    = 0;
+        copied_   = {};
+        phase_    = copy_phase::objects;
+        features_ = false;
         ++result_.passes;
     }
 
@@ -206,6 +224,11 @@ class volume_copy {
     }
 
     result<> copy_objects(progress& said) noexcept {
+        if (!features_) {
+            BOOST_OUTCOME_TRY(source_.begin_pass());
+            BOOST_OUTCOME_TRY(target_.begin_pass(source_.features()));
+            features_ = true;
+        }
         BOOST_OUTCOME_TRY(
             pipe_.run(source_, target_, budget_, said, [&](const typename copy_pipe<From, To>::outcome& done) noexcept {
                 result_.objects += done.whole;
@@ -214,6 +237,7 @@ class volume_copy {
                 count(done.copied);
             }));
         if (!pipe_.walk().over()) return success();
+        raced_ += source_.features_changed() ? 1U : 0U;
         regions_.begin(source_.of(), watching_.get(), trusted_ != everything);
         phase_ = copy_phase::regions;
         return success();
@@ -252,11 +276,12 @@ class volume_copy {
     copy_pipe<From, To>      pipe_;
     copy_regions<From, To>   regions_{};
     copy_budget<Throttle, C> budget_;
-    copy_phase               phase_   = copy_phase::objects;
-    std::uint64_t            durable_ = 0;  ///< As the mark says.
-    std::uint64_t            trusted_ = 0;  ///< Generations up to this one are whole where they are equal.
-    std::uint64_t            raced_   = 0;  ///< Objects and regions of this pass that changed while they were copied.
-    block_count              copied_{};     ///< In this pass,
+    copy_phase               phase_    = copy_phase::objects;
+    bool                     features_ = false;  ///< The target has those of this pass.
+    std::uint64_t            durable_  = 0;      ///< As the mark says.
+    std::uint64_t            trusted_  = 0;      ///< Generations up to this one are whole where they are equal.
+    std::uint64_t            raced_ = 0;  ///< Objects, regions and features that changed while this pass copied them.
+    block_count              copied_{};   ///< In this pass,
     block_count              copied_before_{};  ///< and in the one before.
     time_point               began_{};
     volume_copy_result       result_{};

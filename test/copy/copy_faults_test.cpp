@@ -8,7 +8,7 @@
 namespace ashlar::test {
 namespace copy_faults_test {
 
-constexpr volume_shape shape{.blocks = 2600};
+constexpr volume_shape shape{.blocks = 2600, .record_bytes = roomy_record_bytes, .inline_extents = 2};
 
 volume_copy_options small_steps() {
     return {.chunk           = block_count{4},
@@ -56,14 +56,16 @@ struct CopyFaultsTest : testing::Test {
         format_on(memory, shape);
         auto live = opened_on(memory);
         fill(live);
+        add_features(live);
         ASHLAR_EXPECT_OK(live.close());
         full.assign(memory.bytes().begin(), memory.bytes().end());
     }
 
     /// Copies with the fault, mended where nothing goes on. Answers whether it was met.
     bool run(const fault& planned) {
-        faulty_side source{full}, target{empty};
-        random_user user{planned.nth};
+        faulty_side  source{full}, target{empty};
+        random_user  user{planned.nth};
+        feature_user more{planned.nth};
         (planned.in_source ? source : target).device.fail(planned.kind, planned.nth, planned.lasts);
         std::optional<task> copying;
         std::uint64_t       errors = 0;
@@ -88,7 +90,10 @@ struct CopyFaultsTest : testing::Test {
                 continue;
             }
             const auto said = copying->step({.blocks_max = 50, .candidates_max = 20});
-            if (i < 40) user.change(source.live);
+            if (i < 40) {
+                user.change(source.live);
+                more.change(source.live);
+            }
             if (said.reasons.has(stop_reason::device_error)) {
                 failed();
             } else if (said.reasons.has(stop_reason::nothing_to_gain)) {

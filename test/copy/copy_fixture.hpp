@@ -4,10 +4,30 @@
 
 #include "../region/region_fixture.hpp"
 
+#include <ashlar/features.hpp>
 #include <ashlar/testing/crash_states.hpp>
 #include <ashlar/volume_copy.hpp>
 
 namespace ashlar::test {
+
+/// The features of a volume, and what they keep in each record: not where it stands.
+template <class Store>
+std::string features_of(Store& live) {
+    std::string    text;
+    store_features features{live};
+    for (std::uint32_t bit = 0; bit < feature_rows; ++bit) {
+        const auto row = features::row_of(live.volume(), bit);
+        if (!features.has(bit) && row.empty()) continue;
+        text += "feature " + std::to_string(bit) + (features.has(bit) ? " has " : " had ") + std::to_string(row.bytes) +
+                " bytes, regions " + std::to_string(row.region) + "\n";
+        for (const auto id : live.objects()) {
+            byte_vector bytes(row.bytes);
+            if (features.has(bit)) { EXPECT_EQ(features.read(id, bit, bytes).value(), bytes.size()); }
+            text += std::to_string(id.value) + " keeps " + std::to_string(xxh3_64(bytes)) + "\n";
+        }
+    }
+    return text;
+}
 
 /// All that a volume holds for its users, in words that can be compared: not where it lies.
 template <class Store>
@@ -28,6 +48,7 @@ std::string content_of(Store& live) {
         for (const auto kind : kinds) text += static_cast<char>('0' + kind);
         text += "\n";
     }
+    text += features_of(live);
     store_regions                                                  regions{live};
     std::map<std::pair<std::uint32_t, std::uint32_t>, std::string> sorted;
     for (std::uint32_t i = 0; i < regions.count(); ++i) {
@@ -76,6 +97,104 @@ void fill(Store& live) {
     ASHLAR_ASSERT_OK(store_regions{live}.pin({logs, 1}));
     ASHLAR_ASSERT_OK(live.sync());
 }
+
+/// A volume whose power can be cut.
+struct cut_volume {
+    explicit cut_volume(volume_shape chosen, std::uint64_t number = 1)
+        : shape{chosen}, memory{make_memory(chosen)}, device{memory} {
+        format_on(memory, shape, number);
+        device.reset();
+        live = opened_on(device);
+    }
+    ~cut_volume() { static_cast<void>(live.abandon()); }
+
+    /// Takes what was not synced, or some of it.
+    void cut(random_bits& random) {
+        static_cast<void>(live.abandon());
+        constexpr unsynced kinds[] = {unsynced::none, unsynced::all, unsynced::some_writes, unsynced::some_sectors};
+        device.restart({kinds[random.below(4)], 0, random.next()});
+        live = opened_on(device);
+    }
+
+    volume_shape                    shape;
+    memory_device                   memory;
+    power_cut_device<memory_device> device;
+    test_store                      live;
+};
+
+/// Records with room for features: 40 bytes behind two extents.
+inline constexpr std::uint32_t roomy_record_bytes = 176;
+
+/// Features with bytes, with regions, and with both; and bytes that are free between them.
+template <class Store>
+void add_features(Store& live) {
+    store_features features{live};
+    ASHLAR_ASSERT_OK(features.add({.bit = 7, .record_bytes = 8}));
+    ASHLAR_ASSERT_OK(features.add({.bit = 3, .record_bytes = 13}));
+    ASHLAR_ASSERT_OK(features.add({.bit = 31, .record_bytes = 8, .region = maps, .blocks = block_count{20}}));
+    ASHLAR_ASSERT_OK(features.add({.bit = 0, .region = tag_of("TAGS"), .blocks = block_count{3}}));
+    ASHLAR_ASSERT_OK(features.remove(7));
+    for (const auto type : {maps, tag_of("TAGS")}) {  // what a new region holds is not said until it is written
+        auto       region = store_regions{live}.open({type, 0}).value();
+        const auto blocks = region.geometry().blocks;
+        ASHLAR_ASSERT_OK(region.write({block_index{0}, blocks}, pattern(blocks.value, 512, type)));
+    }
+    for (const auto id : live.objects()) {
+        ASHLAR_ASSERT_OK(features.write(id, 3, ashlar::pattern(16, id.value)));
+        if (id.value % 2 == 0) { ASHLAR_ASSERT_OK(features.write(id, 31, ashlar::pattern(8, id.value + 9))); }
+    }
+    ASHLAR_ASSERT_OK(live.sync());
+}
+
+/// Somebody who uses features of a volume while it is copied, and lets them come and go. What is refused is no matter.
+class feature_user {
+  public:
+    explicit feature_user(std::uint64_t seed) : random_{seed} {}
+
+    template <class Store>
+    void change(Store& live) {
+        store_features features{live};
+        const auto     bit = static_cast<std::uint32_t>(random_.below(6));
+        switch (random_.below(24)) {
+            case 0: static_cast<void>(features.remove(bit)); break;
+            case 1:
+                static_cast<void>(features.add({.bit = bit, .record_bytes = random_.below(2) == 0 ? 8U : 16U}));
+                break;
+            case 2: leave_half_removed(live, bit); break;
+            case 3: add_with_region(live, bit); break;
+            default: write(live, random_.below(3) == 0 ? bit : 3); break;
+        }
+    }
+
+  private:
+    template <class Store>
+    void write(Store& live, std::uint32_t bit) {
+        std::vector<object_id> ids;
+        for (const auto id : live.objects()) ids.push_back(id);
+        if (ids.empty()) return;
+        const auto bytes = ashlar::pattern(1 + random_.below(8), random_.next());
+        static_cast<void>(
+            store_features{live}.write(ids[static_cast<std::size_t>(random_.below(ids.size()))], bit, bytes));
+    }
+    template <class Store>
+    void add_with_region(Store& live, std::uint32_t bit) {
+        const auto blocks = block_count{1 + random_.below(9)};
+        if (!store_features{live}.add({.bit = bit, .record_bytes = 8, .region = tag_of("MORE"), .blocks = blocks}))
+            return;
+        auto region = store_regions{live}.open({tag_of("MORE"), 0});
+        if (!region) return;
+        static_cast<void>(region.value().write({block_index{0}, blocks}, pattern(blocks.value, 512, bit)));
+    }
+    /// As a removal that is stopped leaves it.
+    template <class Store>
+    void leave_half_removed(Store& live, std::uint32_t bit) {
+        const entered guard{live.volume()};
+        const auto    row = features::row_of(live.volume(), bit);
+        if (!row.empty()) static_cast<void>(features::change_row(live.volume(), bit, row, row));
+    }
+
+    random_bits random_;
+};
 
 /// Somebody who uses a volume while it is copied. What a change refuses, as a pinned extent may, is no matter.
 class random_user {

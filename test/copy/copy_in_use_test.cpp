@@ -12,30 +12,6 @@ namespace copy_in_use_test {
 using parts = test_blueprint<>;
 using task  = volume_copy<parts, parts>;
 
-/// A volume whose power can be cut.
-struct cut_volume {
-    explicit cut_volume(volume_shape chosen, std::uint64_t number = 1)
-        : shape{chosen}, memory{make_memory(chosen)}, device{memory} {
-        format_on(memory, shape, number);
-        device.reset();
-        live = opened_on(device);
-    }
-    ~cut_volume() { static_cast<void>(live.abandon()); }
-
-    /// Takes what was not synced, or some of it.
-    void cut(random_bits& random) {
-        static_cast<void>(live.abandon());
-        constexpr unsynced kinds[] = {unsynced::none, unsynced::all, unsynced::some_writes, unsynced::some_sectors};
-        device.restart({kinds[random.below(4)], 0, random.next()});
-        live = opened_on(device);
-    }
-
-    volume_shape                    shape;
-    memory_device                   memory;
-    power_cut_device<memory_device> device;
-    test_store                      live;
-};
-
 constexpr volume_shape source_shape{.blocks = 3000};
 constexpr volume_shape target_shapes[] = {
     {.blocks = 2200}, {.blocks = 9000, .journal_blocks = 200}, {.blocks = 3000, .record_bytes = 200}};

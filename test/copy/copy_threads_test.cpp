@@ -17,10 +17,12 @@ using task = volume_copy<threaded_blueprint, test_blueprint<>>;
 constexpr std::size_t  objects_of_a_set = 4;
 constexpr std::uint8_t sets             = 2;
 
+constexpr volume_shape shape{.blocks = 4000, .record_bytes = 160, .inline_extents = 2};
+
 struct CopyThreadsTest : testing::Test {
-    CopyThreadsTest() : memory{make_memory({.blocks = 4000})}, device{memory}, other{make_memory({.blocks = 4000})} {
-        format_on(memory, {.blocks = 4000});
-        format_on(other, {.blocks = 4000}, 2);
+    CopyThreadsTest() : memory{make_memory(shape)}, device{memory}, other{make_memory(shape)} {
+        format_on(memory, shape);
+        format_on(other, shape, 2);
         source = open_threaded(device);
         target = opened_on(other);
         for (auto& set : ids) {
@@ -29,8 +31,11 @@ struct CopyThreadsTest : testing::Test {
                 ASHLAR_EXPECT_OK(source.append(id, byte_vector(6000)));
             }
         }
+        ASHLAR_EXPECT_OK(store_features{source}.add({.bit = 5, .record_bytes = 8}));
+        kept[0] = source.create().value();
         for (int i = 0; i < 30; ++i) ASHLAR_EXPECT_OK(source.append(source.create().value(), pattern(5, 512, 9)));
-        region = store_regions{source}.add({.type = logs, .blocks = block_count{100}}).value();
+        kept[1] = source.create().value();
+        region  = store_regions{source}.add({.type = logs, .blocks = block_count{100}}).value();
         ASHLAR_EXPECT_OK(store_regions{source}.open(region).value().write({block_index{0}, block_count{100}},
                                                                           byte_vector(100 * 512)));
     }
@@ -60,6 +65,19 @@ struct CopyThreadsTest : testing::Test {
             ++writes;
         }
     }
+    /// Always the two objects' bytes, the second's behind the first's; and features that come and go beside them.
+    void write_features() {
+        store_features features{source};
+        random_bits    random{9};
+        while (!over) {
+            const byte_vector bytes(8, static_cast<std::byte>(++feature_version & 0xFFU));
+            while (!features.write(kept[0], 5, bytes) && !over) {}  // others have the block of the record
+            while (!features.write(kept[1], 5, bytes) && !over) {}
+            ++feature_writes;
+            if (random.below(40) == 0) static_cast<void>(features.add({.bit = 6, .record_bytes = 8}));
+            if (random.below(40) == 0) static_cast<void>(features.remove(6));
+        }
+    }
     void create_and_erase() {
         random_bits random{3};
         while (!over) {
@@ -79,8 +97,10 @@ struct CopyThreadsTest : testing::Test {
     std::array<std::array<object_id, objects_of_a_set>, sets> ids{};
     region_id                                                 region{};
     std::uint32_t                                             region_version = 0;  ///< Goes on from round to round.
+    std::array<object_id, 2>                                  kept{};  ///< Far from each other in the table.
+    std::uint32_t                                             feature_version = 0;
     std::atomic<bool>                                         over{false};
-    std::atomic<std::uint64_t>                                commits{0}, writes{0};
+    std::atomic<std::uint64_t>                                commits{0}, writes{0}, feature_writes{0};
 };
 
 TEST_F(CopyThreadsTest, EveryTransactionIsInItWholeOrNotAtAll) {
@@ -102,10 +122,11 @@ TEST_F(CopyThreadsTest, EveryTransactionIsInItWholeOrNotAtAll) {
             EXPECT_GE(commits.load(), after + 3);
             over = true;
         }};
-        in_threads(sets + 2, [&](std::size_t number) {
+        in_threads(sets + 3, [&](std::size_t number) {
             if (number < sets) write_set(number);
             if (number == sets) write_region();
             if (number == sets + 1) create_and_erase();
+            if (number == sets + 2) write_features();
         });
         copier.join();
         EXPECT_EQ(findings_of(target), "");
@@ -122,13 +143,21 @@ TEST_F(CopyThreadsTest, EveryTransactionIsInItWholeOrNotAtAll) {
         const auto        lead   = static_cast<std::uint8_t>(static_cast<std::uint8_t>(all[3 * 512]) -
                                                     static_cast<std::uint8_t>(all[90 * 512]));
         EXPECT_LE(lead, 1) << "the second block is never ahead, and never two behind";
+        byte_vector first(8), next(8);
+        EXPECT_EQ(store_features{target}.read(kept[0], 5, first).value(), 8U);
+        EXPECT_EQ(store_features{target}.read(kept[1], 5, next).value(), 8U);
+        const auto ahead =
+            static_cast<std::uint8_t>(static_cast<std::uint8_t>(first[0]) - static_cast<std::uint8_t>(next[0]));
+        EXPECT_LE(ahead, 1) << "both are of one moment";
+        EXPECT_EQ(std::count(first.begin(), first.end(), first[0]), 8);
         static_cast<void>(target.abandon());
-        other = make_memory({.blocks = 4000});
-        format_on(other, {.blocks = 4000}, 2);
+        other = make_memory(shape);
+        format_on(other, shape, 2);
         target = opened_on(other);
     }
     EXPECT_GT(commits.load(), 1U);
     EXPECT_GT(writes.load(), 0U);
+    EXPECT_GT(feature_writes.load(), 0U);
 }
 
 }  // namespace copy_threads_test

@@ -48,6 +48,7 @@ struct volume_shape {
     std::uint64_t blocks         = 1600;
     std::uint64_t journal_blocks = 96;
     std::uint32_t record_bytes   = object_record_bytes;
+    std::uint32_t inline_extents = 0;
 
     [[nodiscard]] format_options format(std::uint64_t number = 1) const {
         format_options options;
@@ -55,6 +56,7 @@ struct volume_shape {
             options.volume[i] = static_cast<std::byte>(number * 31 + i);
         options.journal_blocks = {journal_blocks};
         options.record_bytes   = record_bytes;
+        options.inline_extents = inline_extents;
         return options;
     }
 };

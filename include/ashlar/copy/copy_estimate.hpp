@@ -5,6 +5,8 @@
 #include <ashlar/copy/copy_source.hpp>
 #include <ashlar/maintenance/volume_copy_report.hpp>
 
+#include <bit>
+
 namespace ashlar::inline v0 {
 
 /// Cost: every record and every extent. Errors: those of reading metadata.
@@ -27,6 +29,10 @@ template <Blueprint B>
         said.blocks += one.value().place.count;
     }
     said.skipped = from.volume().geometry.blocks - said.blocks;
+    const entered guard{from.volume()};
+    BOOST_OUTCOME_TRY(const auto features, copied_features::seen_in(from.volume()));
+    said.features      = static_cast<std::uint32_t>(std::popcount(features.there & features.manifest));
+    said.feature_bytes = features.bytes;
     return said;
 }
 

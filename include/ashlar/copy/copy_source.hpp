@@ -3,6 +3,7 @@
 
 #include <ashlar/channel.hpp>
 #include <ashlar/copy/copy_batch.hpp>
+#include <ashlar/copy/copy_features.hpp>
 #include <ashlar/object/object_import.hpp>
 #include <ashlar/regions.hpp>
 
@@ -11,7 +12,9 @@ namespace ashlar::inline v0 {
 /// A record as the source has it now.
 struct source_record {
     record_seen  name{};
-    object_state object{};  ///< Where it is in use.
+    object_state object{};  ///< Where it is in use,
+    /// and what features keep in it; nothing where features came or went since the pass began.
+    feature_bytes kept{};
 };
 
 /// Reads of a source that may be in use. Reads are in flight between `begin_reads` and `await_reads` only.
@@ -34,14 +37,35 @@ class copy_source {
         return volume().space.totals().generation_counter;
     }
 
+    /// Looks at the features that this pass copies. Error: damaged, where a row of one is.
+    result<> begin_pass() noexcept {
+        const entered guard{volume()};
+        BOOST_OUTCOME_TRY(features_, copied_features::seen_in(volume()));
+        features_changed_ = false;
+        return success();
+    }
+    [[nodiscard]] const feature_set& features() const noexcept { return features_; }
+    /// Whether one came or went since: then the records are looked at again in the next pass.
+    [[nodiscard]] bool features_changed() noexcept {
+        const entered guard{volume()};
+        features_changed_ = features_changed_ || !copied_features::are_as(volume(), features_);
+        return features_changed_;
+    }
+
     /// Errors: those of reading metadata.
-    [[nodiscard]] result<source_record> look(std::uint64_t record) const noexcept {
+    [[nodiscard]] result<source_record> look(std::uint64_t record) noexcept {
         auto&         from = volume();
         const entered guard{from};
         return with_loads(from, [&]() noexcept -> result<source_record> {
             source_record seen;
             BOOST_OUTCOME_TRY(seen.name, see_record(from, record));
-            if (seen.name.in_use) { BOOST_OUTCOME_TRY(seen.object, load_record(from, no_transaction, record)); }
+            if (!seen.name.in_use) return seen;
+            BOOST_OUTCOME_TRY(seen.object, load_record(from, no_transaction, record));
+            if (features_changed_ || !copied_features::are_as(from, features_)) {
+                features_changed_ = true;
+            } else {
+                BOOST_OUTCOME_TRY(seen.kept, feature_bytes::read(from, record, features_));
+            }
             return seen;
         });
     }
@@ -89,6 +113,8 @@ class copy_source {
 
     store<B>*                 store_;
     std::optional<channel<B>> channel_{};
+    feature_set               features_{};
+    bool                      features_changed_ = false;
 };
 
 /// Keeps everybody from changing a volume while it lives; who tries waits. With one thread nobody could. Reads go on.

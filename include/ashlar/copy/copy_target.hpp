@@ -31,6 +31,14 @@ class copy_target {
     [[nodiscard]] store<To>&    of() const noexcept { return *store_; }
     [[nodiscard]] std::uint64_t records() const noexcept { return volume().space.totals().records_high_water; }
 
+    /// Gives the volume the features of the source. Errors: copied_features::bring_to.
+    result<> begin_pass(const feature_set& wanted) noexcept {
+        const entered guard{volume()};
+        BOOST_OUTCOME_TRY(copied_features::bring_to(volume(), wanted));
+        BOOST_OUTCOME_TRY(features_, copied_features::seen_in(volume()));
+        return success();
+    }
+
     /// Makes the record the source's. What has a generation up to `trusted` and the source's own is not copied again.
     result<verdict> prepare(std::uint64_t record, const source_record& seen, std::uint64_t trusted) noexcept {
         auto&         to = volume();
@@ -52,8 +60,9 @@ class copy_target {
         const auto& object = seen.object;
         if (held.generation == object.generation && held.map.blocks == object.map.blocks &&
             object.generation <= trusted && held.size <= object.size) {
-            if (held.size != object.size || held.attributes != object.attributes) {
-                BOOST_OUTCOME_TRY(complete_imported(to, object));
+            BOOST_OUTCOME_TRY(const bool same, keeps(record, seen.kept));
+            if (!same || held.size != object.size || held.attributes != object.attributes) {
+                BOOST_OUTCOME_TRY(complete(record, seen));
             }
             return verdict{};
         }
@@ -100,7 +109,7 @@ class copy_target {
     }
 
     /// Does what the batch says; its reads are done. Stops at the first error.
-    result<outcome> run(copy_batch& batch, const copy_source<From>& source) noexcept {
+    result<outcome> run(copy_batch& batch, copy_source<From>& source) noexcept {
         const auto sent = send(batch);
         auto       sum  = sent.has_value() ? work_off(batch, source) : result<outcome>{sent.error()};
         for (auto& one : batch.acts()) {
@@ -193,7 +202,7 @@ class copy_target {
 
     // The objects, in order. ------------------------------------------------------------------------------------------
 
-    result<outcome> work_off(copy_batch& batch, const copy_source<From>& source) noexcept {
+    result<outcome> work_off(copy_batch& batch, copy_source<From>& source) noexcept {
         outcome sum;
         auto    acts = batch.acts();
         for (auto& object : batch.objects()) {
@@ -303,7 +312,22 @@ class copy_target {
         return success();
     }
 
-    result<> end(copied_object& object, const copy_source<From>& source, outcome& sum) noexcept {
+    /// Whether features keep the same in the target's record. What nobody could read is not compared.
+    result<bool> keeps(std::uint64_t record, const feature_bytes& kept) noexcept {
+        if (kept.count == 0) return true;
+        BOOST_OUTCOME_TRY(const auto held, with_loads(volume(), [&]() noexcept {
+                              return feature_bytes::read(volume(), record, features_);
+                          }));
+        return held.count == kept.count && std::memcmp(held.memory.data(), kept.memory.data(), kept.count) == 0;
+    }
+    /// In one transaction, so that no record is whole without what features keep in it.
+    result<> complete(std::uint64_t record, const source_record& as) noexcept {
+        return complete_imported(volume(), as.object, [&](std::uint32_t tx) noexcept {
+            return as.kept.write(volume(), tx, record, features_);
+        });
+    }
+
+    result<> end(copied_object& object, copy_source<From>& source, outcome& sum) noexcept {
         BOOST_OUTCOME_TRY(const auto now, source.look(object.record));
         if (object.raced || !now.name.in_use || now.name.id != object.seen.id ||
             now.object.generation != object.seen.generation) {
@@ -312,7 +336,7 @@ class copy_target {
         }
         BOOST_OUTCOME_TRY(clear_to(object, {~std::uint64_t{0} >> 1U}));
         const entered guard{volume()};
-        BOOST_OUTCOME_TRY(complete_imported(volume(), now.object));
+        BOOST_OUTCOME_TRY(complete(object.record, now));
         ++sum.whole;
         return success();
     }
@@ -320,6 +344,7 @@ class copy_target {
     store<To>*                store_;
     block_count               write_max_;
     std::optional<queue_type> queue_{};
+    feature_set               features_{};
 };
 
 }  // namespace ashlar::inline v0

@@ -2,6 +2,7 @@
 /// What a copy of a volume is told, and what it says.
 
 #include <ashlar/vocabulary/address.hpp>
+#include <ashlar/vocabulary/error.hpp>
 #include <ashlar/vocabulary/ratio.hpp>
 #include <ashlar/vocabulary/time_point.hpp>
 
@@ -38,6 +39,17 @@ struct volume_copy_estimate {
     block_count   blocks{};    ///< Read and written: those that hold data.
     block_count   reserved{};  ///< Given to objects in the target too, not copied.
     block_count   skipped{};   ///< Blocks of the source's device that are not looked at.
+    std::uint32_t features      = 0;
+    std::uint32_t feature_bytes = 0;  ///< Of all features in each record: the target's records need room for them.
+};
+
+/// Whether the features of a source have room in the records of a target.
+struct copy_features_plan {
+    /// too_large: the records are too narrow; busy: the target has a feature that the source has not, or another one
+    /// under the same bit.
+    errc          obstacle = errc::none;
+    std::uint32_t width    = 0;  ///< That the target's records must have: by `record_migration`, or by its format.
+    std::uint32_t has      = 0;  ///< That they have.
 };
 
 struct volume_copy_result {

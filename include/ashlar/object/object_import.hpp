@@ -153,11 +153,13 @@ result<> clear_imported(Volume& volume, object_id id, logical_block first, block
     });
 }
 
-/// Size, attributes and generation of a whole object. What lies behind its end must be reserved, and hold nothing.
-template <class Volume>
-result<> complete_imported(Volume& volume, const object_state& as) noexcept {
+/// Size, attributes and generation of a whole object, and what `also(tx)` writes to its record behind the extents. What
+/// lies behind its end must be reserved, and hold nothing.
+template <class Volume, class Also>
+result<> complete_imported(Volume& volume, const object_state& as, Also&& also) noexcept {
     return run_transaction(volume, [&](std::uint32_t tx) noexcept {
         return change_in(volume, tx, as.id, [&](std::uint32_t inside, object_state& object) noexcept -> result<> {
+            BOOST_OUTCOME_TRY(also(inside));
             object.size       = as.size;
             object.attributes = as.attributes;
             object.generation = as.generation;

@@ -14,9 +14,14 @@ struct format_options {
     std::string_view label{};           ///< At most 63 bytes.
     block_count      blocks{};          ///< Of the volume, which begins where the device does; 0: all of the device.
     block_count      journal_blocks{};  ///< 0: a 32nd of the volume within bounds.
-    std::uint32_t    record_bytes = object_record_bytes;  ///< Width of an object record: 112 to 256, a multiple of 8.
-    std::uint64_t    created      = 0;                    ///< Nanoseconds since 1970; 0 without a clock.
-    bool             overwrite    = false;  ///< False: refuses with `busy` where a superblock of ashlar stands.
+    std::uint32_t    record_bytes   = object_record_bytes;  ///< Width of an object record: 112 to 256, a multiple of 8.
+    std::uint32_t    inline_extents = 0;  ///< That a record holds; 0: as many as fit. Fewer leave bytes to features.
+    std::uint64_t    created        = 0;  ///< Nanoseconds since 1970; 0 without a clock.
+    bool             overwrite      = false;  ///< False: refuses with `busy` where a superblock of ashlar stands.
+
+    [[nodiscard]] constexpr std::uint32_t extents_in_record() const noexcept {
+        return inline_extents != 0 ? inline_extents : inline_extents_for(record_bytes);
+    }
 };
 
 /// Where everything of a new volume goes.
@@ -185,7 +190,7 @@ template <class Volume>
     std::memcpy(made.volume, options.volume.data(), sizeof made.volume);
     if (!options.label.empty()) std::memcpy(made.label, options.label.data(), options.label.size());
     made.record_bytes      = options.record_bytes;
-    made.inline_extents    = inline_extents_for(options.record_bytes);
+    made.inline_extents    = options.extents_in_record();
     made.journal_format    = Volume::journal_type::format_id;
     made.checksum_format   = Volume::checksum_type::format_id;
     made.object_map_format = object_map_format;
@@ -231,7 +236,7 @@ result<> format_volume(typename Volume::device_type& device, const format_option
                        std::uint32_t object_map_format, std::span<std::byte> scratch) noexcept {
     const auto seen = device.geometry();
     if (!is_block_size(seen.size.bytes) || options.label.size() > 63 ||
-        !is_record_width(options.record_bytes, inline_extents_for(options.record_bytes))) {
+        !is_record_width(options.record_bytes, options.extents_in_record())) {
         return errc::invalid_argument;
     }
     if (scratch.size() < format_scratch_bytes<Volume>(seen.size)) return errc::workspace_too_small;
@@ -262,7 +267,7 @@ result<> format_volume(typename Volume::device_type& device, const format_option
     object_state root;
     root.id                  = object_id_of(0, 0);
     root.in_use              = true;
-    root.map.inline_capacity = inline_extents_for(options.record_bytes);
+    root.map.inline_capacity = options.extents_in_record();
     encode_object(block, root);
     BOOST_OUTCOME_TRY(detail::put_block(device, block, options.volume, {layout.objects.first, {tag::objects, 0, 0}}));
     BOOST_OUTCOME_TRY(detail::format_regions(device, layout, options.volume, frame_bytes));
