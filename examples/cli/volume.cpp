@@ -82,7 +82,8 @@ result<> format_device(const format_request& request, const std::string& place) 
     ashlar::format_options chosen{
         .volume = id, .label = request.label, .created = nanoseconds_of_epoch(), .overwrite = request.overwrite};
     if (request.record_bytes != 0) chosen.record_bytes = request.record_bytes;
-    const auto made = program_store::format(device.value(), chosen);
+    chosen.inline_extents = request.inline_extents;
+    const auto made       = program_store::format(device.value(), chosen);
     if (!made && made.error().code == ashlar::errc::out_of_range) {
         return failure{
             exit_code::usage,
@@ -217,7 +218,8 @@ volume_facts volume::facts() const {
             .epoch            = info.epoch,
             .sequence         = info.last.value,
             .created          = info.created,
-            .record_bytes     = info.record_bytes};
+            .record_bytes     = info.record_bytes,
+            .inline_extents   = core_->store.volume().inline_extents};
 }
 
 ashlar::object_id volume::root() const { return core_->store.root(); }

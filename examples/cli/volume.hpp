@@ -52,6 +52,7 @@ struct volume_facts {
     std::uint64_t     sequence         = 0;
     std::uint64_t     created          = 0;  ///< Nanoseconds of the epoch.
     std::uint32_t     record_bytes     = 0;  ///< Width of an object record.
+    std::uint32_t     inline_extents   = 0;  ///< That each holds.
 };
 
 struct space_facts {
@@ -114,10 +115,11 @@ struct format_request {
     std::uint64_t bytes       = 0;  ///< Of the volume: whole blocks.
     std::uint32_t block_bytes = 4096;
     std::string   label{};
-    std::uint32_t record_bytes = 0;      ///< Width of an object record; 0: the usual.
-    bool          create       = false;  ///< A file that does not exist yet, or is empty.
-    bool          overwrite    = false;  ///< What stands there may go.
-    bool          sparse       = false;  ///< Do not reserve the file's space on its disk.
+    std::uint32_t record_bytes   = 0;      ///< Width of an object record; 0: the usual.
+    std::uint32_t inline_extents = 0;      ///< That each holds; 0: as many as fit.
+    bool          create         = false;  ///< A file that does not exist yet, or is empty.
+    bool          overwrite      = false;  ///< What stands there may go.
+    bool          sparse         = false;  ///< Do not reserve the file's space on its disk.
 };
 
 enum class access { read_only, read_write };

@@ -50,12 +50,13 @@ volume_copier::~volume_copier()                        = default;
 result<copy_estimate_facts> volume_copier::estimate(volume& of) {
     const auto said = program_copy::estimate(of.core_->store);
     if (!said) return of.core_->failed("cannot read what the volume holds", said.error());
-    return copy_estimate_facts{.objects  = said.value().objects,
-                               .records  = of.core_->store.volume().space.totals().records_high_water,
-                               .regions  = said.value().regions,
-                               .blocks   = said.value().blocks.value,
-                               .reserved = said.value().reserved.value,
-                               .skipped  = said.value().skipped.value};
+    return copy_estimate_facts{.objects       = said.value().objects,
+                               .records       = of.core_->store.volume().space.totals().records_high_water,
+                               .regions       = said.value().regions,
+                               .blocks        = said.value().blocks.value,
+                               .reserved      = said.value().reserved.value,
+                               .skipped       = said.value().skipped.value,
+                               .feature_bytes = said.value().feature_bytes};
 }
 
 /// What `format` takes, what every volume keeps for itself, the mark of the copy, and the object table, which grows by
@@ -79,6 +80,18 @@ std::uint64_t volume_copier::room_when_new(std::uint64_t records, std::uint64_t 
     return kept < blocks ? blocks - kept : 0;
 }
 
+result<std::uint32_t> volume_copier::extents_when_new(volume& from, std::uint32_t feature_bytes,
+                                                      std::uint32_t record_bytes, const std::string& target) {
+    auto extents = from.facts().inline_extents;
+    while (extents > 0 && ashlar::object_encoded_bytes(extents) + feature_bytes > record_bytes) --extents;
+    if (extents != 0) return extents;
+    const auto least = ashlar::object_encoded_bytes(1) + feature_bytes;
+    return failure{exit_code::usage,
+                   fmt::format("records of {} bytes have no room for the {} bytes of the source's features",
+                               record_bytes, feature_bytes),
+                   target, fmt::format("use --record-bytes {} or more, or leave it out", least)};
+}
+
 result<> volume_copier::check_source(volume& from) {
     if (!from.is_unfinished_copy()) return success();
     return failure{exit_code::failed, "the volume is itself an unfinished copy", from.path(),
@@ -98,6 +111,18 @@ result<> volume_copier::check_target(volume& from, volume& to) {
                        fmt::format("its blocks have {} bytes, and those of the source {}", has, wanted), target.path,
                        fmt::format("use another place, or 'ashlar format --force --block {}'", wanted)};
     }
+    const auto features = program_copy::plan_features(from.core_->store, target.store);
+    if (!features) return from.core_->failed("cannot read what features it has", features.error());
+    if (features.value().obstacle == ashlar::errc::too_large) {
+        return failure{exit_code::failed,
+                       fmt::format("its records have {} bytes, and the source's features need {}", features.value().has,
+                                   features.value().width),
+                       target.path,
+                       fmt::format("run 'ashlar migrate-records {} --width {}' first, or use another place",
+                                   target.path, features.value().width)};
+    }
+    if (features.value().obstacle == ashlar::errc::busy && !to.is_unfinished_copy())
+        return stands_here("a volume with other features", target.path);
     return success();
 }
 

@@ -7,12 +7,13 @@ namespace cli {
 
 /// What a copy takes, as the source says.
 struct copy_estimate_facts {
-    std::uint64_t objects  = 0;
-    std::uint64_t records  = 0;  ///< That objects have, or had: a copy keeps the numbers of those that are.
-    std::uint64_t regions  = 0;
-    std::uint64_t blocks   = 0;  ///< Read and written: those that hold data.
-    std::uint64_t reserved = 0;  ///< Blocks that objects get in the target too, and that are not copied.
-    std::uint64_t skipped  = 0;  ///< Blocks of the source that are not looked at.
+    std::uint64_t objects       = 0;
+    std::uint64_t records       = 0;  ///< That objects have, or had: a copy keeps the numbers of those that are.
+    std::uint64_t regions       = 0;
+    std::uint64_t blocks        = 0;  ///< Read and written: those that hold data.
+    std::uint64_t reserved      = 0;  ///< Blocks that objects get in the target too, and that are not copied.
+    std::uint64_t skipped       = 0;  ///< Blocks of the source that are not looked at.
+    std::uint32_t feature_bytes = 0;  ///< That features have in each record.
 };
 
 /// What this process copied.
@@ -33,6 +34,10 @@ class volume_copier {
     /// be one.
     [[nodiscard]] static std::uint64_t room_when_new(std::uint64_t records, std::uint64_t blocks,
                                                      std::uint32_t block_bytes, std::uint32_t record_bytes);
+    /// Extents that records of a new target hold: as many as the source's, so that the rest stays free for features, or
+    /// as many as have room beside those that the source has. Error: none has.
+    [[nodiscard]] static result<std::uint32_t> extents_when_new(volume& from, std::uint32_t feature_bytes,
+                                                                std::uint32_t record_bytes, const std::string& target);
     /// Errors: the volume is itself an unfinished copy.
     [[nodiscard]] static result<> check_source(volume& from);
     /// Whether the target, perhaps open for reading only, can take a copy or go on with one. Errors: what it holds.

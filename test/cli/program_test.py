@@ -1045,6 +1045,7 @@ class Copies(ProgramTest):
             seen = self.document("info", target)
             self.assertEqual((seen["blocks"], seen["objects"]), (blocks, said["objects"]))
             self.assertEqual(int.from_bytes(target.read_bytes()[132:136], "little"), width)
+            self.assertEqual(int.from_bytes(target.read_bytes()[136:140], "little"), 2, "what is wider is free for features")
             self.assertEqual(self.document("defrag-analyze", target)["fragmented_objects"], 0, "objects come out whole")
             self.expect_copied(target)
         self.assertEqual(self.volume.read_bytes(), before)

@@ -28,6 +28,7 @@ struct copy_plan {
     bool                formats      = false;  ///< Nothing stands there yet.
     std::uint64_t       bytes        = 0;      ///< Of the target.
     std::uint32_t       record_bytes = 0;
+    std::uint32_t       extents      = 0;  ///< That each record holds.
     copy_estimate_facts takes{};
 };
 
@@ -85,6 +86,8 @@ result<copy_plan> plan_copy(const context& with, const copy_options& options, vo
     BOOST_OUTCOME_TRY(plan.bytes, target_bytes(options, target, source));
     BOOST_OUTCOME_TRY(plan.takes, volume_copier::estimate(from));
     if (!plan.formats) return plan;  // what is there says how much it has room for
+    BOOST_OUTCOME_TRY(plan.extents, volume_copier::extents_when_new(from, plan.takes.feature_bytes, plan.record_bytes,
+                                                                    options.target));
     const auto room = volume_copier::room_when_new(plan.takes.records, plan.bytes / source.block_bytes,
                                                    source.block_bytes, plan.record_bytes);
     BOOST_OUTCOME_TRY(expect_room(options, plan, room, source.block_bytes));
@@ -114,12 +117,13 @@ result<copy_target> open_target(const copy_options& options, const copy_plan& pl
 result<copy_target> prepare_target(const copy_options& options, const copy_plan& plan, volume& from) {
     const auto source = from.facts();
     if (plan.formats) {
-        BOOST_OUTCOME_TRY(volume::format({.path         = options.target,
-                                          .bytes        = plan.bytes,
-                                          .block_bytes  = source.block_bytes,
-                                          .label        = source.label,
-                                          .record_bytes = plan.record_bytes,
-                                          .create       = plan.create}));
+        BOOST_OUTCOME_TRY(volume::format({.path           = options.target,
+                                          .bytes          = plan.bytes,
+                                          .block_bytes    = source.block_bytes,
+                                          .label          = source.label,
+                                          .record_bytes   = plan.record_bytes,
+                                          .inline_extents = plan.extents,
+                                          .create         = plan.create}));
     } else {
         BOOST_OUTCOME_TRY(open_target(options, plan, from, access::read_only));
     }
