@@ -22,7 +22,7 @@ program_store::options options_of(const defrag_settings& settings) {
     options.limits.cache_blocks            = 4096;
     options.limits.unsynced_blocks         = 8192;
     options.limits.unsynced_runs           = 2048;
-    options.limits.indirection_entries_max = 1U << 18U;  // a region of a gibibyte slides in blocks of 4096 bytes
+    options.limits.indirection_entries_max = 1U << 18U;  // at once: a gibibyte in blocks of 4096 bytes
     options.throttle                       = throttle_for(settings.bytes_per_second);
     options.defrag.bytes_per_second        = options.throttle.bytes_per_second;
     options.defrag.threshold_permille      = 0;  // who asks for a defragmentation gets one

@@ -84,6 +84,7 @@ result<layout_facts> volume_regions::layout() {
         facts.regions.push_back({row.name, row.place, row.gap_after.value, row.pinned, row.engine, row.slides});
     facts.own                = report.own;
     facts.entries            = report.entries;
+    facts.slid               = report.slid.value;
     facts.free_blocks        = report.free.free.value;
     facts.largest_run        = report.free.largest.value;
     facts.smallest_run       = report.smallest.value;

@@ -26,7 +26,8 @@ struct layout_facts {
     std::uint64_t               average_run        = 0;
     std::uint64_t               wasted_blocks      = 0;  ///< In runs under 16.
     std::uint64_t               perfect_gain       = 0;  ///< Blocks by which the largest run would grow.
-    std::uint64_t               entries            = 0;  ///< Blocks that lie elsewhere than the directory says.
+    std::uint64_t               entries            = 0;  ///< Of the indirection table.
+    std::uint64_t               slid               = 0;  ///< Blocks that lie elsewhere than the directory says.
     double                      free_fragmentation = 0;
 };
 

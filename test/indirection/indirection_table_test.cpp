@@ -147,6 +147,37 @@ TEST(IndirectionMap, ATableThatWasLostIsNotAnEmptyOne) {
     EXPECT_EQ(lent.map.lost().code, errc::none);
 }
 
+TEST(IndirectionMap, ARunThatLiesElsewhereAsAWholeNeedsNoEntries) {
+    lent_map lent{3};
+    for (std::uint64_t i = 0; i < 3; ++i) ASSERT_TRUE(lent.map.remap(block(100 + i), block(60 + i)).has_value());
+    lent.map.fold({block(100), block_count{50}}, block(60));
+    EXPECT_EQ(lent.map.count(), 0U);
+    EXPECT_FALSE(lent.map.empty());
+    EXPECT_EQ(lent.map.folded(), (extent{block(100), block_count{50}}));
+    for (std::uint64_t i = 0; i < 3; ++i) ASSERT_TRUE(lent.map.remap(block(150 + i), block(110 + i)).has_value());
+    EXPECT_EQ(lent.map.resolve(block(99)).physical, block(99));
+    EXPECT_EQ(lent.map.resolve(block(100)).physical, block(60));
+    EXPECT_EQ(lent.map.resolve(block(149)).physical, block(109));
+    EXPECT_EQ(lent.map.resolve(block(152)).physical, block(112));
+    EXPECT_EQ(lent.map.resolve(block(153)).physical, block(153));
+    const auto run = [&](std::uint64_t first, std::uint64_t count) {
+        return lent.map.resolve_run({block(first), block_count{count}});
+    };
+    EXPECT_EQ(run(100, 7), (extent{block(60), block_count{7}}));
+    EXPECT_EQ(run(120, 33), (extent{block(80), block_count{33}})) << "and what has entries follows it";
+    EXPECT_EQ(run(120, 90), (extent{block(80), block_count{33}}));
+    EXPECT_EQ(run(97, 90), (extent{block(97), block_count{3}}));
+    EXPECT_EQ(run(153, 4), (extent{block(153), block_count{4}}));
+    for (std::uint64_t i = 0; i < 3; ++i) EXPECT_TRUE(lent.map.remove(block(150 + i)));
+    EXPECT_FALSE(lent.map.empty()) << "the run lies there still";
+    EXPECT_EQ(lent.map.resolve(block(101)).physical, block(61));
+    lent.map.clear();
+    EXPECT_TRUE(lent.map.empty());
+    EXPECT_EQ(lent.map.resolve(block(101)).physical, block(101));
+    lent.map.fold({block(100), block_count{0}}, block(60));
+    EXPECT_TRUE(lent.map.empty());
+}
+
 TEST(IndirectionMap, BehavesAsAnOrderedMapDoes) {
     for (std::uint32_t seed = 1; seed <= 20; ++seed) {
         random_bits                            random{seed};

@@ -12,11 +12,14 @@ class cut_slide {
   public:
     static constexpr std::uint64_t blocks = 150;
 
-    /// Leaves it when so many blocks have moved.
-    explicit cut_slide(std::uint64_t moved, bool whole_home = true, std::uint64_t gap = 40)
+    /// Leaves it when so many blocks have moved, made by a store with room for so many entries.
+    explicit cut_slide(std::uint64_t moved, bool whole_home = true, std::uint64_t gap = 40,
+                       std::size_t entries_max = 4096)
         : memory_{make_memory(shape)} {
         format_on(memory_, shape);
-        auto live = opened_on(memory_);
+        auto limits                    = small_limits();
+        limits.indirection_entries_max = entries_max;
+        auto live                      = opened_on(memory_, limits);
         ASHLAR_EXPECT_OK(live.append(live.root(), object));
         ASHLAR_EXPECT_OK(store_regions{live}.add({.type = maps, .blocks = block_count{gap}}));
         ASHLAR_EXPECT_OK(store_regions{live}.add({.type = logs, .blocks = block_count{blocks}}));
@@ -25,11 +28,15 @@ class cut_slide {
         auto region = store_regions{live}.open({logs, 0}).value();
         ASHLAR_EXPECT_OK(region.write({block_index{0}, block_count{blocks}}, content));
         {
-            auto task = compaction<test_blueprint<>>::open(live, {.regions = {.threshold_permille = 1}}).value();
-            for (int i = 0; i < 999 && live.volume().indirection.count() < moved; ++i)
+            auto        task = compaction<test_blueprint<>>::open(live, {.regions = {.threshold_permille = 1}}).value();
+            const auto& map  = live.volume().indirection;
+            for (int i = 0; i < 999 && map.folded().count.value + map.count() < moved; ++i)
                 static_cast<void>(task.step({.blocks_max = 1}));
         }
         entries = live.volume().indirection.count();
+        folded  = live.volume().indirection.folded().count.value;
+        place   = store_regions{live}.find({logs, 0}).value().place;
+        below   = live.volume().regions.slide();
         table   = live.volume().regions.indirection();
         if (whole_home) ASHLAR_EXPECT_OK(live.checkpoint());
         static_cast<void>(live.abandon());
@@ -44,6 +51,17 @@ class cut_slide {
         const auto id = volume();
         seal_block(block(i), tag::indirection, {1}, identity_seed(id, {tag::indirection, 0, i}));
     }
+    /// Makes the table say that its entries are of the blocks from here on: of the region's block `first`, and so on.
+    void say(std::int64_t first) {
+        for (std::size_t i = 0; i < entries; ++i) {
+            const auto         at = static_cast<std::uint64_t>(first) + i;
+            indirection_record record;
+            record.logical  = place.first.value + at;
+            record.physical = below.first.value + at;
+            store_struct(block(i / 30).subspan(indirection_entry_offset(static_cast<std::uint32_t>(i % 30))), record);
+        }
+        for (std::size_t i = 0; i * 30 <= entries; ++i) seal(i);
+    }
     void heal() { std::copy(base_.begin(), base_.end(), memory_.bytes().begin()); }
 
     [[nodiscard]] result<test_store> open(std::size_t entries_max = 4096, bool read_only = false) {
@@ -57,9 +75,10 @@ class cut_slide {
         EXPECT_EQ(read_all(region), content);
     }
 
-    byte_vector content = pattern(blocks, 512, 3), object = pattern(2, 512, 8);
-    std::size_t entries = 0;
-    extent      table{};
+    byte_vector   content = pattern(blocks, 512, 3), object = pattern(2, 512, 8);
+    std::size_t   entries = 0;
+    std::uint64_t folded  = 0;
+    extent        table{}, place{}, below{};
 
   private:
     static constexpr volume_shape shape{.block_bytes = 512, .blocks = 1200, .journal_blocks = 96};
@@ -139,8 +158,7 @@ TEST(IndirectionVolume, EveryFlippedByteOfTheTableIsNoticed) {
     EXPECT_NE(findings_of(reading.value()), "");
 }
 
-TEST(IndirectionVolume, AByteUnderARightChecksumIsRefusedWhereItSaysSomethingElse) {
-    cut_slide     cut{40};
+void expect_each_byte_to_be_refused(cut_slide cut) {
     const auto    first = cut.entries - 30;  // entries of the second block
     std::uint64_t same  = 0;
     for (std::uint64_t i = 0; i < 2; ++i) {
@@ -183,34 +201,102 @@ TEST(IndirectionVolume, OfTableSlideAndRegionNoneIsBelievedWithoutTheOthers) {
     }
 }
 
-TEST(IndirectionVolume, ATableThatIsTooShortForItsRegionIsNotBelieved) {
-    for (const std::uint64_t blocks : {5U, 4U, 1U}) {  // 150 entries need 5
-        cut_slide cut{20};                             // they stand in the first block
-        {
-            auto opened = cut.open();
-            ASHLAR_ASSERT_OK(opened);
-            auto& volume = opened.value().volume();
-            if (blocks < 5) {
-                auto slot       = slot_at(volume, index_of_region(volume, {tag::indirection, 0}));
-                auto after      = slot;
-                after.blocks    = blocks;
-                const auto rest = part_of(slot.place(), block_count{blocks}, slot.place().count);
-                ASHLAR_ASSERT_OK(run_transaction(volume, [&](std::uint32_t tx) noexcept -> result<> {
-                    volume.transactions[tx].given.push({.blocks = rest});
-                    return change_region(volume, tx, {.before = slot, .after = after});
-                }));
+TEST(IndirectionVolume, AByteUnderARightChecksumIsRefusedWhereItSaysSomethingElse) {
+    expect_each_byte_to_be_refused(cut_slide{40});
+}
+
+TEST(IndirectionVolume, AByteOfATableThatWasBegunAnewIsRefusedWhereItSaysSomethingElse) {
+    cut_slide cut{80, true, 40, 45};
+    ASSERT_EQ((std::pair{cut.folded, cut.entries}), (std::pair{std::uint64_t{40}, std::size_t{40}}));
+    ASSERT_EQ(cut.table.count, block_count{2});
+    expect_each_byte_to_be_refused(std::move(cut));
+}
+
+TEST(IndirectionVolume, ATableThatWasBegunAnewIsReadWhenTheStoreIsOpened) {
+    for (const std::uint64_t moved : {20U, 45U, 80U, 100U, 120U, 140U}) {
+        for (const bool home : {true, false}) {
+            cut_slide cut{moved, home, 40, 45};
+            EXPECT_EQ(cut.folded + cut.entries, moved == 45 ? 60U : moved);
+            EXPECT_LE(cut.entries, 45U);
+            for (const bool read_only : {true, false}) {
+                auto opened = cut.open(cut.entries, read_only);
+                ASHLAR_ASSERT_OK(opened);
+                EXPECT_EQ(opened.value().volume().indirection.folded().count.value, cut.folded);
+                EXPECT_EQ(opened.value().volume().indirection.count(), cut.entries);
+                cut.expect_content(opened.value());
+                EXPECT_EQ(findings_of(opened.value()), "");
+                static_cast<void>(opened.value().abandon());
             }
-            ASHLAR_ASSERT_OK(opened.value().checkpoint());
-            static_cast<void>(opened.value().abandon());
+            const auto refused = cut.open(cut.entries - 1);
+            EXPECT_EQ(code_of(refused), errc::too_large) << "and how many there may be: two blocks, but one";
+            EXPECT_EQ(refused.error().where, block_index{59});
         }
-        EXPECT_EQ(code_of(cut.open()), blocks < 5 ? errc::damaged : errc::none) << blocks;
+    }
+}
+
+TEST(IndirectionVolume, ATableOfBlocksThatTheRegionHasNotIsNotBelieved) {
+    cut_slide cut{80, true, 40, 45};
+    for (const std::int64_t first : {40, 0, 1, 110}) {  // the last is that of the region's end
+        cut.heal();
+        cut.say(first);
+        auto opened = cut.open();
+        ASHLAR_ASSERT_OK(opened);
+        EXPECT_EQ(opened.value().volume().indirection.folded().count.value, static_cast<std::uint64_t>(first));
+        if (first == 40) cut.expect_content(opened.value());
+        static_cast<void>(opened.value().abandon());
+    }
+    for (const std::int64_t first : {-1, -40, 111, 149, 150, 1000, 100'000, -100'000}) {
+        cut.heal();
+        cut.say(first);
+        EXPECT_EQ(code_of(cut.open()), errc::damaged) << first;
+        ASHLAR_EXPECT_OK(cut.open(4096, true));
+    }
+}
+
+/// Takes blocks from the table's end, in the directory.
+void shorten(cut_slide& cut, std::uint64_t blocks) {
+    auto opened = cut.open();
+    ASHLAR_ASSERT_OK(opened);
+    auto&      volume = opened.value().volume();
+    const auto slot   = slot_at(volume, index_of_region(volume, {tag::indirection, 0}));
+    auto       after  = slot;
+    after.blocks      = blocks;
+    const auto rest   = part_of(slot.place(), block_count{blocks}, slot.place().count);
+    ASHLAR_ASSERT_OK(run_transaction(volume, [&](std::uint32_t tx) noexcept -> result<> {
+        volume.transactions[tx].given.push({.blocks = rest});
+        return change_region(volume, tx, {.before = slot, .after = after});
+    }));
+    ASHLAR_ASSERT_OK(opened.value().checkpoint());
+    static_cast<void>(opened.value().abandon());
+}
+
+TEST(IndirectionVolume, ATableThatLostBlocksWithEntriesIsNotBelieved) {
+    for (const std::uint64_t blocks : {4U, 3U, 2U, 1U}) {
+        cut_slide cut{80};  // they stand in the first three of five blocks
+        ASSERT_EQ(cut.entries, 80U);
+        shorten(cut, blocks);
+        const bool lost = blocks < 3;
+        EXPECT_EQ(code_of(cut.open()), lost ? errc::damaged : errc::none) << blocks;
         auto reading = cut.open(4096, true);
         ASHLAR_ASSERT_OK(reading);
         byte_vector seen(512);
         auto        region = store_regions{reading.value()}.open({logs, 0}).value();
-        EXPECT_EQ(code_of(region.read({block_index{0}, block_count{1}}, seen)),
-                  blocks < 5 ? errc::damaged : errc::none);
+        EXPECT_EQ(code_of(region.read({block_index{0}, block_count{1}}, seen)), lost ? errc::damaged : errc::none);
     }
+}
+
+TEST(IndirectionVolume, WhatATableLostBehindItsEntriesIsNotMissed) {
+    cut_slide cut{80};
+    shorten(cut, 3);  // 89 entries at once
+    auto opened = cut.open();
+    ASHLAR_ASSERT_OK(opened);
+    auto task = compaction<test_blueprint<>>::open(opened.value(), {.regions = {.threshold_permille = 1}}).value();
+    while (!task.step({.blocks_max = 30}).reasons.has(stop_reason::finished)) {
+        EXPECT_LT(opened.value().volume().indirection.count(), 90U);
+    }
+    EXPECT_TRUE(opened.value().volume().regions.slide().empty());
+    cut.expect_content(opened.value());
+    EXPECT_EQ(findings_of(opened.value()), "");
 }
 
 }  // namespace indirection_volume_test

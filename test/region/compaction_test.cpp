@@ -185,15 +185,15 @@ TEST_F(CompactionTest, WhereNoRunHoldsARegionItStopsWithTheReason) {
     remove(0);
     ASHLAR_ASSERT_OK(live.close());
     auto limits                    = small_limits();
-    limits.indirection_entries_max = 799;
+    limits.indirection_entries_max = 0;
     live                           = opened_on(checked, limits);
     auto        compacting         = task::open(live, {.regions = {.threshold_permille = 1}}).value();
     region_move lines[2];
     const auto  plan = compacting.plan(lines);
     ASHLAR_ASSERT_OK(plan);
     EXPECT_EQ(plan.value().moves, 0U);
-    EXPECT_EQ(plan.value().entries, 800U) << "the figure that the plan is refused with";
-    EXPECT_EQ(plan.value().entries_max, 799U);
+    EXPECT_EQ(plan.value().entries, 800U);
+    EXPECT_EQ(plan.value().entries_max, 0U) << "nothing slides";
     const auto said = run(compacting);
     EXPECT_TRUE(said.reasons.has(stop_reason::no_contiguous_space));
     EXPECT_EQ(said.failure, (error{errc::too_large, block_index{800}}));

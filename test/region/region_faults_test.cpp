@@ -157,9 +157,11 @@ class region_life {
 class region_faults {
   public:
     /// A gap of less than 60 blocks holds neither of the regions, so that they slide.
-    explicit region_faults(std::uint64_t gap) : memory_{make_memory(shape)}, base_life_{live_} {
+    explicit region_faults(std::uint64_t gap, std::size_t entries_max = small_limits().indirection_entries_max)
+        : memory_{make_memory(shape)}, base_life_{live_} {
+        limits_.indirection_entries_max = entries_max;
         format_on(memory_, shape);
-        live_ = opened_on(memory_);
+        live_ = opened_on(memory_, limits_);
         base_life_.add(maps, gap);
         base_life_.add(logs, 60);
         base_life_.add(logs, 40);
@@ -175,7 +177,7 @@ class region_faults {
         faulty_device<memory_device> device{memory_};
         device.failing_writes(planned.leaves);
         device.fail(planned.kind, planned.nth, planned.lasts);
-        auto       opened = test_store::open(any_device{device}, with<test_store>());
+        auto       opened = test_store::open(any_device{device}, with<test_store>(limits_));
         const bool in     = opened.has_value();
         device_errors_    = 0;
         live_             = in ? std::move(opened).value() : test_store{};
@@ -192,7 +194,7 @@ class region_faults {
         if (in && met && planned.lasts == fault_lasts::for_good) { EXPECT_GT(said, 0U) << "a fault without an error"; }
         device.heal();
         if (in) look_at_live(life, planned);
-        live_ = opened_on(memory_);
+        live_ = opened_on(memory_, limits_);
         life.expect(true);
         expect_object();
         EXPECT_EQ(findings_of(live_), "");
@@ -217,6 +219,7 @@ class region_faults {
         for (std::uint64_t i = 0;; ++i) {
             const auto said = compacting.value().step({.blocks_max = 24});
             if (said.failure.code != errc::none) ++device_errors_;
+            anew_ += live_.volume().indirection.folded().empty() ? 0U : 1U;
             if (said.reasons != stop_reason::budget_spent) break;
             life.write({logs, 0}, i * 7 % 50, 1 + i % 5);
             life.write({logs, 1}, i * 11 % 36, 2);
@@ -259,6 +262,7 @@ class region_faults {
     }
 
     memory_device memory_;
+    volume_limits limits_ = small_limits();
     test_store    live_;
     region_life   base_life_;
     byte_vector   object_ = pattern(3, 512, 9);
@@ -269,13 +273,16 @@ class region_faults {
   public:
     std::uint64_t moved_ = 0;  ///< Regions, in the last run,
     std::uint64_t slid_  = 0;  ///< and of them in parts.
+    std::uint64_t anew_  = 0;  ///< Steps that left a table that was begun anew, of all runs.
 };
 
-void fail_each(transfer_kind kind, std::uint64_t gap = 90) {
-    region_faults world{gap};
+void fail_each(transfer_kind kind, std::uint64_t gap = 90,
+               std::size_t entries_max = small_limits().indirection_entries_max) {
+    region_faults world{gap, entries_max};
     EXPECT_FALSE(world.run({kind, 0}));
     EXPECT_EQ(world.moved_, 3U) << "without a fault all regions move";
     EXPECT_EQ(world.slid_, gap < 60 ? 2U : 0U);
+    EXPECT_EQ(world.anew_ != 0, entries_max < 60);
     std::uint64_t runs = 0;
     for (const auto lasts : {fault_lasts::once, fault_lasts::for_good}) {
         for (const auto leaves : {failed_write::left_nothing, failed_write::wrote_all}) {
@@ -295,6 +302,9 @@ void fail_each(transfer_kind kind, std::uint64_t gap = 90) {
 TEST(RegionFaults, AReadThatFails) { fail_each(transfer_kind::read); }
 TEST(RegionFaults, AWriteThatFails) { fail_each(transfer_kind::write); }
 TEST(RegionFaults, ASyncThatFails) { fail_each(transfer_kind::sync); }
+TEST(RegionFaults, AReadThatFailsWhileTablesOfSlidesAreBegunAnew) { fail_each(transfer_kind::read, 25, 18); }
+TEST(RegionFaults, AWriteThatFailsWhileTablesOfSlidesAreBegunAnew) { fail_each(transfer_kind::write, 25, 18); }
+TEST(RegionFaults, ASyncThatFailsWhileTablesOfSlidesAreBegunAnew) { fail_each(transfer_kind::sync, 25, 18); }
 TEST(RegionFaults, AReadThatFailsWhileRegionsSlide) { fail_each(transfer_kind::read, 25); }
 TEST(RegionFaults, AWriteThatFailsWhileRegionsSlide) { fail_each(transfer_kind::write, 25); }
 TEST(RegionFaults, ASyncThatFailsWhileRegionsSlide) { fail_each(transfer_kind::sync, 25); }

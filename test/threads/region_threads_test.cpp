@@ -249,13 +249,14 @@ class region_workload {
 };
 
 /// Everything at once, on a volume of so many blocks. Answers how many regions slid.
-void use_and_compact(std::uint64_t blocks, std::uint64_t calls, block_index far, std::uint64_t& slid) {
+void use_and_compact(std::uint64_t blocks, std::uint64_t calls, block_index far, std::uint64_t& slid,
+                     volume_limits limits = threaded_limits()) {
     const volume_shape shape{.block_bytes = block_bytes, .blocks = blocks, .journal_blocks = 256};
     memory_device      memory = make_memory(shape);
     locked_memory      device{memory};
     any_device         any{device};
     ASHLAR_ASSERT_OK(threaded_store::format(any, shape.format()));
-    auto            store = open_threaded(device);
+    auto            store = open_threaded(device, limits);
     region_workload work{store, scaled(calls), far};
     in_threads(region_workload::regions + 4, [&](std::size_t thread) {
         switch (thread) {
@@ -288,6 +289,14 @@ TEST(RegionThreads, EveryBlockHoldsWhatItsWriterWroteWhileRegionsMoveComeAndGo) 
 TEST(RegionThreads, EveryBlockHoldsWhatItsWriterWroteWhileRegionsSlideInASmallVolume) {
     std::uint64_t slid = 0;
     for (int round = 0; round < 5 && slid == 0 && !HasFailure(); ++round) use_and_compact(1300, 1500, {}, slid);
+    EXPECT_GT(slid, 0U);
+}
+
+TEST(RegionThreads, EveryBlockHoldsWhatItsWriterWroteWhileTablesOfSlidesAreBegunAnew) {
+    auto limits                    = threaded_limits();
+    limits.indirection_entries_max = 20;  // of 96
+    std::uint64_t slid             = 0;
+    for (int round = 0; round < 5 && slid == 0 && !HasFailure(); ++round) use_and_compact(1300, 1000, {}, slid, limits);
     EXPECT_GT(slid, 0U);
 }
 

@@ -81,9 +81,9 @@ std::string change_text(const shape_facts& before, const shape_facts& after, std
 result<exit_code> dry_run(const context& with, const compact_options& options, const compaction_plan_facts& plan,
                           std::uint32_t block_bytes) {
     std::string bound;
-    if (plan.entries > plan.entries_max)
-        bound = fmt::format("a region of {} fits nowhere whole, and memory holds entries to slide {}\n",
-                            counted(plan.entries, "block"), plan.entries_max);
+    if (plan.entries != 0 && plan.entries_max == 0)
+        bound =
+            fmt::format("a region of {} fits nowhere whole, and nothing may slide\n", counted(plan.entries, "block"));
     if (plan.ways != 0)
         bound += fmt::format("objects would leave the way of {} first: about {} of them\n",
                              counted(plan.ways, "region"), human_bytes(plan.cleared * block_bytes));

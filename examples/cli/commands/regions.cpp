@@ -40,9 +40,9 @@ std::string totals(const layout_facts& seen, std::uint32_t block_bytes) {
                         sized(seen.free_blocks), counted(seen.free_runs.size(), "run"), sized(seen.largest_run),
                         sized(seen.smallest_run), sized(seen.average_run));
     text += fmt::format("wasted                {} in runs under 16 blocks\n", sized(seen.wasted_blocks));
-    if (seen.entries > 0)
+    if (seen.slid > 0)
         text += fmt::format("indirection           {} of a region that slides at their new place\n",
-                            counted(seen.entries, "block"));
+                            counted(seen.slid, "block"));
     text += fmt::format("free fragmentation    {}\n", percent(seen.free_fragmentation));
     text += fmt::format("a perfect compaction  would make the largest run longer by {}\n", sized(seen.perfect_gain));
     return text;
@@ -90,6 +90,7 @@ result<exit_code> run_regions(const context& with, const regions_options& option
                        {"regions", lines},
                        {"own_regions", seen.own},
                        {"indirection_entries", seen.entries},
+                       {"slid_blocks", seen.slid},
                        {"free_blocks", seen.free_blocks},
                        {"free_runs", seen.free_runs.size()},
                        {"largest_free_run", seen.largest_run},

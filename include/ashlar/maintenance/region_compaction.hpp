@@ -47,7 +47,7 @@ struct region_move {
     region_id   region{};
     extent      from{};
     block_index to{};
-    bool        needed = false;  ///< False: nothing is free below it, it is pinned, or it has too many blocks to slide.
+    bool        needed = false;  ///< False: nothing is free below it, it is pinned, or nothing may slide.
     bool        pinned = false;
     bool        slides = false;  ///< No free run below it holds it: it is moved in parts, into the one that ends at it.
     bool        clears = false;  ///< Then objects leave a run of its length, which begins at `to`, and it moves there.
@@ -66,8 +66,8 @@ struct region_compaction_plan {
     std::size_t      slides       = 0;  ///< Moves that are made in parts.
     std::size_t      ways         = 0;  ///< Lines that say clears. `after` does not foresee what that gains.
     block_count      cleared{};         ///< Of all lines.
-    std::uint64_t    entries     = 0;   ///< Blocks of the largest region that could slide: so many entries it needs.
-    std::uint64_t    entries_max = 0;   ///< What memory holds. A slide that needs more is not made.
+    std::uint64_t    entries     = 0;   ///< Blocks of the largest region that could slide: so many entries it makes.
+    std::uint64_t    entries_max = 0;   ///< What memory holds at once. Where that is nothing no slide is made.
 };
 
 /// Of the last pass.

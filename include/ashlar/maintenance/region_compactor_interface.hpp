@@ -13,7 +13,7 @@ namespace ashlar::inline v0 {
 
 /// Moves each region into the first free run below it that holds it, lowest region first, again until no region moves.
 /// Where no run holds it, it slides in parts into the free run that ends where it begins. Where nothing is free there,
-/// or the region has more blocks than `indirection_entries_max`, it stays, and the pass says `no_contiguous_space`.
+/// or `indirection_entries_max` is 0, it stays, and the pass says `no_contiguous_space`.
 ///
 /// Invariants:
 ///  - Each move lowers the sum of the regions' first blocks, so moving ends.
@@ -206,7 +206,7 @@ class region_compactor {
     std::uint64_t                  passed_    = 0;
     stop_reasons                   notes_{};  ///< Why regions of this walk stay.
     error                          failure_{};
-    error                          too_large_{};  ///< Of a region that may not slide; `where` is what it needs.
+    error                          too_large_{};  ///< Of a region that may not slide; `where` is its blocks.
     time_point                     began_{};
     region_compaction_result       result_{}, last_{};
     block_count                    owed_{};  ///< Copied by flips, and not asked of the throttle yet.

@@ -14,7 +14,7 @@ void region_compactor<Volume, Throttle, C>::try_slide(Volume& volume, progress& 
         volume_free_space<Volume> free{volume};
         BOOST_OUTCOME_TRY(const auto below, free_run_below(free, data_begin(volume), was_at_));
         const auto room = volume.space.available(space_use::relocation);
-        const auto gap  = slide_gap(below.count, table_blocks_for(moving_.blocks, volume.geometry.block), room);
+        const auto gap  = slide_gap(below.count, table_blocks_of_slide(volume, moving_.blocks), room);
         if (gap.value == 0) return errc::no_contiguous_space;
         return begin_slide(volume, name, gap);
     });
@@ -77,6 +77,12 @@ void region_compactor<Volume, Throttle, C>::advance_slide(Volume& volume, queue_
             return;
         }
         part_ = slide_source<Volume>::next_part(volume, *slide, block_count{~std::uint64_t{0}});
+        if (part_.empty()) {  // it was begun by somebody whose memory holds entries
+            too_large_ = error{errc::too_large, block_index{slide->left().value}};
+            notes_ |= stop_reason::no_contiguous_space;
+            sliding_ = {};
+            return;
+        }
     }
     slide_source<Volume> source{volume, parts_.move, part_, queue};
     move_answer          answer{};
@@ -132,7 +138,7 @@ void region_compactor<Volume, Throttle, C>::finish_slide(Volume& volume, progres
     const auto done  = with_motion(volume, name, [&]() noexcept -> result<> {
         const auto slide = find_slide(volume);  // another thread may have removed the region just now
         if (!slide || !is_slide_of(*slide, name) || slide->left().value != 0) return errc::busy;
-        moved = volume.indirection.count() != 0;
+        moved = slide->moved.value != 0;
         BOOST_OUTCOME_TRY(end_slide(volume));
         return checkpoint(volume);  // what it left, and the table, is free then for the next region
     });
@@ -148,7 +154,7 @@ void region_compactor<Volume, Throttle, C>::finish_slide(Volume& volume, progres
     moved_ = true;
 }
 
-/// What a slide of the region would do; it is not made where it needs more entries than memory holds.
+/// What a slide of the region would do; it is not made where memory holds no entries.
 template <class Volume, IoThrottle Throttle, Clock C>
     requires(!Throttle::needs_clock || C::ticks)
 template <class Space>
@@ -161,10 +167,10 @@ result<> region_compactor<Volume, Throttle, C>::plan_slide(Volume& volume, Space
     }
     BOOST_OUTCOME_TRY(const auto below, free_run_below(then, data_begin(volume), line.from.first));
     const auto room = volume.space.available(space_use::relocation) + volume.space.draining();
-    const auto gap  = slide_gap(below.count, table_blocks_for(line.from.count, volume.geometry.block), room);
+    const auto gap  = slide_gap(below.count, table_blocks_of_slide(volume, line.from.count), room);
     if (gap.value == 0) return success();
     if (line.from.count.value > made.entries) made.entries = line.from.count.value;
-    line.slides = line.needed = line.from.count.value <= made.entries_max;
+    line.slides = line.needed = made.entries_max != 0;
     if (!line.slides) return success();
     line.to = below.first;
     if (gap < below.count) made.blocks += line.from.count;  // a second slide takes the rest

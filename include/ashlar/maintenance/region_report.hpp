@@ -30,8 +30,9 @@ struct region_report {
     free_space_shape free{};
     block_count      smallest{};       ///< Free run.
     block_count      wasted{};         ///< In runs under `wasted_run_blocks`.
-    std::uint64_t    entries     = 0;  ///< Blocks of a region that slides which lie elsewhere than the directory says.
-    std::uint64_t    entries_max = 0;  ///< What memory holds of them.
+    std::uint64_t    entries     = 0;  ///< Of the indirection table,
+    std::uint64_t    entries_max = 0;  ///< and what memory holds of them.
+    block_count      slid{};           ///< Blocks of a region that slides which lie elsewhere than the directory says.
 
     /// Of free runs, rounded down.
     [[nodiscard]] block_count average() const noexcept { return {quotient_of(free.free.value, free.runs)}; }
@@ -51,6 +52,7 @@ result<region_report> report_regions(Volume& volume, std::span<region_row> rows,
     region_report report{.regions     = volume.regions.slots(),
                          .entries     = volume.indirection.count(),
                          .entries_max = volume.indirection.capacity()};
+    if (const auto slide = find_slide(volume)) report.slid = slide->moved;
     if (rows.size() < report.regions) return errc::too_many_extents;
     rows = rows.first(report.regions);
     for (std::size_t i = 0; i < rows.size(); ++i) {

@@ -94,16 +94,16 @@ void end_entries(Volume& volume, extent table) noexcept {
 
 /// Prepares a region to be moved in parts into the `gap` free blocks directly below it: they and the table become
 /// regions of the store's own, in one transaction. Nothing is moved yet.
-/// Errors: not_found; pinned; busy where a region slides already, or the gap is not free any more; too_large with the
-/// entries that the slide needs, where memory has room for fewer, or where the directory is full; no_space,
-/// reserve_only, no_contiguous_space for the table; those of reading metadata. Precondition: no region moves.
+/// Errors: not_found; pinned; busy where a region slides already, or the gap is not free any more; too_large where
+/// memory has room for no entry, or the directory is full; no_space, reserve_only, no_contiguous_space for the table;
+/// those of reading metadata. Precondition: no region moves.
 template <class Volume>
 result<> begin_slide(Volume& volume, region_id name, block_count gap) noexcept {
     if (!volume.regions.slide().empty()) return errc::busy;
     BOOST_OUTCOME_TRY(const auto seen, find_region(volume, name));
-    if (seen.blocks > volume.indirection.capacity()) return error{errc::too_large, block_index{seen.blocks}};
+    if (volume.indirection.capacity() == 0) return error{errc::too_large, block_index{seen.blocks}};
     for (auto& part : volume.region_traffic.left) part = {};
-    const auto table_blocks = table_blocks_for(seen.place().count, volume.geometry.block);
+    const auto table_blocks = table_blocks_of_slide(volume, seen.place().count);
     return run_transaction(volume, [&](std::uint32_t tx) noexcept -> result<> {
         BOOST_OUTCOME_TRY(const auto slot, find_region(volume, name));
         if ((slot.flags & region_flag::pinned) != 0) return error{errc::pinned, slot.place().first};

@@ -22,12 +22,13 @@ class slide_source : public region_source<Volume> {
 
     /// The next part, at most so many blocks; empty where none is left. Half of the room below at a time, so that the
     /// batch of one part confirms the one before it, which left the target of the next; and no more than a transaction
-    /// may say in the table.
+    /// may say in the table, or the table has room for. Empty too where memory has room for no entry.
     [[nodiscard]] static extent next_part(const Volume& volume, const region_slide& slide, block_count most) noexcept {
         const std::uint64_t entries =
             std::uint64_t{table_blocks_at_once} * indirection_entries_in(volume.geometry.block);
         const std::uint64_t half = slide.below.count.value < 2 ? 1 : slide.below.count.value / 2;
-        return {block_index{slide.moved.value}, {std::min({half, entries, most.value, slide.left().value})}};
+        const auto          room = entries_at_once(volume, slide).value;
+        return {block_index{slide.moved.value}, {std::min({half, entries, most.value, slide.left().value, room})}};
     }
 
     result<mapping_view> mapping(object_id owner, logical_block first, block_count blocks,
@@ -126,7 +127,7 @@ class slide_source : public region_source<Volume> {
     }
 
     result<bool> flip_here(object_id owner, logical_block first, std::uint64_t generation, extent target) noexcept {
-        BOOST_OUTCOME_TRY(const auto slide, slide_of(owner));
+        BOOST_OUTCOME_TRY(auto slide, slide_of(owner));
         const auto stands = [&](const region_slide& now) noexcept {
             return generation_of(now) == generation && now.moved.value == first.value &&
                    now.to(now.moved) == target.first && (now.region.flags & region_flag::pinned) == 0;
@@ -135,10 +136,10 @@ class slide_source : public region_source<Volume> {
         BOOST_OUTCOME_TRY(this->copy_and_hold(slide.from({}), slide.to({}), part_));
         bool flipped = false;
         BOOST_OUTCOME_TRY(run_transaction(volume_, [&](std::uint32_t tx) noexcept -> result<> {
-            BOOST_OUTCOME_TRY(const auto now, slide_of(owner));
-            flipped = stands(now);
+            BOOST_OUTCOME_TRY(slide, slide_of(owner));
+            flipped = stands(slide);
             if (!flipped) return success();
-            return append_entries(volume_, tx, now, target.count);
+            return append_entries(volume_, tx, slide, target.count);
         }));
         if (!flipped) return false;
         enter(slide, target.count);
@@ -146,12 +147,9 @@ class slide_source : public region_source<Volume> {
         return true;
     }
 
-    /// Memory follows the table. Its room was asked for when the slide began.
+    /// Memory follows the table, and remembers when the old place of the part may be written.
     void enter(const region_slide& slide, block_count blocks) noexcept {
-        for (block_count i{}; i < blocks; i += block_count{1}) {
-            const auto entry = slide.entry(slide.moved + i);
-            static_cast<void>(volume_.indirection.remap(entry.logical, entry.physical));
-        }
+        enter_entries(volume_, slide, blocks);
         auto& traffic   = volume_.region_traffic;
         traffic.left[1] = traffic.left[0];
         traffic.left[0] = {slide.moved + blocks, volume_.open_batch, volume_.space.reader_phase()};

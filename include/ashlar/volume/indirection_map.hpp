@@ -19,7 +19,8 @@ struct resolved_block {
 ///
 /// Invariants: no two entries have one logical block, and none says that a block lies where it would anyway. A removed
 /// entry's place is taken by the last one, here and on the device. Memory is taken once, for `capacity` entries.
-/// Cost: one comparison while it is empty, else one lookup a block.
+/// Beside them it may know one run of blocks that lies elsewhere as a whole, without entries; none of it has one.
+/// Cost: one comparison while it is empty, else one lookup a block; one for all of that run.
 class indirection_map {
   public:
     constexpr void take(arena& from, std::size_t entries_max) noexcept {
@@ -31,10 +32,22 @@ class indirection_map {
 
     void clear() noexcept {
         for (auto& bucket : buckets_) bucket = 0;
-        size_ = 0;
-        used_ = false;
-        lost_ = {};
+        size_   = 0;
+        used_   = false;
+        lost_   = {};
+        folded_ = {};
     }
+
+    /// Forgets all entries: from now on `run` lies behind `physical`, and what had an entry outside of it where the
+    /// directory says. Cost: the memory's.
+    void fold(extent run, block_index physical) noexcept {
+        clear();
+        folded_    = run;
+        folded_to_ = physical;
+        used_      = !run.empty();
+    }
+    /// The run without entries; empty where there is none.
+    [[nodiscard]] extent folded() const noexcept { return folded_; }
 
     /// Whether every block lies where the directory says.
     [[nodiscard]] bool        empty() const noexcept { return !used_; }
@@ -51,8 +64,10 @@ class indirection_map {
     }
     [[nodiscard]] error lost() const noexcept { return lost_; }
 
+    /// Whether the block has an entry.
     [[nodiscard]] bool           has(block_index logical) const noexcept { return find(logical) != none; }
     [[nodiscard]] resolved_block resolve(block_index logical) const noexcept {
+        if (folded_.contains(logical)) return {logical, folded_to_ + (logical - folded_.first), true};
         const auto at = find(logical);
         if (at == none) return {logical, logical, false};
         return {logical, entries_[at].physical, true};
@@ -62,6 +77,8 @@ class indirection_map {
     [[nodiscard]] extent resolve_run(extent logical) const noexcept {
         if (empty() || logical.empty()) return logical;
         extent run{resolve(logical.first).physical, block_count{1}};
+        if (const auto known = common_part(folded_, logical); known.first == logical.first && !known.empty())
+            run.count = known.count;
         while (run.count < logical.count && resolve(logical.first + run.count).physical == run.end())
             run.count += block_count{1};
         return run;
@@ -69,7 +86,9 @@ class indirection_map {
 
     /// Says that a block lies elsewhere from now on; its own place takes the entry away.
     /// Error: too_large where the memory holds no more; `where` is how many entries it has room for.
+    /// Precondition: it does not lie in the run without entries.
     result<> remap(block_index logical, block_index physical) noexcept {
+        ASHLAR_ASSERT(!folded_.contains(logical));
         if (logical == physical) {
             remove(logical);
             return success();
@@ -94,7 +113,7 @@ class indirection_map {
             buckets_[bucket_for(entries_[size_ - 1].logical)] = static_cast<std::uint32_t>(at + 1);
             entries_[at]                                      = entries_[size_ - 1];
         }
-        used_ = --size_ != 0;
+        used_ = --size_ != 0 || !folded_.empty();
         return true;
     }
 
@@ -133,6 +152,8 @@ class indirection_map {
     std::size_t                  size_ = 0;
     bool                         used_ = false;
     error                        lost_{};
+    extent                       folded_{};
+    block_index                  folded_to_{};
 };
 
 }  // namespace ashlar::inline v0
