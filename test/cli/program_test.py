@@ -719,6 +719,7 @@ class Regions(ProgramTest):
             child.wait(timeout=60)
         seen = self.document("regions", self.volume)
         self.assertGreater(seen["indirection_entries"], 0)
+        self.assertEqual(seen["slid_blocks"], seen["indirection_entries"])
         self.assertEqual([row["type"] for row in seen["regions"] if row["slides"]], ["LOGS"])
         self.assertEqual({row["type"] for row in seen["regions"]} & {"SLID", "INDR"}, {"SLID", "INDR"})
         self.assertIn("in parts", self.expect(0, "regions", self.volume).stdout)

@@ -210,8 +210,9 @@ template <class Volume>
 void enter_entries(Volume& volume, const region_slide& slide, block_count blocks) noexcept {
     if (folds(volume, slide, blocks)) volume.indirection.fold(slide.front(slide.moved), slide.to({}));
     for (block_count i{}; i < blocks; i += block_count{1}) {
-        const auto entry = slide.entry(slide.moved + i);
-        static_cast<void>(volume.indirection.remap(entry.logical, entry.physical));
+        const auto                  entry = slide.entry(slide.moved + i);
+        [[maybe_unused]] const auto put   = volume.indirection.remap(entry.logical, entry.physical);
+        ASHLAR_ASSERT(put.has_value());
     }
 }
 
