@@ -26,7 +26,7 @@ class compaction {
         const auto block = of.volume().geometry.block;
         BOOST_OUTCOME_TRY(auto memory, aligned_buffer::allocate(compactor::memory_bytes(chosen.regions, block)));
         BOOST_OUTCOME_TRY(auto made, compactor::create(chosen.regions, block, memory.bytes(),
-                                                       typename B::throttle{chosen.throttle}, chosen.clock));
+                                                       of.beside().throttle(chosen.throttle), chosen.clock));
         const auto transfers = chosen.regions.transfers_max;
         compaction task{of.beside(), std::move(memory), std::move(made), transfers < transfers_min ? 0 : transfers};
         if (chosen.regions.clears_way) {

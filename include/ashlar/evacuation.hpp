@@ -35,7 +35,7 @@ class evacuation {
         const auto block = of.volume().geometry.block;
         BOOST_OUTCOME_TRY(auto memory, aligned_buffer::allocate(task_type::memory_bytes(chosen.moves, block)));
         BOOST_OUTCOME_TRY(auto made, task_type::create(chosen.moves, block, memory.bytes(),
-                                                       typename B::throttle{chosen.throttle}, chosen.clock));
+                                                       of.beside().throttle(chosen.throttle), chosen.clock));
         const auto transfers = chosen.moves.transfers_max;
         return evacuation{of.beside(), std::move(memory), std::move(made), transfers < transfers_min ? 0 : transfers};
     }

@@ -18,7 +18,7 @@ class record_migration {
     };
 
     explicit record_migration(store<B>& of, options chosen = {}) noexcept
-        : store_{of.beside()}, task_{typename B::throttle{chosen.throttle}, chosen.clock} {}
+        : store_{of.beside()}, task_{of.beside().throttle(chosen.throttle), chosen.clock} {}
 
     /// A migration begins at the next step; see record_migrator.
     void start(record_target target) noexcept { task_.start(target); }

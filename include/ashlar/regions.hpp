@@ -33,8 +33,10 @@ class region_device : public std::conditional_t<QueuedDevice<typename B::device>
 
     /// Errors: not_found once the region was removed; out_of_range; those of the device.
     result<> read(extent e, std::span<std::byte> into) noexcept {
-        const entered guard{store_.volume()};
-        return read_region(store_.volume(), place_, e, into);
+        const auto began = store_.foreground_time();
+        auto       done  = read_here(e, into);
+        store_.tell_foreground(io_kind::read, into.size(), began);
+        return done;
     }
     /// Errors too: read_only. Waits where the region's move comes to its end.
     result<> write(extent e, std::span<const std::byte> from) noexcept {
@@ -60,6 +62,11 @@ class region_device : public std::conditional_t<QueuedDevice<typename B::device>
   private:
     template <Blueprint>
     friend class store_regions;
+
+    result<> read_here(extent e, std::span<std::byte> into) noexcept {
+        const entered guard{store_.volume()};
+        return read_region(store_.volume(), place_, e, into);
+    }
 
     region_device(typename store<B>::companion of, region_id name, device_geometry geometry) noexcept
         : store_{of}, place_{name}, geometry_{geometry} {}

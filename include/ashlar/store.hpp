@@ -416,16 +416,23 @@ class store {
         }
         /// The time where a throttle listens to the foreground; else nothing is asked.
         [[nodiscard]] time_point foreground_time() const noexcept {
-            if constexpr (listening) return core_->clock.now();
+            if constexpr (hears_foreground<B>) return core_->clock.now();
             return {};
         }
         /// Tells the throttle of a transfer of the foreground that began then.
         void tell_foreground([[maybe_unused]] io_kind kind, [[maybe_unused]] std::uint64_t bytes,
                              [[maybe_unused]] time_point began) const noexcept {
-            if constexpr (listening) {
+            if constexpr (hears_foreground<B>) {
                 const auto now = core_->clock.now();
-                core_->maintenance.observe(kind, bytes, {now.nanoseconds - began.nanoseconds}, now);
+                core_->maintenance.throttle().observe(kind, bytes, {now.nanoseconds - began.nanoseconds}, now);
             }
+        }
+        /// A throttle of a task's own, that hears of the store's foreground where throttles listen. Precondition: the
+        /// store outlives it and stays open.
+        [[nodiscard]] typename B::throttle throttle(const typename B::throttle::options& chosen) const noexcept {
+            typename B::throttle made{chosen};
+            if constexpr (hears_foreground<B>) hear(made, core_->maintenance.throttle());
+            return made;
         }
 
       private:
@@ -436,8 +443,6 @@ class store {
     [[nodiscard]] companion beside() noexcept { return companion{core_}; }
 
   private:
-    static constexpr bool listening = B::defrag::enabled && B::clock::ticks && listens<typename B::throttle>;
-
     /// Lies at the head of the workspace, so that the handle can move while the rest stays.
     struct core {
         core(device_type&& device, const options& chosen) noexcept : volume{std::move(device)}, clock{chosen.clock} {}

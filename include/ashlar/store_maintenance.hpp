@@ -13,7 +13,11 @@ template <Blueprint B>
 using defragmenter_of =
     defragmenter<relocation_source<volume_of<B>>, typename B::defrag, typename B::throttle, typename B::clock>;
 
-/// The defragmenter and its memory, or nothing at all.
+/// Whether somebody has a use for how long the transfers of the foreground take.
+template <Blueprint B>
+inline constexpr bool hears_foreground = B::clock::ticks&& listens<typename B::throttle>;
+
+/// The defragmenter and its memory, or nothing at all; and a throttle that hears of the foreground, where one listens.
 template <Blueprint B, bool Enabled = B::defrag::enabled>
 class store_maintenance {
   public:
@@ -27,6 +31,12 @@ class store_maintenance {
         said.reasons = stop_reason::finished;
         return said;
     }
+    /// Precondition: hears_foreground.
+    [[nodiscard]] typename B::throttle& throttle() noexcept { return ears_; }
+
+  private:
+    struct nobody {};
+    [[no_unique_address]] std::conditional_t<hears_foreground<B>, typename B::throttle, nobody> ears_{};
 };
 
 template <Blueprint B>
@@ -53,10 +63,8 @@ class store_maintenance<B, true> {
 
     [[nodiscard]] defragmenter_of<B>& defragmenter() noexcept { return *defragmenter_; }
 
-    /// Tells the throttle of a transfer of the foreground. As safe from several threads as the throttle says.
-    void observe(io_kind kind, std::uint64_t bytes, duration took, time_point now) noexcept {
-        defragmenter_->throttle().observe(kind, bytes, took, now);
-    }
+    /// Which hears of the foreground. As safe from several threads as it says.
+    [[nodiscard]] typename B::throttle& throttle() noexcept { return defragmenter_->throttle(); }
 
   private:
     std::optional<defragmenter_of<B>> defragmenter_;

@@ -56,4 +56,12 @@ template <class T>
     requires requires { T::listens; }
 inline constexpr bool listens<T> = T::listens;
 
+/// From now on the one judges by what the other is told of the foreground, so that several tasks beside one store hear
+/// the same. Nothing happens where throttles do not listen. A model that listens has `hear(const T& other)` for it.
+/// Precondition: the other one outlives it and stays where it is.
+template <IoThrottle T>
+constexpr void hear([[maybe_unused]] T& one, [[maybe_unused]] const T& other) noexcept {
+    if constexpr (listens<T>) one.hear(other);
+}
+
 }  // namespace ashlar::inline v0

@@ -74,6 +74,8 @@ class pressure_aware {
         inner_.observe(kind, bytes, took, now);
     }
 
+    void hear(const pressure_aware& other) noexcept { v0::hear(inner_, other.inner_); }
+
     [[nodiscard]] bool          available() const noexcept { return available_; }  ///< Of the last reading.
     [[nodiscard]] std::uint32_t pressure_permille() const noexcept { return pressure_; }
     [[nodiscard]] unsigned      halvings() const noexcept { return halvings_; }

@@ -49,6 +49,11 @@ class combined_throttle {
         second_.observe(kind, bytes, took, now);
     }
 
+    constexpr void hear(const combined_throttle& other) noexcept {
+        v0::hear(first_, other.first_);
+        v0::hear(second_, other.second_);
+    }
+
     [[nodiscard]] constexpr First&  first() noexcept { return first_; }
     [[nodiscard]] constexpr Second& second() noexcept { return second_; }
 

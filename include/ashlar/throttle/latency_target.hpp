@@ -87,6 +87,9 @@ class basic_latency_target {
         if (kind == options_.watched) counts_.count(latency_bucket(took));
     }
 
+    /// Judges by what the other one is told, and no longer by what it is told itself; see v0::hear.
+    constexpr void hear(const basic_latency_target& other) noexcept { ears_ = &other.ears(); }
+
     /// What the last window measured, and what was learned; zero: not yet.
     [[nodiscard]] constexpr duration      p99() const noexcept { return p99_; }
     [[nodiscard]] constexpr duration      p99_at_rest() const noexcept { return at_rest_; }
@@ -111,10 +114,12 @@ class basic_latency_target {
     constexpr void           close_window(const latency_totals& counted, time_point now) noexcept;
     constexpr void           begin_window(time_point now) noexcept;
     constexpr latency_totals counted() const noexcept;
+    constexpr const Counts&  ears() const noexcept { return ears_ != nullptr ? *ears_ : counts_; }
 
     options                 options_;
     Counts                  counts_{};
-    latency_totals          window_{};  // the totals when the window began
+    const Counts*           ears_ = nullptr;  // another one's counts
+    latency_totals          window_{};        // the totals when the window began
     latency_cap             cap_;
     std::uint64_t           in_flight_ = 0;
     std::uint64_t           heard_     = 0;  // samples of this window at the last look
@@ -242,7 +247,7 @@ constexpr void basic_latency_target<Counts>::close_window(const latency_totals& 
 
 template <LatencyCounts Counts>
 constexpr void basic_latency_target<Counts>::begin_window(time_point now) noexcept {
-    window_       = counts_.totals();
+    window_       = ears().totals();
     window_began_ = now;
     looked_       = now;
     heard_        = 0;
@@ -252,7 +257,7 @@ constexpr void basic_latency_target<Counts>::begin_window(time_point now) noexce
 
 template <LatencyCounts Counts>
 constexpr latency_totals basic_latency_target<Counts>::counted() const noexcept {
-    auto totals = counts_.totals();
+    auto totals = ears().totals();
     for (std::size_t bucket = 0; bucket < latency_buckets; ++bucket) totals[bucket] -= window_[bucket];
     return totals;
 }
