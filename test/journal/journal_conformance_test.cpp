@@ -21,6 +21,13 @@ struct forgetful_journal : ring_journal {
         return ring_journal::anchor(device, next(), totals);
     }
 };
+/// Says that it is closed and writes nothing.
+struct unclosed_journal : ring_journal {
+    template <BlockDevice D>
+    result<> close(D&, anchor_totals) noexcept {
+        return success();
+    }
+};
 /// Hands out entries that are not whole.
 struct clipping_journal : ring_journal {
     template <BlockDevice D, class Sink>
@@ -117,6 +124,11 @@ struct lying_journal : ring_journal {
         const auto known = std::min(tail, ring_journal::next());
         return fails() ? result<>{errc::device_failed} : ring_journal::anchor(device, known, totals);
     }
+    template <BlockDevice D>
+    result<> close(D& device, anchor_totals totals) noexcept {
+        if (broken) return errc::read_only;
+        return fails() ? result<>{errc::device_failed} : ring_journal::close(device, totals);
+    }
     template <BlockDevice D, class Data>
     result<recovery_report> recover(D& device, Data& data, bool read_only) noexcept {
         if (fails()) return errc::device_failed;
@@ -175,6 +187,7 @@ std::vector<std::string> broken_by() {
 
 TEST(JournalConformance, AJournalThatBreaksAPromiseIsNamed) {
     EXPECT_FALSE(broken_by<forgetful_journal>().empty());
+    EXPECT_FALSE(broken_by<unclosed_journal>().empty());
     EXPECT_FALSE(broken_by<clipping_journal>().empty());
     EXPECT_FALSE(broken_by<eager_journal>().empty());
     EXPECT_FALSE(broken_by<trusting_journal>().empty());

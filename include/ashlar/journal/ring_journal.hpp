@@ -44,7 +44,7 @@ class ring_journal {
             return errc::invalid_argument;
         if (!ring_fits(place_.ring, place_, device.geometry())) return error{errc::out_of_range, place_.ring.first};
         restart(place_, ring_.size, memory_);
-        BOOST_OUTCOME_TRY(clear_ring(device));
+        BOOST_OUTCOME_TRY(clear_ring(device, ring_, memory_));
         totals_      = totals;
         epoch_       = 1;
         epoch_first_ = {1};
@@ -275,19 +275,6 @@ class ring_journal {
         content.clean         = clean ? 1U : 0U;
         clean_                = clean;
         return write_anchors(device, place_, memory_, content, write_first);
-    }
-
-    template <BlockDevice D>
-    result<> clear_ring(D& device) noexcept {
-        std::memset(memory_.data(), 0, memory_.size());
-        const auto run_max = whole_blocks(memory_.size(), ring_.size);
-        for (block_count done{}; done < ring_.blocks.count;) {
-            const auto run = part_of(ring_.blocks, done, run_max);
-            BOOST_OUTCOME_TRY(
-                device.write(run, memory_.first(static_cast<std::size_t>(bytes_of(run.count, ring_.size)))));
-            done += run.count;
-        }
-        return device.sync();
     }
 
     journal_place        place_{};

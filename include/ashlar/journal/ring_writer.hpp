@@ -21,6 +21,21 @@ result<> write_ring(D& device, const ring_layout& ring, std::uint64_t position,
     return device.write({ring.at(0), {count - lead}}, bytes.subspan(cut));
 }
 
+/// Writes zeros over all of the ring, in runs as long as the memory, and syncs. A ring that the file system has not
+/// allocated is written too: blocks of a hole, or of an extent that was only reserved, would make each first batch on
+/// them a change of the file system's own metadata, for which the batch's sync would wait.
+template <BlockDevice D>
+result<> clear_ring(D& device, const ring_layout& ring, std::span<std::byte> memory) noexcept {
+    std::memset(memory.data(), 0, memory.size());
+    const auto run_max = whole_blocks(memory.size(), ring.size);
+    for (block_count done{}; done < ring.blocks.count;) {
+        const auto run = part_of(ring.blocks, done, run_max);
+        BOOST_OUTCOME_TRY(device.write(run, memory.first(static_cast<std::size_t>(bytes_of(run.count, ring.size)))));
+        done += run.count;
+    }
+    return device.sync();
+}
+
 /// Gathers the bytes of a batch and hashes them on the way. Memory that holds the whole batch makes one write of it;
 /// less memory makes one write each time it is full.
 class ring_writer {

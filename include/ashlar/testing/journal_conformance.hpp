@@ -74,6 +74,7 @@ class inspection {
         keeps_what_it_was_given();
         cuts_and_refuses();
         frees_the_ring();
+        closes_and_goes_on();
         stops_after_a_failure();
         gives_the_same_bytes();
         return std::move(broken_);
@@ -231,6 +232,23 @@ class inspection {
         }
         expect(journal.anchor(device_, journal.next(), {}).has_value() && journal.room() == journal.capacity(),
                "an anchor at the end empties the ring");
+    }
+
+    /// What a close says holds until a batch is begun, and no longer.
+    void closes_and_goes_on() {
+        if constexpr (ClosesClean<J, device_type>) {
+            J journal = formatted();
+            expect(commit(journal) && journal.close(device_, {7, 8}) && journal.tail() == journal.next(),
+                   "a close empties the ring");
+            listed_data data;
+            J           reader = attached();
+            const auto  closed = reader.recover(device_, data, true);
+            expect(closed && closed.value().was_clean && closed.value().totals.free_blocks == 7 && shows(reader, 1, 0),
+                   "what was closed recovers clean");
+            reader = attached();
+            expect(commit(journal) && reader.recover(device_, data, false) && shows(reader, 2, 2),
+                   "work goes on behind a close, and is found");
+        }
     }
 
     void stops_after_a_failure() {
