@@ -202,6 +202,7 @@ std::vector<seed_input> image_seeds(bytes_in rest) {
                 {"node_key", 1, place_kind::node, 16, word(77)},
                 {"node_entry", 4, place_kind::node, 32 + 8, word(~0ULL - 5)},
                 {"anchor_tail", 2, place_kind::anchor, offsetof(anchor_content, tail_position), word(3)},
+                {"anchor_clean", 2, place_kind::anchor, offsetof(anchor_content, clean), word(1)},
                 {"batch_length", 2, place_kind::ring, 56, word(0xFFFF'FFFF)},
                 {"entry_target", 2, place_kind::ring, 80, word(80)},
                 {"entry_length", 5, place_kind::ring, 88, word(0xFFFF'FFFF)},
