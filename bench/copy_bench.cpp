@@ -203,12 +203,58 @@ result<> copy_full(const bench::settings& chosen) {
     return success();
 }
 
+/// A volume with a user's region and nothing else, beside the raw copy of one file to the other.
+result<> copy_region(const bench::settings& chosen) {
+    const std::uint64_t bytes = (chosen.quick ? 256ULL : 1024ULL) << 20U;
+    const auto          from = chosen.directory + "/copy_bench.ash", to = chosen.directory + "/copy_bench.copy";
+    fill_file(from, bytes + bytes / 4);
+    fill_file(to, bytes + bytes / 4);
+    {
+        BOOST_OUTCOME_TRY(auto live, format_and_open(from, 1));
+        store_regions     regions{live};
+        const block_count blocks = whole_blocks(bytes, size), part{256};
+        BOOST_OUTCOME_TRY(const auto name, regions.add({.type = tag_of("LOGS"), .blocks = blocks}));
+        BOOST_OUTCOME_TRY(auto region, regions.open(name));
+        std::vector<std::byte> some(static_cast<std::size_t>(bytes_of(part, size)));
+        for (std::size_t i = 0; i < some.size(); ++i) some[i] = static_cast<std::byte>(i * 7 + i / 4096);
+        for (block_count at{}; at < blocks; at += part) { BOOST_OUTCOME_TRY(region.write({{at.value}, part}, some)); }
+        BOOST_OUTCOME_TRY(live.close());
+    }
+    std::vector<double> ours, raw, ratios;
+    for (int round = 0; round < (chosen.quick ? 1 : 5); ++round) {
+        {
+            const bench::direct_file file{to};  // what stands there would not be formatted over
+            const bench::page_memory zeros{bench::raw_chunk};
+            std::memset(zeros.data(), 0, bench::raw_chunk);
+            file.write(zeros.data(), bench::raw_chunk, 0);
+        }
+        BOOST_OUTCOME_TRY(const auto mine, copy_volume(from, to, false));
+        ours.push_back(static_cast<double>(mine.done.bytes) / mine.seconds / 1e6);
+        bench::raw_copier copier{from, to, {{{0, bytes}}, {0, bytes}}, bench::raw_chunk, bench::raw_depth};
+        while (copier.copied() < bytes) std::this_thread::yield();
+        raw.push_back(copier.stop());
+        ratios.push_back(ours.back() / raw.back());
+    }
+    std::filesystem::remove(from);
+    std::filesystem::remove(to);
+    bench::report({.id        = "copy",
+                   .measure   = "a volume with a region of " + std::to_string(bytes >> 20U) + " MiB",
+                   .ours      = bench::median(ours),
+                   .peer      = bench::median(raw),
+                   .peer_name = "raw copy",
+                   .unit      = "MB/s",
+                   .goal      = 0.85,
+                   .ratio     = bench::median(ratios)});
+    return success();
+}
+
 }  // namespace
 
 int main(int count, char** words) {
     const auto chosen = bench::settings_of(count, words);
     auto       done   = copy_sparse(chosen);
     if (done) done = copy_full(chosen);
+    if (done) done = copy_region(chosen);
     if (!done) std::fprintf(stderr, "copy_bench: %s\n", message(done.error().code));
     return done ? 0 : 1;
 }

@@ -245,7 +245,8 @@ class volume_copy {
 
     result<> copy_region(progress& said, bool finishing) noexcept {
         typename copy_regions<From, To>::outcome sum;
-        const auto more = regions_.step(source_.of(), target_.of(), pipe_.scratch(), budget_, said, sum);
+        const auto                               more =
+            regions_.step(source_.of(), target_, pipe_.lanes(target_.volume().geometry.block), budget_, said, sum);
         result_.regions += sum.regions;
         raced_ += sum.raced;
         count(sum.copied);

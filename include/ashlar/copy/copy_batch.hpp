@@ -46,6 +46,7 @@ class copy_batch {
   public:
     static constexpr std::size_t acts_max    = 32;
     static constexpr std::size_t objects_max = 32;
+    static constexpr std::size_t lanes_max   = 2;  ///< Transfers of a region: few and long ones.
 
     void take(arena& from, std::size_t bytes, std::size_t alignment) noexcept {
         objects_ = from.take<copied_object>(objects_max);
@@ -63,6 +64,18 @@ class copy_batch {
     [[nodiscard]] bool                     has_room_for_object() const noexcept { return objects_used_ < objects_max; }
     /// For an act, and the pin behind it.
     [[nodiscard]] bool has_room_for_act() const noexcept { return acts_used_ + 2 <= acts_max; }
+
+    /// Acts of an empty batch, each with an equal part of its memory, in whole blocks.
+    [[nodiscard]] std::span<copy_act> lanes(block_size size) noexcept {
+        const auto blocks = whole_blocks(memory_.size(), size).value;
+        const auto count  = static_cast<std::size_t>(std::min<std::uint64_t>(blocks, lanes_max));
+        for (std::size_t i = 0; i < count; ++i) {
+            const auto each = static_cast<std::size_t>(bytes_of({quotient_of(blocks, count)}, size));
+            acts_[i]        = {};
+            acts_[i].memory = memory_.subspan(i * each, each);
+        }
+        return acts_.first(count);
+    }
 
     copied_object& add(const copied_object& object) noexcept { return objects_[objects_used_++] = object; }
 

@@ -194,9 +194,9 @@ struct feature_bytes {
         if (!place) return errc::not_found;
         BOOST_OUTCOME_TRY(const auto block,
                           view_block(volume, no_transaction, place->block.home, place->block.identity));
-        const bool inside = copied_features::for_each_place(volume, set, [&](auto first, auto count) noexcept {
-            std::memcpy(seen.memory.data() + seen.count, block.bytes().data() + place->byte + first, count);
-            seen.count += count;
+        const bool inside = copied_features::for_each_place(volume, set, [&](auto first, auto length) noexcept {
+            std::memcpy(seen.memory.data() + seen.count, block.bytes().data() + place->byte + first, length);
+            seen.count += length;
         });
         if (!inside) return error{errc::damaged, place->block.home};
         return seen;

@@ -2,6 +2,7 @@
 /// The objects of a volume that is copied, batch by batch: while one is read the one before is written.
 
 #include <ashlar/copy/copy_walk.hpp>
+#include <ashlar/copy/region_pipe.hpp>
 #include <ashlar/volume/region_watch.hpp>
 
 namespace ashlar::inline v0 {
@@ -21,6 +22,11 @@ class copy_pipe {
     }
     /// Memory that nothing is in between two calls of `run`.
     [[nodiscard]] std::span<std::byte> scratch() const noexcept { return batches_[0].memory_left(); }
+
+    /// The same for transfers of regions.
+    [[nodiscard]] typename region_pipe<From, To>::lanes lanes(block_size size) noexcept {
+        return {batches_[0].lanes(size), batches_[1].lanes(size)};
+    }
 
     [[nodiscard]] copy_walk<From, To>&       walk() noexcept { return walk_; }
     [[nodiscard]] const copy_walk<From, To>& walk() const noexcept { return walk_; }

@@ -3,6 +3,7 @@
 
 #include <ashlar/copy/copy_budget.hpp>
 #include <ashlar/copy/copy_mark.hpp>
+#include <ashlar/copy/region_pipe.hpp>
 
 namespace ashlar::inline v0 {
 
@@ -11,6 +12,8 @@ namespace ashlar::inline v0 {
 template <Blueprint From, Blueprint To>
 class copy_regions {
   public:
+    using lanes = typename region_pipe<From, To>::lanes;
+
     struct outcome {
         std::uint64_t regions = 0;
         std::uint64_t raced   = 0;  ///< Regions that went meanwhile: what the target has of them is the next pass's.
@@ -24,19 +27,19 @@ class copy_regions {
             const entered guard{from.volume()};  // what is noted meanwhile is in one set or in the other
             watch->turn();
         }
+        pipe_.close();  // a pass that began anew left one
         first_ = first;
         after_ = {};
         state_ = state::removing;
     }
 
-    /// Does one thing and comes back; true: there is more. A step's end is in `said`. Precondition: `memory` has a
-    /// block.
+    /// Does one thing and comes back; true: there is more. A step's end is in `said`.
     template <class Budget>
-    result<bool> step(store<From>& from, store<To>& to, std::span<std::byte> memory, Budget& budget, progress& said,
+    result<bool> step(store<From>& from, copy_target<From, To>& to, const lanes& memory, Budget& budget, progress& said,
                       outcome& sum) noexcept {
         switch (state_) {
-            case state::removing: return remove_next(from, to);
-            case state::looking: return next(from, to);
+            case state::removing: return remove_next(from, to.of());
+            case state::looking: return next(from, to.of());
             case state::copying: return copy(from, to, memory, budget, said, sum);
             case state::done: break;
         }
@@ -104,12 +107,11 @@ class copy_regions {
         return true;
     }
 
-    /// What is copied next: from `at_` on, or from the first window behind it that was written.
-    [[nodiscard]] extent next_part(block_count most) const noexcept {
+    /// What is copied next: from `at` on, or from the first window behind it that was written.
+    [[nodiscard]] extent next_part(block_count at, block_count most) const noexcept {
         const auto blocks = now_.place.count;
-        if (whole_) return {{at_.value}, std::min(most, blocks - at_)};
+        if (whole_) return {{at.value}, std::min(most, blocks - at)};
         constexpr auto window = region_watch::window_blocks;
-        auto           at     = at_;
         while (at < blocks && !watch_->wrote(now_.name, at.value / window)) at = {(at.value / window + 1) * window};
         if (at >= blocks) return {};
         auto end = at;
@@ -119,26 +121,18 @@ class copy_regions {
     }
 
     template <class Budget>
-    result<bool> copy(store<From>& from, store<To>& to, std::span<std::byte> memory, Budget& budget, progress& said,
+    result<bool> copy(store<From>& from, copy_target<From, To>& to, const lanes& memory, Budget& budget, progress& said,
                       outcome& sum) noexcept {
-        const auto size   = to.volume().geometry.block;
-        auto       source = store_regions{from}.open(now_.name);
-        if (source.has_error()) return gone(from, source.error(), sum);
-        const auto part = next_part(whole_blocks(memory.size(), size));
-        if (part.empty()) return end(from, to, sum);
-        BOOST_OUTCOME_TRY(auto target, store_regions{to}.open(now_.name));
-        const auto given = budget.take(part.count, size, said);
-        if (given.blocks.value == 0) return true;
-        const extent blocks{part.first, given.blocks};
-        const auto   bytes = memory.first(static_cast<std::size_t>(bytes_of(blocks.count, size)));
-        const auto   read  = source.value().read(blocks, bytes);
-        const auto   done  = read.has_error() ? read : target.write(blocks, bytes);
-        budget.give_back(given.bytes);
-        if (read.has_error()) return gone(from, read.error(), sum);
-        BOOST_OUTCOME_TRY(done);
-        sum.copied += blocks.count;
-        at_ = block_count{blocks.end().value};
-        return true;
+        if (next_part(at_, block_count{1}).empty()) return end(from, to.of(), sum);
+        typename region_pipe<From, To>::outcome done;
+        const auto next   = [&](block_count at, block_count most) noexcept { return next_part(at, most); };
+        const auto answer = pipe_.run(from, to, now_.name, memory, at_, budget, said, done, next);
+        sum.copied += done.copied;
+        at_ = done.reached;
+        BOOST_OUTCOME_TRY(answer);
+        if (done.failure.code == errc::none) return true;
+        if (done.read) return gone(from, done.failure, sum);
+        return done.failure;
     }
 
     /// A region that went, or came again, is the next pass's. The directory decides: a device that ends before it
@@ -149,6 +143,7 @@ class copy_regions {
         if (now.has_error() && now.error().code != errc::not_found) return now.error();
         if (now && now.value().place.count == now_.place.count && why.code == errc::out_of_range) return why;
         ++sum.raced;
+        pipe_.close();
         after_ = now_.name;
         state_ = state::looking;
         return true;
@@ -162,18 +157,20 @@ class copy_regions {
             BOOST_OUTCOME_TRY(store_regions{to}.pin(now_.name, now.value().pinned));
         }
         ++sum.regions;
+        pipe_.close();
         after_ = now_.name;
         state_ = state::looking;
         return true;
     }
 
-    region_watch* watch_ = nullptr;
-    region_info   now_{};
-    region_id     after_{};
-    block_count   at_{};
-    state         state_ = state::done;
-    bool          first_ = true;
-    bool          whole_ = true;
+    region_pipe<From, To> pipe_{};
+    region_watch*         watch_ = nullptr;
+    region_info           now_{};
+    region_id             after_{};
+    block_count           at_{};
+    state                 state_ = state::done;
+    bool                  first_ = true;
+    bool                  whole_ = true;
 };
 
 }  // namespace ashlar::inline v0

@@ -118,9 +118,18 @@ class copy_target {
         return sum;
     }
 
-  private:
     using queue_type = queue_of<typename To::device>;
 
+    /// The queue that data is written through; nothing is in flight between two calls of `run`. Errors: those of
+    /// opening it.
+    result<queue_type*> queue() noexcept {
+        if (!queue_) { BOOST_OUTCOME_TRY(queue_, open_queue_of(volume().device, {.depth = copy_batch::acts_max})); }
+        return &*queue_;
+    }
+    /// It broke: what it has in flight is waited for, and the next write opens another.
+    void drop_queue() noexcept { queue_.reset(); }
+
+  private:
     // The data: many writes at a time, into blocks that nobody else knows of. -----------------------------------------
 
     /// Writes that follow each other, in the object and in memory.
@@ -172,7 +181,7 @@ class copy_target {
         return success();
     }
     result<> send(copy_act& first, const write_group& group) noexcept {
-        if (!queue_) { BOOST_OUTCOME_TRY(queue_, open_queue_of(volume().device, {.depth = copy_batch::acts_max})); }
+        BOOST_OUTCOME_TRY(queue());
         {
             const entered guard{volume()};
             const auto    run = reserve_imported(volume(), group.blocks);
