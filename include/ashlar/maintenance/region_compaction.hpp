@@ -35,6 +35,8 @@ struct region_compaction_options {
     std::size_t              transfers_max = 16;          ///< In flight, on devices with queues.
     bool                     clears_way = false;  ///< Of a `compaction`: empties runs of objects that are in the way.
     std::uint32_t            ways_max   = 3;      ///< Attempts to clear the way of one region, in one run.
+    std::size_t gap_bytes = 4U << 20U;  ///< With `clears_way`: objects leave the blocks below a smaller gap first,
+                                        ///< before a region slides into it. 0: none do.
 };
 
 /// Relocating: whole regions, or parts of one that slides; updating: the directory, when all of its parts have moved,

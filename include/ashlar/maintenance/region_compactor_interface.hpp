@@ -47,12 +47,13 @@ class region_compactor {
     /// Begins a pass at the next step. A step without a pass begins one by itself.
     void start() noexcept {
         if (running()) return;
-        phase_     = compaction_phase::analyzing;
-        result_    = {};
-        notes_     = {};
-        failure_   = {};
-        too_large_ = {};
-        began_     = clock_.now();
+        phase_      = compaction_phase::analyzing;
+        result_     = {};
+        notes_      = {};
+        failure_    = {};
+        too_large_  = {};
+        holds_back_ = false;
+        began_      = clock_.now();
     }
     /// As `start`, but the first region that is looked at is the one that lies there, or the next above, and the pass
     /// is made however little there is to gain: a run below was emptied for it.
@@ -60,6 +61,14 @@ class region_compactor {
         first_ = place;
         start();
     }
+    /// From here on no region slides into a gap of fewer blocks that is shorter than itself: somebody may make it
+    /// longer. But that one does, where `even` names one. 0: all do.
+    void hold_back(block_count gap_min, region_id even = {}) noexcept {
+        gap_min_ = gap_min;
+        even_    = even;
+    }
+    /// Whether a region was held back in the last pass, or is in this one.
+    [[nodiscard]] bool holds_back() const noexcept { return holds_back_; }
     /// A move under way is undone at the next step.
     void pause() noexcept { paused_ = true; }
     void resume() noexcept { paused_ = false; }
@@ -198,6 +207,9 @@ class region_compactor {
     region_id                      sliding_{};  ///< Type 0: none.
     extent                         part_{};     ///< Of it, which moves now.
     block_index                    was_at_{};
+    block_count                    gap_min_{};  ///< Into a shorter gap no region slides,
+    region_id                      even_{};     ///< but that one; type 0: none.
+    bool                           holds_back_ = false;
     std::optional<block_index>     first_{};  ///< Where the next pass begins to look, and moves whatever it gains.
     compaction_phase               phase_     = compaction_phase::idle;
     bool                           paused_    = false;

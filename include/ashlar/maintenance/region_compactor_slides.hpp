@@ -16,6 +16,10 @@ void region_compactor<Volume, Throttle, C>::try_slide(Volume& volume, progress& 
         const auto room = volume.space.available(space_use::relocation);
         const auto gap  = slide_gap(below.count, table_blocks_of_slide(volume, moving_.blocks), room);
         if (gap.value == 0) return errc::no_contiguous_space;
+        if (name != even_ && below.count < std::min(gap_min_, moving_.blocks)) {
+            holds_back_ = true;
+            return errc::no_contiguous_space;
+        }
         return begin_slide(volume, name, gap);
     });
     if (begun.has_value()) {

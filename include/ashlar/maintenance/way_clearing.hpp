@@ -18,14 +18,17 @@ noexcept {
         return said_of(said);
     }
     switch (stage_) {
-        case stage::idle: begin_run(regions); [[fallthrough]];
+        case stage::idle:
+            begin_run(regions);
+            regions.hold_back(gap_min(volume));
+            [[fallthrough]];
         case stage::moving:
             said   = regions.step(volume, budget, queue);
             done_  = said.done;
             total_ = said.total;
             if (!regions.running()) end_pass(volume, regions, said);
             break;
-        case stage::looking: look(volume, budget, said); break;
+        case stage::looking: look(volume, regions, budget, said); break;
         case stage::emptying: empty(volume, regions, budget, queue, said); break;
     }
     return said_of(said);
@@ -42,6 +45,7 @@ void way_clearing<Volume, Throttle, C>::begin_run(compactor& regions) noexcept {
     result_                = {};
     any_pass_              = false;
     plans_                 = false;
+    widens_                = false;
     stage_                 = stage::moving;
     regions.start();
 }
@@ -69,6 +73,7 @@ void way_clearing<Volume, Throttle, C>::end_pass(Volume& volume, const compactor
     const bool whole = said.reasons.has(stop_reason::finished) && result_.finished;
     if (!whole || result_.after.permille() < options_.threshold_permille) return end_run(volume, said);
     stage_       = stage::looking;
+    widens_      = false;
     looked_at_   = {};
     looked_from_ = {};
     said.reasons = stop_reason::budget_spent;
@@ -78,10 +83,11 @@ void way_clearing<Volume, Throttle, C>::end_pass(Volume& volume, const compactor
 /// A part of the look at one window.
 template <class Volume, IoThrottle Throttle, Clock C>
     requires(!Throttle::needs_clock || C::ticks)
-void way_clearing<Volume, Throttle, C>::look(Volume& volume, step_budget budget, progress& said) noexcept {
+void way_clearing<Volume, Throttle, C>::look(Volume& volume, compactor& regions, step_budget budget,
+                                             progress& said) noexcept {
     const auto next = next_way(volume);
     if (!next || next->region != looked_at_) notes_ |= std::exchange(here_, {});
-    if (!next) return end_run(volume, said);
+    if (!next) return leave_windows(volume, regions, said);
     if (next->region != looked_at_) looks_ = 0;
     looked_at_       = next->region;
     looked_from_     = next->place;
@@ -101,6 +107,21 @@ void way_clearing<Volume, Throttle, C>::look(Volume& volume, step_budget budget,
     looked_from_ = {};
     here_        = {};
     stage_       = task_.start(volume, next->window).has_value() ? stage::emptying : stage::looking;
+}
+
+/// No region has a window any more. Those that a short gap kept from sliding get a longer one, each in turn, and slide
+/// then as they may.
+template <class Volume, IoThrottle Throttle, Clock C>
+    requires(!Throttle::needs_clock || C::ticks)
+void way_clearing<Volume, Throttle, C>::leave_windows(Volume& volume, compactor& regions, progress& said) noexcept {
+    if (!regions.holds_back()) return end_run(volume, said);
+    said.reasons = stop_reason::budget_spent;
+    looked_at_   = {};
+    looked_from_ = {};
+    if (!std::exchange(widens_, true)) return;
+    regions.hold_back({});
+    regions.start_at({});
+    stage_ = stage::moving;
 }
 
 /// Goes on with the plan for a window, or begins it. Answers whether it is whole.
@@ -123,11 +144,11 @@ void way_clearing<Volume, Throttle, C>::pass_by(const way& at) noexcept {
     constexpr std::uint32_t looks_max = 8;
     behind_                           = at.window.first + block_count{1};
     for (const auto& one : task_.obstacles()) {
-        here_ |= one.why;
+        if (!widens_) here_ |= one.why;  // else it slides all the same
         behind_ = std::max(behind_, one.blocks.end());
     }
     if (plan_.obstacles == 0) {  // it wants more room than there is: another one may hold less
-        here_ |= stop_reason::no_contiguous_space;
+        if (!widens_) here_ |= stop_reason::no_contiguous_space;
         behind_ = std::max(behind_, at.window.first + block_count{at.window.count.value / 2});
     }
     if (++looks_ == looks_max) attempts(at.slot, at.region) = options_.ways_max;
@@ -141,17 +162,13 @@ auto way_clearing<Volume, Throttle, C>::next_way(Volume& volume) noexcept -> std
     const entered      guard{volume};
     std::optional<way> lowest;
     if (find_slide(volume)) return lowest;
-    const auto data_begin = frames_end(volume.geometry.block);
     for (std::uint32_t i = 0; i < volume.regions.slots(); ++i) {
         const auto slot = slot_at(volume, i);
         const auto at   = slot.place();
         if (!is_user_region(slot.type) || (slot.flags & region_flag::pinned) != 0) continue;
         if (!is_asked_for(name_of(slot)) || attempts(i, name_of(slot)) >= options_.ways_max) continue;
         if (at.first < looked_from_ || (lowest && lowest->place < at.first)) continue;
-        const auto from   = name_of(slot) == looked_at_ ? behind_ : data_begin;
-        const auto window = lowest_window(at.count, from, at.first, [&](extent tried) noexcept {
-            return behind_regions(volume, tried, [](const region_slot&) noexcept { return true; });
-        });
+        const auto window = widens_ ? window_at_gap(volume, slot) : window_below(volume, slot);
         if (window) lowest = way{name_of(slot), i, at.first, *window};
     }
     if (lowest && !volume.space.withheld().empty()) {  // nothing could be emptied, whatever a look saw
@@ -159,6 +176,36 @@ auto way_clearing<Volume, Throttle, C>::next_way(Volume& volume) noexcept -> std
         return std::nullopt;
     }
     return lowest;
+}
+
+/// The lowest window of the region's length with no region in it.
+template <class Volume, IoThrottle Throttle, Clock C>
+    requires(!Throttle::needs_clock || C::ticks)
+std::optional<extent> way_clearing<Volume, Throttle, C>::window_below(Volume& volume, const region_slot& slot)
+noexcept {
+    const auto from = name_of(slot) == looked_at_ ? behind_ : frames_end(volume.geometry.block);
+    return lowest_window(slot.place().count, from, slot.place().first, [&](extent tried) noexcept {
+        return behind_regions(volume, tried, [](const region_slot&) noexcept { return true; });
+    });
+}
+
+/// The blocks directly below a region with a short gap there, that gap among them, as far as no region is in them.
+/// Empty too where the bitmaps cannot be read: the pass that follows says why.
+template <class Volume, IoThrottle Throttle, Clock C>
+    requires(!Throttle::needs_clock || C::ticks)
+std::optional<extent> way_clearing<Volume, Throttle, C>::window_at_gap(Volume& volume, const region_slot& slot)
+noexcept {
+    const auto at         = slot.place();
+    const auto data_begin = frames_end(volume.geometry.block);
+    const auto wanted     = std::min({gap_min(volume), at.count, at.first - std::min(data_begin, at.first)});
+    auto       from       = at.first - wanted;
+    from                  = behind_regions(volume, {from, wanted}, [](const region_slot&) noexcept { return true; });
+    volume_free_space<Volume> free{volume};
+    const auto                gap = free_run_below(free, from, at.first);
+    if (gap.has_error() || gap.value().empty()) return std::nullopt;
+    if (name_of(slot) == looked_at_) from = std::max(from, behind_);
+    if (from >= gap.value().first) return std::nullopt;
+    return extent{from, at.first - from};
 }
 
 /// Works on the window; once it is empty it is given out again, and the region's move takes it in the same step.
@@ -185,6 +232,7 @@ void way_clearing<Volume, Throttle, C>::empty(Volume& volume, compactor& regions
     }
     ++result_.ways_cleared;
     stage_ = stage::moving;
+    regions.hold_back(gap_min(volume), widens_ ? clearing_.region : region_id{});
     regions.start_at(clearing_.place);
     task_.release(volume);
     const auto first = regions.step(volume, {.blocks_max = 0, .candidates_max = 1}, queue);

@@ -21,6 +21,9 @@ namespace ashlar::inline v0 {
 ///    region elsewhere, or leaves it, and that was one attempt.
 ///  - A window stays withheld while paused, and for no longer than it is emptied. Nothing is while cancelled or idle.
 ///  - While a region lies in parts, and while others withhold blocks, nobody's way is cleared.
+///  - A region that could slide, but into a gap under `gap_bytes` alone, waits until no region has a window. Then
+///  objects
+///    leave the blocks below its gap, up to that many and as far as they can; it slides in any case.
 /// Cost: a look at a window is one walk over all records and nodes of all objects, in steps.
 /// Safe from: one thread at a time; others use the volume meanwhile.
 template <class Volume, IoThrottle Throttle = no_throttle, Clock C = no_clock>
@@ -92,7 +95,8 @@ class way_clearing {
     };
     struct attempts_of {
         region_id     region{};
-        std::uint32_t count = 0;
+        std::uint32_t windows = 0;
+        std::uint32_t gaps    = 0;
     };
 
     [[nodiscard]] static constexpr evacuation_options moves_of(const region_compaction_options& options) noexcept {
@@ -111,17 +115,19 @@ class way_clearing {
     way_clearing(const region_compaction_options& options, std::size_t bytes, task_type&& task) noexcept
         : options_{options}, memory_bytes_{bytes}, task_{std::move(task)} {}
 
-    /// So many were made for the region in that slot; a region that takes over another one's slot begins anew.
+    /// So many were made for the region in that slot, of the kind that is made now; a region that takes over another
+    /// one's slot begins anew.
     [[nodiscard]] std::uint32_t& attempts(std::uint32_t slot, region_id name) noexcept {
         auto& one = attempts_[slot];
         if (one.region != name) one = {name};
-        return one.count;
+        return widens_ ? one.gaps : one.windows;
     }
     [[nodiscard]] bool is_asked_for(region_id name) const noexcept { return !options_.only || name == *options_.only; }
 
     void begin_run(compactor& regions) noexcept;
     void end_pass(Volume& volume, const compactor& regions, progress& said) noexcept;
-    void look(Volume& volume, step_budget budget, progress& said) noexcept;
+    void look(Volume& volume, compactor& regions, step_budget budget, progress& said) noexcept;
+    void leave_windows(Volume& volume, compactor& regions, progress& said) noexcept;
     void pass_by(const way& at) noexcept;
     void empty(Volume& volume, compactor& regions, step_budget budget, queue_type* queue, progress& said) noexcept;
     void end_run(Volume& volume, progress& said) noexcept;
@@ -131,6 +137,12 @@ class way_clearing {
     [[nodiscard]] std::optional<way> next_way(Volume& volume) noexcept;
     [[nodiscard]] progress           said_of(progress said) const noexcept;
 
+    [[nodiscard]] std::optional<extent> window_below(Volume& volume, const region_slot& slot) noexcept;
+    [[nodiscard]] std::optional<extent> window_at_gap(Volume& volume, const region_slot& slot) noexcept;
+    [[nodiscard]] block_count           gap_min(const Volume& volume) const noexcept {
+                  return whole_blocks(options_.gap_bytes, volume.geometry.block);
+    }
+
     region_compaction_options options_;
     std::size_t               memory_bytes_;
     task_type                 task_;
@@ -138,6 +150,7 @@ class way_clearing {
     bool                      paused_    = false;
     bool                      cancelled_ = false;
     bool                      any_pass_  = false;  ///< A pass of this run has ended.
+    bool                      widens_    = false;  ///< Gaps become longer now, as no region has a window.
 
     std::array<attempts_of, region_slots> attempts_{};  ///< By slot of the directory.
     way                                   clearing_{};
