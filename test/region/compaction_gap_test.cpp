@@ -129,6 +129,33 @@ TEST_F(CompactionGap, WithoutRoomForWhatIsBelowItSlidesIntoTheGapThatThereIs) {
     expect_same();
 }
 
+TEST_F(CompactionGap, UsersReadAndWriteMeanwhile) {
+    std::uint64_t widened = 0;
+    for (std::uint64_t seed = 1; seed <= scaled(6); ++seed) {
+        way_world world;
+        world.fill();
+        ASHLAR_ASSERT_OK(world.live.checkpoint());
+        world.add(blocks, behind_objects(world.live) + 40);
+        const auto                    before     = world.place_of_region(0);
+        auto                          compacting = way_task::open(world.live, clearing()).value();
+        auto                          region     = store_regions{world.live}.open({logs, 0}).value();
+        random_bits                   random{seed};
+        random_operations<test_store> users{seed, {.create = 1, .erase = 1, .size_max = 6'000}};
+        world.run(compacting, {.blocks_max = 60, .candidates_max = 8}, [&](const progress&) {
+            if (random.below(3) == 0) users.step(world.live, world.model);
+            const auto at    = random.below(blocks - 4);
+            const auto bytes = pattern(4, 512, static_cast<std::uint32_t>(random.next()));
+            ASHLAR_ASSERT_OK(region.write({block_index{at}, {4}}, bytes));
+            std::copy(bytes.begin(), bytes.end(), world.content[0].begin() + static_cast<std::ptrdiff_t>(at * 512));
+        });
+        widened += compacting.last_result().ways_cleared;
+        EXPECT_LE(world.place_of_region(0), before) << seed;
+        world.expect_same();
+        ASSERT_FALSE(HasFailure()) << seed;
+    }
+    EXPECT_GE(widened, scaled(2));
+}
+
 TEST_F(CompactionGap, CancelledOrLeftAfterAnyStepItHoldsNothingAndTheNextRunGoesOn) {
     int at = 0;
     for (bool left = true; left; ++at) {
