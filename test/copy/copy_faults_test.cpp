@@ -108,6 +108,8 @@ struct CopyFaultsTest : testing::Test {
         EXPECT_EQ(content_of(target.live), content_of(source.live));
         EXPECT_EQ(findings_of(target.live), "");
         EXPECT_EQ(source.live.volume().space.readers(), 0U);
+        ASHLAR_EXPECT_OK(target.live.checkpoint());
+        EXPECT_FALSE(target.live.volume().space.is_waited_for(block_index{0})) << "what was not placed was given back";
         return met;
     }
 

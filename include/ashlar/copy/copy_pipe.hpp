@@ -1,5 +1,5 @@
 #pragma once
-/// The objects of a volume that is copied, batch by batch: while one is read the one before is written.
+/// The objects of a volume that is copied, batch by batch: while one is looked for and read the one before is written.
 
 #include <ashlar/copy/copy_walk.hpp>
 #include <ashlar/copy/region_pipe.hpp>
@@ -40,14 +40,16 @@ class copy_pipe {
         for (std::size_t turn = 0; answer.has_value(); turn ^= 1U) {
             auto& reading = batches_[turn];
             auto& writing = batches_[turn ^ 1U];
-            if (said.reasons.none()) answer = walk_.fill(reading, source, target, budget, said);
+            // Looking for what to read reads metadata, one block after the other: the disk writes meanwhile.
+            answer = target.begin_writes(writing);
+            if (answer.has_value() && said.reasons.none()) answer = walk_.fill(reading, source, target, budget, said);
             if (answer.has_value()) answer = source.begin_reads(reading);
             if (answer.has_value()) answer = write(writing, source, target, budget, done);
             const auto read = source.await_reads();
             if (answer.has_value()) answer = read;
             if (answer.has_error() || reading.empty()) break;
         }
-        for (auto& batch : batches_) drop(batch, budget);
+        for (auto& batch : batches_) drop(batch, target, budget);
         return answer;
     }
 
@@ -62,7 +64,8 @@ class copy_pipe {
     }
     /// After an error: the walk goes back to the first object that is not done.
     template <class Budget>
-    void drop(copy_batch& batch, Budget& budget) noexcept {
+    void drop(copy_batch& batch, copy_target<From, To>& target, Budget& budget) noexcept {
+        target.give_up(batch);
         if (!batch.empty()) walk_.go_back(batch.objects().front().record);
         give_back(batch, budget);
     }

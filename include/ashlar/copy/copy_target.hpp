@@ -108,14 +108,38 @@ class copy_target {
         }
     }
 
-    /// Does what the batch says; its reads are done. Stops at the first error.
+    /// Begins the writes of a batch whose reads are done, into runs of free space that nobody else knows of; what fits
+    /// into none is left to `run`. The batch stays as it is until `run` or `give_up`. Errors: those of the queue.
+    result<> begin_writes(copy_batch& batch) noexcept {
+        auto acts = batch.acts();
+        for (auto& object : batch.objects()) {
+            for (auto own = acts.first(object.acts); !own.empty() && !object.raced;) {
+                if (own.front().what != copy_act::verb::write) {
+                    own = own.subspan(1);
+                    continue;
+                }
+                const auto group = group_of(own);
+                if (group.acts == 0) break;
+                BOOST_OUTCOME_TRY(send(own.front(), group));
+                own = own.subspan(group.acts);
+            }
+            acts = acts.subspan(object.acts);
+        }
+        return success();
+    }
+    /// Does what the batch says; its writes were begun. Stops at the first error; nothing of it is in flight then.
     result<outcome> run(copy_batch& batch, copy_source<From>& source) noexcept {
-        const auto sent = send(batch);
-        auto       sum  = sent.has_value() ? work_off(batch, source) : result<outcome>{sent.error()};
+        const auto written = end_writes(batch);
+        auto       sum     = written.has_value() ? work_off(batch, source) : result<outcome>{written.error()};
+        give_up(batch);
+        return sum;
+    }
+    /// Waits for writes that were begun, and gives back their blocks where no object has them.
+    void give_up(copy_batch& batch) noexcept {
+        static_cast<void>(await_writes());
         for (auto& one : batch.acts()) {
             if (one.sent) release(one);
         }
-        return sum;
     }
 
     using queue_type = queue_of<typename To::device>;
@@ -157,23 +181,8 @@ class copy_target {
         return group;
     }
 
-    /// Writes what fits into one run of the target's free space; the rest is left to `write`.
     /// Errors: those of a write, and of the queue.
-    result<> send(copy_batch& batch) noexcept {
-        auto acts = batch.acts();
-        for (auto& object : batch.objects()) {
-            for (auto own = acts.first(object.acts); !own.empty() && !object.raced;) {
-                if (own.front().what != copy_act::verb::write) {
-                    own = own.subspan(1);
-                    continue;
-                }
-                const auto group = group_of(own);
-                if (group.acts == 0) break;
-                BOOST_OUTCOME_TRY(send(own.front(), group));
-                own = own.subspan(group.acts);
-            }
-            acts = acts.subspan(object.acts);
-        }
+    result<> end_writes(copy_batch& batch) noexcept {
         BOOST_OUTCOME_TRY(await_writes());
         for (const auto& one : batch.acts()) {
             if (one.sent && one.put.failure.code != errc::none) return one.put.failure;
