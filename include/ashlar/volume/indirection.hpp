@@ -172,7 +172,9 @@ namespace detail {
 /// Errors: those of edit_block and create_block.
 template <class Volume>
 result<block_edit> open_table_block(Volume& volume, std::uint32_t tx, const region_block& place) noexcept {
-    if (volume.cache.find(place.home) != no_slot) return edit_block(volume, tx, place.home, place.identity);
+    const auto slot = volume.cache.find(place.home);
+    if (slot != no_slot && volume.cache.at(slot).identity == place.identity)
+        return edit_block(volume, tx, place.home, place.identity);
     return create_block(volume, tx, place.home, place.identity);
 }
 }  // namespace detail
