@@ -48,6 +48,48 @@ def picture(folder):
     return seen, sorted(sorted(names) for names in links.values())
 
 
+def xxh64(data, seed):
+    """XXH64, which seals metadata."""
+    primes = (11400714785074694791, 14029467366897019727, 1609587929392839161, 9650029242287828579, 2870177450012600261)
+    mask = (1 << 64) - 1
+    turn = lambda value, bits: (value << bits | value >> (64 - bits)) & mask
+    mix = lambda lane, word: turn((lane + word * primes[1]) & mask, 31) * primes[0] & mask
+    word_at = lambda at, size: int.from_bytes(data[at:at + size], "little")
+    lanes = [(seed + primes[0] + primes[1]) & mask, (seed + primes[1]) & mask, seed, (seed - primes[0]) & mask]
+    at = len(data) // 32 * 32
+    for place in range(0, at, 8):
+        lanes[place // 8 % 4] = mix(lanes[place // 8 % 4], word_at(place, 8))
+    made = (seed + primes[4]) & mask
+    if at:
+        made = sum(turn(lane, bits) for lane, bits in zip(lanes, (1, 7, 12, 18))) & mask
+        for lane in lanes:
+            made = ((made ^ mix(0, lane)) * primes[0] + primes[3]) & mask
+    made = (made + len(data)) & mask
+    while at + 8 <= len(data):
+        made, at = (turn(made ^ mix(0, word_at(at, 8)), 27) * primes[0] + primes[3]) & mask, at + 8
+    if at + 4 <= len(data):
+        made, at = (turn(made ^ word_at(at, 4) * primes[0] & mask, 23) * primes[1] + primes[2]) & mask, at + 4
+    for byte in data[at:]:
+        made = turn(made ^ byte * primes[4] & mask, 11) * primes[0] & mask
+    made = (made ^ made >> 33) * primes[1] & mask
+    made = (made ^ made >> 29) * primes[2] & mask
+    return made ^ made >> 32
+
+
+def add_feature(volume, bit, width):
+    """What a program that uses features leaves in both superblocks; no command of this one adds any."""
+    with open(volume, "r+b") as image:
+        for frame in (0, 4):
+            image.seek(frame * 4096)
+            content = bytearray(image.read(4096))
+            content[128:132] = (1 << bit).to_bytes(4, "little")
+            content[1792 + 16 * bit:1792 + 16 * bit + 4] = bytes(2) + width.to_bytes(2, "little")
+            seed = xxh64(bytes(16) + content[-16:-12] + bytes(16), 0)
+            content[-8:] = xxh64(bytes(content[:-8]), seed).to_bytes(8, "little")
+            image.seek(frame * 4096)
+            image.write(content)
+
+
 def can_inject():
     """Whether strace is here and may trace: then a sync of the program can fail, or be its end."""
     return shutil.which("strace") is not None and subprocess.run(["strace", "-o", os.devnull, "true"], check=False, capture_output=True).returncode == 0
@@ -1050,6 +1092,29 @@ class Copies(ProgramTest):
             self.assertEqual(self.document("defrag-analyze", target)["fragmented_objects"], 0, "objects come out whole")
             self.expect_copied(target)
         self.assertEqual(self.volume.read_bytes(), before)
+
+    def test_features_go_along_and_a_target_without_room_says_what_to_do(self):
+        self.expect(0, "migrate-records", self.volume, "--width", 160)
+        add_feature(self.volume, 3, 16)
+        self.expect(0, "verify", self.volume)
+        narrow = self.folder / "narrow.ash"
+        self.expect(0, "format", narrow, "--size", "64M", "--block", 1024)
+        before = narrow.read_bytes()
+        for options in ((), ("--dry-run",)):
+            self.assertIn(f"migrate-records {narrow} --width 152", self.expect(1, "copy", self.volume, narrow, *options).stderr)
+        self.assertEqual(narrow.read_bytes(), before)
+        self.assertIn("--record-bytes 128", self.expect(2, "copy", self.volume, self.target, "--record-bytes", 120).stderr)
+        self.expect(0, "migrate-records", narrow, "--width", 152)
+        for target in (narrow, self.target):
+            self.expect(0, "copy", self.volume, target)
+            image = target.read_bytes()
+            self.assertEqual(int.from_bytes(image[128:132], "little"), 1 << 3)
+            self.assertEqual(image[1792 + 48:1792 + 52], bytes((0, 0, 16, 0)))
+            self.expect_copied(target)
+        self.expect(0, "format", narrow, "--size", "64M", "--block", 1024, "--force")
+        self.expect(0, "migrate-records", narrow, "--width", 160)
+        add_feature(narrow, 4, 8)
+        self.assertIn("other features stands here", self.expect(1, "copy", self.volume, narrow).stderr)
 
     def test_a_dry_run_says_what_a_copy_takes_and_touches_nothing(self):
         before = self.volume.read_bytes()

@@ -227,6 +227,40 @@ TEST_F(CopyFeaturesTest, OneThatCameMeanwhileAndHasNoRoomIsAnErrorAndNotLost) {
     expect_copied(source.live, target.live);
 }
 
+TEST_F(CopyFeaturesTest, WhatComesOrGoesInTheMiddleOfAPassIsTheNextOnes) {
+    auto options       = small_steps(true);
+    options.passes_max = 1;
+    cut_volume target{source_shape, 2};
+    auto       copying = task::open(source.live, target.live, options).value();
+    for (int i = 0; i < 6; ++i)
+        ASSERT_EQ(copying.step({.blocks_max = 100, .candidates_max = 6}).reasons, stop_reason::budget_spent);
+    store_features features{source.live};
+    ASHLAR_ASSERT_OK(features.remove(3));
+    ASHLAR_ASSERT_OK(features.remove(31));
+    record_migration narrower{source.live};  // where they were there is no byte any more
+    narrower.start({.record_bytes = 144});
+    while (!narrower.step().reasons.has(stop_reason::finished)) {}
+    ASHLAR_ASSERT_OK(features.add({.bit = 5, .record_bytes = 8}));
+    for (const auto id : source.live.objects()) ASHLAR_ASSERT_OK(features.write(id, 5, ashlar::pattern(8, id.value)));
+    progress last;
+    for (int i = 0; i < 200 && !last.reasons.has(stop_reason::nothing_to_gain); ++i) {
+        last = copying.step({.blocks_max = 64, .candidates_max = 32});
+        ASSERT_EQ(last.failure.code, errc::none) << message(last.failure.code);
+    }
+    EXPECT_TRUE(last.reasons.has(stop_reason::raced)) << "and says so";
+    EXPECT_TRUE(store_features{target.live}.has(3));
+    ASHLAR_ASSERT_OK(copying.finish());
+    expect_copied(source.live, target.live);
+    EXPECT_FALSE(store_features{target.live}.has(3));
+    // What they left is zero, whoever gets it.
+    ASHLAR_ASSERT_OK(store_features{target.live}.add({.bit = 6, .record_bytes = 32}));
+    for (const auto id : target.live.objects()) {
+        byte_vector bytes(32, std::byte{1});
+        EXPECT_EQ(store_features{target.live}.read(id, 6, bytes).value(), 32U);
+        EXPECT_EQ(bytes, byte_vector(32));
+    }
+}
+
 TEST_F(CopyFeaturesTest, FeaturesMayComeAndGoWhileEitherSideLosesItsPower) {
     ASHLAR_ASSERT_OK(source.live.close());
     std::uint64_t cuts = 0;
