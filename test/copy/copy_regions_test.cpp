@@ -198,5 +198,46 @@ TEST_F(CopyRegionsTest, TheRegionMayLieInPartsAndMoveWhileItIsCopied) {
     expect_copied();
 }
 
+TEST_F(CopyRegionsTest, ARegionOfTheTargetMayLieInPartsWhenItGoesOn) {
+    ASHLAR_ASSERT_OK(store_regions{source.live}.remove(name));
+    const auto low = store_regions{source.live}.add({.type = logs, .blocks = block_count{25}}).value();
+    name           = store_regions{source.live}.add({.type = logs, .blocks = block_count{200}}).value();
+    write(0, 200, 4);
+    auto below = store_regions{source.live}.open(low).value();
+    ASHLAR_ASSERT_OK(below.write({block_index{0}, block_count{25}}, pattern(25, 512, 6)));
+    {
+        auto copying = task::open(source.live, target.live, small_steps(true)).value();
+        while (!copying.step({.blocks_max = 90, .candidates_max = 9}).reasons.has(stop_reason::nothing_to_gain)) {}
+    }
+    // Somebody who does not know of the copy makes room in it, and is stopped.
+    ASSERT_GT(store_regions{target.live}.find(name).value().place.first,
+              store_regions{target.live}.find(low).value().place.first);
+    ASHLAR_ASSERT_OK(store_regions{target.live}.remove(low));
+    ASHLAR_ASSERT_OK(target.live.checkpoint());
+    {
+        auto compacting = compaction<ordered_single>::open(target.live, {.regions = {.threshold_permille = 1}}).value();
+        for (int i = 0; i < 60 && target.live.volume().indirection.empty(); ++i)
+            static_cast<void>(compacting.step({.blocks_max = 16}));
+    }
+    ASSERT_FALSE(target.live.volume().indirection.empty());
+    write(0, 200, 5);
+    auto copying = task::open(source.live, target.live, small_steps(true)).value();
+    ASHLAR_ASSERT_OK(copying.finish());
+    EXPECT_FALSE(target.live.volume().indirection.empty()) << "it was written where it lies";
+    EXPECT_EQ(content_of(target.live), content_of(source.live));
+}
+
+TEST_F(CopyRegionsTest, ARegionThatSomebodyTookFromTheTargetIsAnErrorAndNotTakenForCopied) {
+    auto copying = task::open(source.live, target.live, small_steps()).value();
+    while (store_regions{target.live}.find(name).has_error())
+        ASSERT_EQ(copying.step({.blocks_max = 40, .candidates_max = 9}).reasons, stop_reason::budget_spent);
+    ASHLAR_ASSERT_OK(store_regions{target.live}.remove(name));
+    const auto said = copying.step({.blocks_max = 40, .candidates_max = 9});
+    EXPECT_EQ(said.failure.code, errc::not_found);
+    EXPECT_FALSE(said.reasons.has(stop_reason::finished));
+    auto again = task::open(source.live, target.live, small_steps()).value();
+    finish(again);
+}
+
 }  // namespace copy_regions_test
 }  // namespace ashlar::test
