@@ -271,7 +271,7 @@ class store_features {
             BOOST_OUTCOME_TRY(const auto block,
                               view_block(volume, no_transaction, record.block.home, record.block.identity));
             const std::size_t count = into.size() < place.count ? into.size() : place.count;
-            std::memcpy(into.data(), block.bytes().data() + record.byte + place.first, count);
+            if (count != 0) std::memcpy(into.data(), block.bytes().data() + record.byte + place.first, count);
             return count;
         });
     }

@@ -61,6 +61,7 @@ TEST_F(features_test, AFeatureGetsBytesByAMigrationAndKeepsWhatIsWrittenThere) {
     byte_vector some(4);
     EXPECT_EQ(code_of(again.read(ids[4], 4, some)), errc::not_found);
     EXPECT_EQ(again.read(ids[4], 3, some).value(), 4U);
+    EXPECT_EQ(again.read(ids[4], 3, {}).value(), 0U) << "nothing is written through a null pointer";
     expect_whole(live_);
 }
 
