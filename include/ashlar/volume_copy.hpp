@@ -15,7 +15,8 @@ namespace ashlar::inline v0 {
 ///
 /// The target's features are the source's: the same bits, widths and types of regions; where their bytes stand in a
 /// record may differ. Features that come or go in a source in use do so in the target with the next pass, or `finish`;
-/// what they keep in records changes no generation, so every pass compares it.
+/// what they keep in records changes no generation, so every pass compares it. It is copied as it is: ids of objects
+/// are the same in the target, places of blocks are not.
 ///
 /// The target is a volume like any other meanwhile, and safe against power cuts. A region COPY in it says whose copy it
 /// is, and goes as the last step: a volume that has it is not complete. A copy that was stopped or cut, on either side,
