@@ -69,6 +69,7 @@ void region_compactor<Volume, Throttle, C>::advance_slide(Volume& volume, queue_
         {
             const entered guard{volume};
             slide = find_slide(volume);
+            if (slide) part_ = slide_source<Volume>::next_part(volume, *slide, block_count{~std::uint64_t{0}});
         }
         if (!slide || !is_slide_of(*slide, sliding_)) {  // its region was removed
             sliding_ = {};
@@ -80,7 +81,6 @@ void region_compactor<Volume, Throttle, C>::advance_slide(Volume& volume, queue_
             said.reasons |= stop_reason::budget_spent;
             return;
         }
-        part_ = slide_source<Volume>::next_part(volume, *slide, block_count{~std::uint64_t{0}});
         if (part_.empty()) {  // it was begun by somebody whose memory holds entries
             too_large_ = error{errc::too_large, block_index{slide->left().value}};
             notes_ |= stop_reason::no_contiguous_space;
