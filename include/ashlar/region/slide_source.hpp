@@ -23,6 +23,7 @@ class slide_source : public region_source<Volume> {
     /// The next part, at most so many blocks; empty where none is left. Half of the room below at a time, so that the
     /// batch of one part confirms the one before it, which left the target of the next; and no more than a transaction
     /// may say in the table, or the table has room for. Empty too where memory has room for no entry.
+    /// Precondition: the volume is entered.
     [[nodiscard]] static extent next_part(const Volume& volume, const region_slide& slide, block_count most) noexcept {
         const std::uint64_t entries =
             std::uint64_t{table_blocks_at_once} * indirection_entries_in(volume.geometry.block);
