@@ -144,6 +144,28 @@ TEST_F(CopyFeaturesTest, AFeatureThatTheSourceHasNotIsSomethingElseInTheTarget) 
     expect_copied(source.live, target.live);
 }
 
+TEST(CopyOfAnEmptyVolume, GoesOnWhereTheSourceHasOtherFeaturesNow) {
+    for (const bool another_width : {false, true}) {
+        cut_volume     source{source_shape}, target{source_shape, 2};
+        store_features features{source.live};
+        ASHLAR_ASSERT_OK(features.add({.bit = 3, .record_bytes = 16}));
+        {
+            auto copying = task::open(source.live, target.live, {.in_use = true}).value();
+            EXPECT_FALSE(copying.last_result().resumed);
+            static_cast<void>(copying.step({.blocks_max = 1, .candidates_max = 1}));
+            ASSERT_TRUE(store_features{target.live}.has(3));
+            ASSERT_TRUE(is_empty_volume(target.live).value()) << "nothing but the feature was copied yet";
+        }
+        ASHLAR_ASSERT_OK(features.remove(3));
+        if (another_width) { ASHLAR_ASSERT_OK(features.add({.bit = 3, .record_bytes = 8})); }
+        auto copying = task::open(source.live, target.live);
+        ASHLAR_ASSERT_OK(copying);
+        EXPECT_TRUE(copying.value().last_result().resumed);
+        ASSERT_EQ(run(copying.value()).reasons, stop_reason::finished);
+        expect_copied(source.live, target.live);
+    }
+}
+
 TEST_F(CopyFeaturesTest, WhatWasBeingRemovedIsBeingRemovedInTheTarget) {
     auto& from = source.live.volume();
     {

@@ -55,11 +55,13 @@ template <Blueprint From, Blueprint To>
                                                              std::span<std::byte> scratch) noexcept {
     if (store_regions{from}.find(copy_mark::name).has_value()) return errc::busy;
     BOOST_OUTCOME_TRY(const bool empty, is_empty_volume(to));
-    if (empty) return std::optional<copy_mark>{};  // it may have been cut before its mark was written
-    if (store_regions{to}.find(copy_mark::name).has_error()) return errc::busy;
-    BOOST_OUTCOME_TRY(const auto mark, copy_mark::read(to, scratch));
-    if (!mark.names(from.volume().id)) return errc::busy;
-    return std::optional{mark};
+    if (store_regions{to}.find(copy_mark::name).has_value()) {
+        // Also without a record it may have features already, which are made equal where the copy is known to go on.
+        BOOST_OUTCOME_TRY(const auto mark, copy_mark::read(to, scratch));
+        if (mark.names(from.volume().id)) return std::optional{mark};
+    }
+    if (!empty) return errc::busy;
+    return std::optional<copy_mark>{};  // a copy that began may have been cut before its mark was written
 }
 
 }  // namespace ashlar::inline v0
