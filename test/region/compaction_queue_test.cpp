@@ -66,5 +66,41 @@ TEST_F(CompactionQueue, AQueueThatIsLostWithTransfersInFlightEndsTheMoveAndNothi
     EXPECT_EQ(findings_of(bench.live), "");
 }
 
+/// A part's target is nobody's once the slide is over, so nothing may come there that is written late.
+TEST_F(CompactionQueue, AQueueThatIsLostWithAPartInFlightEndsWriting) {
+    ASHLAR_ASSERT_OK(regions().add({.type = maps, .blocks = block_count{420}}));  // leaves a gap of 80
+    ASHLAR_ASSERT_OK(bench.live.checkpoint());
+    {
+        auto task = compaction<ordered_single>::open(bench.live, {.regions = {.threshold_permille = 1}}).value();
+        while (bench.live.volume().indirection.count() == 0)
+            ASSERT_EQ(task.step({.blocks_max = 16}).reasons, stop_reason::budget_spent);
+        bench.orders.breaks_at = bench.orders.calls + 2;
+        progress said;
+        do said = task.step({.blocks_max = 64});
+        while (said.reasons == stop_reason::budget_spent);
+        EXPECT_TRUE(said.reasons.has(stop_reason::device_error));
+        EXPECT_EQ(said.failure.code, errc::device_failed);
+        EXPECT_FALSE(task.running());
+        EXPECT_EQ(read(), content);
+    }
+    EXPECT_EQ(code_of(regions().remove(name)), errc::read_only);
+    EXPECT_EQ(code_of(regions().open(name).value().write({block_index{0}, block_count{1}}, pattern(1, 512, 6))),
+              errc::read_only);
+    {
+        auto other = compaction<ordered_single>::open(bench.live, {.regions = {.threshold_permille = 1}}).value();
+        EXPECT_EQ(other.step().failure.code, errc::read_only);
+    }
+    EXPECT_EQ(read(), content);
+    bench.crash();
+    auto     task = compaction<ordered_single>::open(bench.live, {.regions = {.threshold_permille = 1}}).value();
+    progress said;
+    do said = task.step();
+    while (said.reasons == stop_reason::budget_spent);
+    EXPECT_TRUE(said.reasons.has(stop_reason::finished));
+    EXPECT_EQ(regions().find(name).value().place.first.value + 80, place.first.value);
+    EXPECT_EQ(read(), content);
+    EXPECT_EQ(findings_of(bench.live), "");
+}
+
 }  // namespace compaction_queue_test
 }  // namespace ashlar::test

@@ -20,6 +20,8 @@ namespace ashlar::inline v0 {
 ///  - At most one target is reserved, and none while paused, cancelled or idle.
 ///  - Each block of a region is at its old place or at its new one after a crash at any moment. A slide that was cut or
 ///    cancelled stays as it is, the region is used meanwhile, and the next pass goes on with it first.
+///  - Where a queue is lost while a part moves, writing of the volume ends: what is in flight may write over whatever
+///    comes there. Of a region that moves whole the target stays reserved, and nothing else ends.
 /// Objects and the store's own tables are not moved. Safe from: one thread at a time; others use the store meanwhile.
 template <class Volume, IoThrottle Throttle = no_throttle, Clock C = no_clock>
     requires(!Throttle::needs_clock || C::ticks)

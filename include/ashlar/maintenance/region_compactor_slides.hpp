@@ -123,13 +123,14 @@ void region_compactor<Volume, Throttle, C>::settle_slide(Volume& volume, const m
         case move_verdict::nothing_to_gain: break;  // the region went
         case move_verdict::no_contiguous_space:
         case move_verdict::failed:
+            if (answer.lost) lose_part(volume, answer.failure);
             forget_motion(volume, parts_.move.motion);
             notes_ |= stop_reason::device_error;
             failure_ = answer.failure;
             break;
     }
     sliding_ = {};  // it lies in parts until another pass
-    if (failure_.code == errc::read_only) conclude(volume, said, false);
+    if (answer.lost || failure_.code == errc::read_only) conclude(volume, said, false);
 }
 
 /// The directory says the new place, and the table goes.

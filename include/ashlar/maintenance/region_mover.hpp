@@ -54,4 +54,12 @@ void forget_motion(Volume& volume, const region_motion* motion) noexcept {
     if (volume.region_traffic.motion == motion) motion_scope<Volume>::end(volume);
 }
 
+/// A part of a slide has no target that could stay reserved: the end of the slide, or a part that is tried again, would
+/// give to others what a lost queue may still write to. So nothing more is written to the volume (R15).
+template <class Volume>
+void lose_part(Volume& volume, error why) noexcept {
+    const entered guard{volume};
+    static_cast<void>(volume.end_writing(why));
+}
+
 }  // namespace ashlar::inline v0

@@ -25,6 +25,7 @@ struct move_answer {
     block_count  copied{};      ///< In this call, those of a try that was raced included.
     time_point   not_before{};  ///< With `throttled`.
     error        failure{};     ///< With `failed` and `no_contiguous_space`; with `pinned`, the block.
+    bool         lost = false;  ///< With `failed`: transfers of this move are in flight for ever.
 };
 
 struct relocation_options {
@@ -191,7 +192,7 @@ move_answer relocation::advance(Host& host, Throttle& throttle, const C& clock, 
         if (part.lost) {
             lost_   = part.failure;
             target_ = {};
-            return answered({.verdict = move_verdict::failed, .failure = lost_});
+            return answered({.verdict = move_verdict::failed, .failure = lost_, .lost = true});
         }
         if (part.refused) return answered({.verdict = move_verdict::throttled, .not_before = part.not_before});
         if (part.failure.code == errc::none) continue;
