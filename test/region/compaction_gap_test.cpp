@@ -95,6 +95,51 @@ TEST_F(CompactionGap, AGapThatIsLongEnoughIsSlidIntoAsItIs) {
     }
 }
 
+TEST_F(CompactionGap, ARunThatIsStartedFirstHoldsBackTheSame) {
+    make();
+    auto compacting = way_task::open(live, widening(100)).value();
+    compacting.start();
+    bool seen = false;
+    EXPECT_TRUE(run(compacting, {.blocks_max = 64}, [&](const progress&) {
+                    const auto slide = live.volume().regions.slide();
+                    if (!slide.empty() && !std::exchange(seen, true)) { EXPECT_EQ(slide.count, block_count{100}); }
+                }).reasons.has(stop_reason::finished));
+    EXPECT_TRUE(seen);
+    EXPECT_GE(lowered(), 100U);
+    expect_same();
+}
+
+TEST_F(CompactionGap, WhereNoneCanSlideNothingIsMovedOutOfItsWay) {
+    make();
+    static_cast<void>(live.abandon());
+    auto limits                    = small_limits();
+    limits.indirection_entries_max = 0;
+    live                           = opened_on(checked, limits);
+    auto       compacting          = way_task::open(live, clearing()).value();
+    const auto said                = run(compacting);
+    EXPECT_TRUE(said.reasons.has(stop_reason::no_contiguous_space));
+    EXPECT_EQ(said.failure.code, errc::too_large);
+    EXPECT_EQ(compacting.last_result().blocks_cleared, block_count{0});
+    EXPECT_EQ(compacting.last_result().ways_cleared, 0U);
+    EXPECT_EQ(place_of_region(0), place);
+    expect_same();
+}
+
+/// Another region goes down whole in the first pass, and then too little lies apart for anything to be emptied.
+TEST_F(CompactionGap, WhereTooLittleIsToBeGainedItSlidesIntoTheGapThatThereIs) {
+    fill();
+    ASHLAR_ASSERT_OK(live.checkpoint());
+    add(200, behind_objects(live) + gap);
+    place = place_of_region(0);
+    add(300, place.value + 600);
+    auto compacting = way_task::open(live, clearing(50)).value();
+    EXPECT_TRUE(run(compacting).reasons.has(stop_reason::finished));
+    EXPECT_EQ(compacting.last_result().blocks_cleared, block_count{0});
+    EXPECT_EQ(lowered(), gap);
+    EXPECT_EQ(compacting.last_result().regions_slid, 2U);
+    expect_same();
+}
+
 TEST_F(CompactionGap, WhatIsPinnedBoundsTheGap) {
     const auto pinned = model.create(live);
     ASSERT_TRUE(pinned.succeeded());

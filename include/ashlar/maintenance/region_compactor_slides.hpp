@@ -16,6 +16,7 @@ void region_compactor<Volume, Throttle, C>::try_slide(Volume& volume, progress& 
         const auto room = volume.space.available(space_use::relocation);
         const auto gap  = slide_gap(below.count, table_blocks_of_slide(volume, moving_.blocks), room);
         if (gap.value == 0) return errc::no_contiguous_space;
+        BOOST_OUTCOME_TRY(slide_is_possible(volume, moving_.blocks));  // else nobody makes room for it either
         if (name != even_ && below.count < std::min(gap_min_, moving_.blocks)) {
             holds_back_ = true;
             return errc::no_contiguous_space;
@@ -175,7 +176,7 @@ result<> region_compactor<Volume, Throttle, C>::plan_slide(Volume& volume, Space
     const auto gap  = slide_gap(below.count, table_blocks_of_slide(volume, line.from.count), room);
     if (gap.value == 0) return success();
     if (line.from.count.value > made.entries) made.entries = line.from.count.value;
-    line.slides = line.needed = made.entries_max != 0;
+    line.slides = line.needed = slide_is_possible(volume, line.from.count).has_value();
     if (!line.slides) return success();
     line.to = below.first;
     if (gap < below.count) made.blocks += line.from.count;  // a second slide takes the rest

@@ -18,11 +18,9 @@ noexcept {
         return said_of(said);
     }
     switch (stage_) {
-        case stage::idle:
-            begin_run(regions);
-            regions.hold_back(gap_min(volume));
-            [[fallthrough]];
+        case stage::idle: begin_run(regions); [[fallthrough]];
         case stage::moving:
+            if (std::exchange(begins_, false)) regions.hold_back(gap_min(volume));
             said   = regions.step(volume, budget, queue);
             done_  = said.done;
             total_ = said.total;
@@ -46,6 +44,7 @@ void way_clearing<Volume, Throttle, C>::begin_run(compactor& regions) noexcept {
     any_pass_              = false;
     plans_                 = false;
     widens_                = false;
+    begins_                = true;
     stage_                 = stage::moving;
     regions.start();
 }
@@ -63,21 +62,24 @@ void way_clearing<Volume, Throttle, C>::count(const region_compaction_result& pa
     result_.took.nanoseconds += pass.took.nanoseconds;
 }
 
-/// A pass that ended with nothing to be gained by more, or with a failure, ends the run.
+/// A pass that ended with nothing to be gained by more, or with a failure, ends the run. But where too little is to be
+/// gained by longer gaps, those that waited for one slide into what there is, in a last pass.
 template <class Volume, IoThrottle Throttle, Clock C>
     requires(!Throttle::needs_clock || C::ticks)
-void way_clearing<Volume, Throttle, C>::end_pass(Volume& volume, const compactor& regions, progress& said) noexcept {
+void way_clearing<Volume, Throttle, C>::end_pass(Volume& volume, compactor& regions, progress& said) noexcept {
     count(regions.last_result());
     pass_            = said.reasons;
     failure_         = said.failure;
     const bool whole = said.reasons.has(stop_reason::finished) && result_.finished;
-    if (!whole || result_.after.permille() < options_.threshold_permille) return end_run(volume, said);
+    const bool gains = result_.after.permille() >= options_.threshold_permille;
+    if (!whole || (!gains && !regions.holds_back())) return end_run(volume, said);
+    said.reasons = stop_reason::budget_spent;
+    said.failure = {};
+    if (!gains) return slide_as_is(regions);
     stage_       = stage::looking;
     widens_      = false;
     looked_at_   = {};
     looked_from_ = {};
-    said.reasons = stop_reason::budget_spent;
-    said.failure = {};
 }
 
 /// A part of the look at one window.
@@ -118,7 +120,12 @@ void way_clearing<Volume, Throttle, C>::leave_windows(Volume& volume, compactor&
     said.reasons = stop_reason::budget_spent;
     looked_at_   = {};
     looked_from_ = {};
-    if (!std::exchange(widens_, true)) return;
+    if (std::exchange(widens_, true)) slide_as_is(regions);
+}
+
+template <class Volume, IoThrottle Throttle, Clock C>
+    requires(!Throttle::needs_clock || C::ticks)
+void way_clearing<Volume, Throttle, C>::slide_as_is(compactor& regions) noexcept {
     regions.hold_back({});
     regions.start_at({});
     stage_ = stage::moving;

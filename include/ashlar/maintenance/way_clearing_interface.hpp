@@ -21,9 +21,8 @@ namespace ashlar::inline v0 {
 ///    region elsewhere, or leaves it, and that was one attempt.
 ///  - A window stays withheld while paused, and for no longer than it is emptied. Nothing is while cancelled or idle.
 ///  - While a region lies in parts, and while others withhold blocks, nobody's way is cleared.
-///  - A region that could slide, but into a gap under `gap_bytes` alone, waits until no region has a window. Then
-///  objects
-///    leave the blocks below its gap, up to that many and as far as they can; it slides in any case.
+///  - A region that could slide, but into a gap under `gap_bytes` alone, waits until no region has a window.
+///    Then objects leave the blocks below its gap, up to that many and as far as they can; it slides in any case.
 /// Cost: a look at a window is one walk over all records and nodes of all objects, in steps.
 /// Safe from: one thread at a time; others use the volume meanwhile.
 template <class Volume, IoThrottle Throttle = no_throttle, Clock C = no_clock>
@@ -125,9 +124,10 @@ class way_clearing {
     [[nodiscard]] bool is_asked_for(region_id name) const noexcept { return !options_.only || name == *options_.only; }
 
     void begin_run(compactor& regions) noexcept;
-    void end_pass(Volume& volume, const compactor& regions, progress& said) noexcept;
+    void end_pass(Volume& volume, compactor& regions, progress& said) noexcept;
     void look(Volume& volume, compactor& regions, step_budget budget, progress& said) noexcept;
     void leave_windows(Volume& volume, compactor& regions, progress& said) noexcept;
+    void slide_as_is(compactor& regions) noexcept;
     void pass_by(const way& at) noexcept;
     void empty(Volume& volume, compactor& regions, step_budget budget, queue_type* queue, progress& said) noexcept;
     void end_run(Volume& volume, progress& said) noexcept;
@@ -149,6 +149,7 @@ class way_clearing {
     stage                     stage_     = stage::idle;
     bool                      paused_    = false;
     bool                      cancelled_ = false;
+    bool                      begins_    = false;  ///< No step of this run was made yet.
     bool                      any_pass_  = false;  ///< A pass of this run has ended.
     bool                      widens_    = false;  ///< Gaps become longer now, as no region has a window.
 

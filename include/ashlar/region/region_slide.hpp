@@ -92,6 +92,15 @@ void end_entries(Volume& volume, extent table) noexcept {
 
 }  // namespace detail
 
+/// Whether a region of so many blocks could slide at all, whatever is free.
+/// Error: too_large, `where` the blocks: memory has room for no entry, or the directory not for the slide's two
+/// regions.
+template <class Volume>
+[[nodiscard]] result<> slide_is_possible(const Volume& volume, block_count blocks) noexcept {
+    if (volume.indirection.capacity() != 0 && volume.regions.slots() + 2 <= region_slots) return success();
+    return error{errc::too_large, block_index{blocks.value}};
+}
+
 /// Prepares a region to be moved in parts into the `gap` free blocks directly below it: they and the table become
 /// regions of the store's own, in one transaction. Nothing is moved yet.
 /// Errors: not_found; pinned; busy where a region slides already, or the gap is not free any more; too_large where
@@ -101,7 +110,7 @@ template <class Volume>
 result<> begin_slide(Volume& volume, region_id name, block_count gap) noexcept {
     if (!volume.regions.slide().empty()) return errc::busy;
     BOOST_OUTCOME_TRY(const auto seen, find_region(volume, name));
-    if (volume.indirection.capacity() == 0) return error{errc::too_large, block_index{seen.blocks}};
+    BOOST_OUTCOME_TRY(slide_is_possible(volume, seen.place().count));
     for (auto& part : volume.region_traffic.left) part = {};
     const auto table_blocks = table_blocks_of_slide(volume, seen.place().count);
     return run_transaction(volume, [&](std::uint32_t tx) noexcept -> result<> {
