@@ -4,6 +4,7 @@
 
 #include <ashlar/compaction.hpp>
 #include <ashlar/record_migration.hpp>
+#include <ashlar/shrinking.hpp>
 #include <ashlar/testing/manual_clock.hpp>
 #include <ashlar/throttle/combined_throttle.hpp>
 #include <ashlar/throttle/latency_target.hpp>
@@ -83,6 +84,18 @@ TYPED_TEST(ForegroundHeard, AnEvacuationWaitsForReadsAndOnlyForThem) {
         EXPECT_EQ(this->waits(beside, [&] { return task.step({.blocks_max = 16}); }), beside != reads::none);
         EXPECT_TRUE(task.last_result().emptied);
     }
+}
+
+TYPED_TEST(ForegroundHeard, AShrinkWaitsForReads) {
+    ASHLAR_ASSERT_OK(store_regions{this->live}.add({.type = logs, .blocks = {60}, .from = block_index{5600}}));
+    typename shrinking<TypeParam>::options options;
+    options.evacuation       = small_moves<TypeParam>();
+    options.evacuation.clock = this->clock;
+    options.gives_back       = false;
+    auto task                = shrinking<TypeParam>::open(this->live, options).value();
+    ASHLAR_ASSERT_OK(task.start(block_count{5300}));
+    EXPECT_TRUE(this->waits(reads::of_objects, [&] { return task.step({.blocks_max = 16}); }));
+    EXPECT_EQ(this->live.info().blocks, block_count{5300});
 }
 
 TYPED_TEST(ForegroundHeard, ACompactionWaitsForReads) {

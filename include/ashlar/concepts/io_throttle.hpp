@@ -58,6 +58,8 @@ inline constexpr bool listens<T> = T::listens;
 
 /// From now on the one judges by what the other is told of the foreground, so that several tasks beside one store hear
 /// the same. Nothing happens where throttles do not listen. A model that listens has `hear(const T& other)` for it.
+/// Two that work at once do not know of each other: what one of them measures in a pause of its own is the foreground
+/// beside the other, not at rest. A goal that is given as a time holds all the same.
 /// Precondition: the other one outlives it and stays where it is.
 template <IoThrottle T>
 constexpr void hear([[maybe_unused]] T& one, [[maybe_unused]] const T& other) noexcept {
