@@ -196,6 +196,40 @@ TEST(CleanRingWords, WhereABatchStandsBehindACleanAnchorAllOfTheRingIsLookedAt) 
     EXPECT_EQ(open_ring(ring.device, ring.shape).failure, errc::damaged);
 }
 
+TEST(CleanRingWords, ABatchOfALaterEpochThanBothAnchorsIsNotLostInSilence) {
+    struct variant {
+        bool          closed;
+        std::uint64_t torn;  // So many of its first batches have no header any more.
+    };
+    for (const auto& [closed, torn] : {variant{true, 0}, variant{false, 0}, variant{false, 1}, variant{false, 3}}) {
+        used_ring ring;
+        if (closed) ring.close();
+        const auto             before = ring.image();
+        data_on<memory_device> data{ring.device};
+        ASSERT_TRUE(ring.journal->recover(ring.device, data, false));
+        ring.go_on(4);
+        ASSERT_EQ(open_ring(ring.device, ring.shape, true).report.last, sequence{9});
+        // Both anchors of the open are lost, and its epoch with them; its batches are not.
+        for (const unsigned copy : {0U, 1U}) {
+            auto old = before;
+            std::memcpy(frame_of(ring.device.bytes(), ring.shape, copy).data(), frame_of(old, ring.shape, copy).data(),
+                        ring.shape.frame());
+        }
+        const auto first = ring.shape.place().ring.first + block_count{5};
+        for (std::uint64_t i = 0; i < torn; ++i)
+            ring.device.bytes()[byte_offset(first + block_count{i}, ring.shape.size()) + 20] ^= std::byte{1};
+        const auto image = ring.image();
+        EXPECT_EQ(open_ring(ring.device, ring.shape).failure, errc::damaged) << closed << torn;
+        EXPECT_EQ(ring.image(), image) << "and nothing is written";
+        attached_journal journal{ring.shape};
+        const auto       refused = journal->recover(ring.device, data, true);
+        ASSERT_FALSE(refused);
+        EXPECT_EQ(refused.error().code, errc::damaged);
+        EXPECT_EQ(refused.error().where, first + block_count{torn});
+        EXPECT_EQ(journal->last(), sequence{5}) << "for reading there is what stands before it";
+    }
+}
+
 TEST(CleanRingWords, OneCopyThatIsDamagedOrUnreadableChangesNothing) {
     for (const unsigned copy : {0U, 1U}) {
         used_ring ring;

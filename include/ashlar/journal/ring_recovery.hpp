@@ -97,10 +97,12 @@ class ring_recovery {
         BOOST_OUTCOME_TRY(const auto bytes, reader.view(0, batch_header_bytes));
         report_.bytes_read += reader.bytes_read();
         const auto header = decode_header(bytes, ring_.volume, next.position);
+        if (header && header->epoch > anchor_.epoch) return false;
         return !header || header->epoch < anchor_.epoch || header->sequence < next.number.value;
     }
 
-    /// Follows the chain from the tail, then looks behind its end for a word that it was longer.
+    /// Follows the chain from the tail, then looks behind its end for a word that it was longer. Before the first batch
+    /// of an epoch both anchors of it are durable: where one stands and neither anchor says so, the device lost both.
     result<> walk() noexcept {
         BOOST_OUTCOME_TRY(const bool empty, nothing_follows());
         if (empty) return success();
@@ -119,6 +121,7 @@ class ring_recovery {
         for (auto later = block; later < reader.blocks(); ++later) {
             BOOST_OUTCOME_TRY(const auto bytes, reader.view(later << ring_.size.shift(), batch_header_bytes));
             const auto header = decode_header(bytes, ring_.volume, reader.position_of(later));
+            if (header && header->epoch > anchor_.epoch) return error{errc::damaged, reader.where(later)};
             if (header && header->epoch == anchor_.epoch && header->sequence >= missing.value)
                 confirm({header->acknowledged});
         }
