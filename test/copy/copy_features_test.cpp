@@ -249,6 +249,47 @@ TEST_F(CopyFeaturesTest, OneThatCameMeanwhileAndHasNoRoomIsAnErrorAndNotLost) {
     expect_copied(source.live, target.live);
 }
 
+TEST(CopyWithBytesBetween, FeaturesMoveTogetherInTheTargetWhereElseTheyWouldHaveNoRoom) {
+    for (const std::uint64_t steps : {0U, 1U, 3U, 1000U}) {  // of the copy that goes on, until power is lost
+        cut_volume     source{source_shape};
+        cut_volume     target{{.blocks = 3000, .record_bytes = 160, .inline_extents = 2}, 2};
+        store_features features{source.live};
+        fill(source.live);
+        for (const std::uint32_t bit : {1U, 2U, 3U}) {
+            ASHLAR_ASSERT_OK(features.add({.bit = bit, .record_bytes = 8}));
+            for (const auto id : source.live.objects())
+                ASHLAR_ASSERT_OK(features.write(id, bit, ashlar::pattern(8, id.value * 5 + bit)));
+        }
+        {
+            auto copying = task::open(source.live, target.live, small_steps(true)).value();
+            while (!copying.step().reasons.has(stop_reason::nothing_to_gain)) {}
+        }
+        // The one in the middle stays: beside it there is no room for another of 16, only on both of its sides.
+        for (const std::uint32_t bit : {1U, 3U}) ASHLAR_ASSERT_OK(features.remove(bit));
+        ASHLAR_ASSERT_OK(features.add({.bit = 9, .record_bytes = 16}));
+        for (const auto id : source.live.objects())
+            ASHLAR_ASSERT_OK(features.write(id, 9, ashlar::pattern(16, id.value * 7)));
+        EXPECT_EQ(task::plan_features(source.live, target.live).value().width, 160U);
+        {
+            auto copying = task::open(source.live, target.live, small_steps(true));
+            ASHLAR_ASSERT_OK(copying);
+            for (std::uint64_t i = 0; i < steps; ++i) {
+                const auto said = copying.value().step({.blocks_max = 9, .candidates_max = 5});
+                ASSERT_EQ(said.failure.code, errc::none);
+            }
+        }
+        random_bits random{steps};
+        target.cut(random);
+        EXPECT_EQ(findings_of(target.live), "");
+        auto copying = task::open(source.live, target.live);
+        ASHLAR_ASSERT_OK(copying);
+        ASSERT_EQ(run(copying.value()).reasons, stop_reason::finished);
+        expect_copied(source.live, target.live, steps);
+        EXPECT_EQ(features::row_of(target.live.volume(), 2).offset, 0U);
+        EXPECT_EQ(features::row_of(target.live.volume(), 9).offset, 8U);
+    }
+}
+
 TEST_F(CopyFeaturesTest, WhatComesOrGoesInTheMiddleOfAPassIsTheNextOnes) {
     auto options       = small_steps(true);
     options.passes_max = 1;

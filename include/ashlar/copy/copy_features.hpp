@@ -28,7 +28,8 @@ struct feature_set {
 
 /// What the copy makes of the rows of its target.
 struct feature_places {
-    std::uint32_t                         kept = 0;  ///< There already, with the width and the regions of the source's.
+    std::uint32_t                         same = 0;  ///< There already, with the width and the regions of the source's;
+    std::uint32_t                         kept = 0;  ///< of these the ones that stay where they are.
     std::uint32_t                         width = 0;  ///< That records must have.
     std::array<feature_row, feature_rows> rows{};
 };
@@ -72,34 +73,53 @@ template <class Volume>
            std::memcmp(now.data(), seen.rows.data(), sizeof seen.rows) == 0;
 }
 
-/// Where the features of a source stand in the target's records: where they are already, or in bytes that are nobody's.
-template <class Volume>
-[[nodiscard]] feature_places places_in(Volume& to, const feature_set& wanted) noexcept {
-    const auto                                              base = object_encoded_bytes(to.inline_extents);
-    feature_places                                          made{.width = base};
-    feature_set                                             placed;
+/// Rows of a target as they are planned, one after the other.
+struct feature_places_plan {
+    feature_places                                          made{};
+    feature_set                                             placed{};
     std::array<std::byte, feature_row_offset(feature_rows)> image{};
-    const auto put = [&](std::uint32_t bit, const feature_row& row) noexcept {
+
+    void put(std::uint32_t bit, const feature_row& row, std::uint32_t base) noexcept {
         made.rows[bit] = placed.rows[bit] = row;
         placed.there |= std::uint32_t{1} << bit;
         store_struct(std::span{image}.subspan(feature_row_offset(bit)), row);
         if (row.bytes != 0 && made.width < base + row.end()) made.width = base + row.end();
-    };
+    }
+    /// Those that have no place yet, into bytes that are nobody's.
+    void put_others(const feature_set& wanted, std::uint32_t base) noexcept {
+        for (std::uint32_t bit = 0; bit < feature_rows; ++bit) {
+            if (!wanted.has(bit) || placed.has(bit)) continue;
+            auto row   = wanted.rows[bit];
+            row.zero   = std::uint64_t{0};
+            row.offset = static_cast<std::uint16_t>(row.bytes == 0 ? 0U : free_feature_offset(image, row.bytes));
+            put(bit, row, base);
+        }
+    }
+};
+
+/// Where the features of a source stand in the target's records: where they are already, or in bytes that are nobody's.
+/// Where that is too wide for a record all stand close together instead, and what is in another place moves.
+template <class Volume>
+[[nodiscard]] feature_places places_in(Volume& to, const feature_set& wanted) noexcept {
+    const auto          base = object_encoded_bytes(to.inline_extents);
+    feature_places_plan stays{.made = {.width = base}}, moves{.made = {.width = base}};
     for (std::uint32_t bit = 0; bit < feature_rows; ++bit) {
         const auto row = features::row_of(to, bit), as = wanted.rows[bit];
         if (!wanted.has(bit) || row.bytes != as.bytes || row.region != as.region || !is_sound(to, row)) continue;
-        if (row.bytes != 0 && placed.overlaps(row)) continue;
-        put(bit, row);
+        if (row.bytes != 0 && stays.placed.overlaps(row)) continue;
+        stays.put(bit, row, base);
     }
-    made.kept = placed.there;
+    stays.made.same = stays.made.kept = stays.placed.there;
+    stays.put_others(wanted, base);
+    if (stays.made.width <= to.record_bytes) return stays.made;
+    moves.put_others(wanted, base);
+    moves.made.same = stays.made.same;
     for (std::uint32_t bit = 0; bit < feature_rows; ++bit) {
-        if (!wanted.has(bit) || placed.has(bit)) continue;
-        auto row   = wanted.rows[bit];
-        row.zero   = std::uint64_t{0};
-        row.offset = static_cast<std::uint16_t>(row.bytes == 0 ? 0U : free_feature_offset(image, row.bytes));
-        put(bit, row);
+        const auto one = std::uint32_t{1} << bit;
+        if ((moves.made.same & one) != 0 && moves.made.rows[bit].offset == stays.made.rows[bit].offset)
+            moves.made.kept |= one;
     }
-    return made;
+    return moves.made;
 }
 
 /// Whether the target has a feature, or the rest of one, that the source has not.
@@ -107,7 +127,7 @@ template <class Volume>
 [[nodiscard]] bool has_others(Volume& to, const feature_places& places) noexcept {
     for (std::uint32_t bit = 0; bit < feature_rows; ++bit) {
         const bool any = features::is_named(to, bit) || !features::row_of(to, bit).empty();
-        if (any && (places.kept >> bit & 1U) == 0) return true;
+        if (any && (places.same >> bit & 1U) == 0) return true;
     }
     return false;
 }
