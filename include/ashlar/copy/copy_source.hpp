@@ -11,10 +11,9 @@ namespace ashlar::inline v0 {
 
 /// A record as the source has it now.
 struct source_record {
-    record_seen  name{};
-    object_state object{};  ///< Where it is in use,
-    /// and what features keep in it; nothing where features came or went since the pass began.
-    feature_bytes kept{};
+    record_seen   name{};
+    object_state  object{};  ///< Only where the record is in use.
+    feature_bytes kept{};    ///< What features keep in it; nothing where one came or went since the pass began.
 };
 
 /// Reads of a source that may be in use. Reads are in flight between `begin_reads` and `await_reads` only.

@@ -61,8 +61,8 @@ class ring_journal {
     [[nodiscard]] block_count capacity() const noexcept { return ring_.blocks.count; }
 
     /// Errors: `journal_full`; `read_only` once a write or sync failed, which a batch that is not acknowledged counts
-    /// as; the device's. Cost: nothing; the first batch behind `format` or `close` takes back what they said with an
-    /// anchor.
+    /// as; the device's. Cost: nothing, but for the first batch behind `format` or `close`: it takes back what they
+    /// said with an anchor, two writes and two syncs.
     template <BlockDevice D>
     result<> begin(D& device, batch_shape shape) noexcept {
         if (!may_write()) return errc::read_only;
