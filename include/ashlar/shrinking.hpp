@@ -87,9 +87,14 @@ class shrinking {
         const entered guard{volume(), store_.time()};
         return plan_shrink(volume(), blocks);
     }
-    /// What emptying the end would move. Errors: those of evacuation's plan. Precondition: as of `start`.
+    /// What emptying the end would move. Errors: invalid_argument where the volume is not longer; those of evacuation's
+    /// plan. Precondition: as of `start`.
     [[nodiscard]] result<evacuation_plan> plan_moves(block_count blocks) noexcept {
-        return mover_.plan({block_index{blocks.value}, volume().geometry.blocks - blocks});
+        const auto now = [&]() noexcept {
+            const entered guard{volume()};
+            return volume().geometry.blocks;
+        }();
+        return mover_.plan({block_index{blocks.value}, now - std::min(blocks, now)});
     }
 
     /// From here on nothing new comes behind the new end. The volume's own size is allowed: then only the device

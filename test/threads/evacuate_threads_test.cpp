@@ -4,6 +4,7 @@
 
 #include <ashlar/evacuation.hpp>
 #include <ashlar/regions.hpp>
+#include <ashlar/resize.hpp>
 
 namespace ashlar::test {
 namespace evacuate_threads_test {
@@ -108,6 +109,48 @@ TEST(EvacuateThreads, NothingIsLostOfWhatThreadsWriteWhileItsRangeIsEmptied) {
     EXPECT_EQ(findings_of(store), "");
     ASHLAR_ASSERT_OK(store.close());
     store = open_threaded(device);
+    EXPECT_EQ(findings_of(store), "");
+}
+
+TEST(EvacuateThreads, ARangeIsPlannedAndEmptiedWhileTheSizeChanges) {
+    const volume_shape shape{.block_bytes = 512, .blocks = 3000, .journal_blocks = 256};
+    memory_device      memory = make_memory(shape);
+    locked_memory      device{memory};
+    any_device         any{device};
+    ASHLAR_ASSERT_OK(threaded_store::format(any, shape.format()));
+    auto store = open_threaded(device);
+    ASHLAR_ASSERT_OK(store_regions{store}.add({.type = logs, .blocks = block_count{64}, .from = block_index{900}}));
+    std::atomic<bool> resizing{true};
+    in_threads(2, [&](std::size_t thread) {
+        if (thread == 0) {
+            for (std::uint64_t i = 0; i < 2 * scaled(60) && !testing::Test::HasFailure(); ++i) {
+                ASHLAR_ASSERT_OK(insist([&]() -> result<> {
+                    if (i % 2 == 0) return store_size{store}.cut(block_count{2800});
+                    BOOST_OUTCOME_TRY(store_size{store}.grow(block_count{3000}));
+                    return success();
+                }));
+                std::this_thread::yield();
+            }
+            resizing = false;
+            return;
+        }
+        auto task = evacuation<threaded_blueprint>::open(store).value();
+        while (resizing && !testing::Test::HasFailure()) {
+            const extent end{{2900}, {100}};
+            const auto   seen = task.plan(end);
+            EXPECT_TRUE(seen || seen.error().code == errc::out_of_range) << said(seen);
+            const auto begun = task.start(end);
+            EXPECT_TRUE(begun || begun.error().code == errc::out_of_range) << said(begun);
+            while (task.running()) task.step();
+            const auto place = store_regions{store}.find({logs, 0}).value().place;
+            ASHLAR_ASSERT_OK(task.plan(place));
+            ASHLAR_ASSERT_OK(task.start(place));
+            while (task.running()) task.step();
+            for (int i = 0; i < 20; ++i) std::this_thread::yield();
+        }
+    });
+    EXPECT_EQ(store.info().blocks, block_count{3000});
+    EXPECT_TRUE(store.volume().space.withheld().empty());
     EXPECT_EQ(findings_of(store), "");
 }
 

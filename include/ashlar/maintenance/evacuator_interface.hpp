@@ -61,11 +61,10 @@ class evacuator {
     /// `release`; invalid_argument for no blocks; out_of_range.
     [[nodiscard]] result<> start(Volume& volume, extent range) noexcept {
         if (phase_ != evacuation_phase::idle) return errc::busy;
-        if (range.empty()) return errc::invalid_argument;
-        if (!lies_in(range, {block_index{0}, volume.geometry.blocks})) return error{errc::out_of_range, range.first};
-        if (withholds_) {
+        {
             const entered guard{volume};
-            if (volume.space.withheld() != range) return error{errc::busy, volume.space.withheld().first};
+            BOOST_OUTCOME_TRY(check_range(volume, range));
+            if (withholds_ && volume.space.withheld() != range) return error{errc::busy, volume.space.withheld().first};
         }
         range_         = range;
         result_        = {.range = range};
@@ -210,9 +209,17 @@ class evacuator {
         const entered guard{volume};
         return is_sliding(volume, name);
     }
+    /// The volume may become another size whenever nobody has entered it. Errors: invalid_argument for no blocks;
+    /// out_of_range. Precondition: the volume is entered.
+    [[nodiscard]] static result<> check_range(const Volume& volume, extent range) noexcept {
+        if (range.empty()) return errc::invalid_argument;
+        if (!lies_in(range, {block_index{0}, volume.geometry.blocks})) return error{errc::out_of_range, range.first};
+        return success();
+    }
     /// Anywhere but among the frames; what is withheld is no free space.
-    [[nodiscard]] static extent anywhere(const Volume& volume) noexcept {
-        const auto first = frames_end(volume.geometry.block);
+    [[nodiscard]] static extent anywhere(Volume& volume) noexcept {
+        const entered guard{volume};
+        const auto    first = frames_end(volume.geometry.block);
         return {first, block_index{volume.geometry.blocks.value} - first};
     }
     [[nodiscard]] relocation_source<Volume> objects_of(Volume& volume, queue_type* queue) noexcept {

@@ -20,13 +20,12 @@ template <class Volume, IoThrottle Throttle, Clock C>
 result<evacuation_plan> evacuator<Volume, Throttle, C>::begin_plan(Volume& volume, extent range)
 noexcept {
     if (phase_ != evacuation_phase::idle) return errc::busy;
-    if (range.empty()) return errc::invalid_argument;
-    if (!lies_in(range, {block_index{0}, volume.geometry.blocks})) return error{errc::out_of_range, range.first};
-    range_ = range;
     evacuation_plan made{.range = range, .memory_bytes = memory_bytes_};
-    obstacles_.clear();
     {
         const entered guard{volume};
+        BOOST_OUTCOME_TRY(check_range(volume, range));
+        range_ = range;
+        obstacles_.clear();
         made.fixed = list_fixed(volume, range, obstacles_);
         BOOST_OUTCOME_TRY(plan_room(volume, made));
     }
@@ -74,7 +73,7 @@ noexcept {
         }
         const entered                                  guard{volume};
         free_space_outside<drained_free_space<Volume>> outside{all, made.range, parts_.targets.first(planned)};
-        BOOST_OUTCOME_TRY(const auto to, first_fit(outside, next->blocks, anywhere(volume).first));
+        BOOST_OUTCOME_TRY(const auto to, first_fit(outside, next->blocks, frames_end(volume.geometry.block)));
         if (!to) {
             leave(obstacle_kind::region, stop_reason::no_contiguous_space);
             continue;
@@ -91,6 +90,7 @@ template <class Volume, IoThrottle Throttle, Clock C>
 result<> evacuator<Volume, Throttle, C>::plan_table(Volume& volume, evacuation_plan& made)
 noexcept {
     const entered guard{volume};
+    BOOST_OUTCOME_TRY(check_range(volume, made.range));
     if (object_table_blocks(volume, made.range).value == 0) return success();
     const auto planned = std::min(static_cast<std::size_t>(made.regions), parts_.targets.size());
     const auto room    = made.room - std::min(made.room, made.region_blocks);
@@ -114,6 +114,7 @@ noexcept {
         BOOST_OUTCOME_TRY(const auto next, walk.next(at));
         if (!next) {
             const entered guard{volume};
+            BOOST_OUTCOME_TRY(check_range(volume, made.range));
             BOOST_OUTCOME_TRY(plan_room(volume, made));
             // What was written again between two parts was seen twice, or is gone.
             const auto fixed   = made.fixed + made.free;

@@ -53,7 +53,8 @@ void enter_size(Volume& volume, const sized_volume& to, Edit&& edit) noexcept {
         edit(volume.cache.bytes(listed));
         volume.cache.change(listed, 0, frame_content_bytes - trailer_bytes);
     }
-    volume.geometry = to.geometry;
+    volume.geometry.blocks = to.geometry.blocks;  // the block's size is read without the engine's lock
+    volume.geometry.groups = to.geometry.groups;
     volume.regions.replace_all(to.regions);
     if (volume.trim_group >= volume.geometry.groups) volume.trim_group = 0;
     ++volume.changes;
