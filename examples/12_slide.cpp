@@ -3,6 +3,7 @@
 #include <ashlar/ashlar.hpp>
 #include <ashlar/compaction.hpp>
 
+#include <array>
 #include <cstdio>
 #include <vector>
 
@@ -34,8 +35,10 @@ ashlar::result<> run() {
         BOOST_OUTCOME_TRY(auto task, ashlar::compaction<machine>::open(live, {.regions = {.threshold_permille = 1}}));
         for (int i = 0; i < 10; ++i) static_cast<void>(task.step({.blocks_max = 100}));
     }  // given up half way: the region lies in parts, and is used as ever
-    std::printf("%zu blocks lie in their new place\n", live.volume().indirection.count());
-    if (live.volume().indirection.empty()) return ashlar::errc::damaged;
+    std::array<ashlar::region_row, ashlar::region_slots> rows;
+    BOOST_OUTCOME_TRY(const auto parts, regions.report(rows));
+    std::printf("%llu blocks lie in their new place\n", static_cast<unsigned long long>(parts.slid.value));
+    if (parts.slid.value == 0) return ashlar::errc::damaged;
     BOOST_OUTCOME_TRY(data.read({{0}, {2000}}, seen));
     if (seen != bytes) return ashlar::errc::damaged;
 

@@ -10,6 +10,7 @@ namespace ashlar::inline v0 {
 /// A compaction of the regions of a store, in steps that its owner drives, with the blueprint's throttle and clock.
 /// With `regions.clears_way` objects and their trees leave the way of a region that no free run below it holds
 /// (way_clearing); that walks every object of the store for each region, and takes the memory of an evacuation as well.
+/// They also leave the blocks below a gap that is shorter than `gap_bytes`, before a region slides into it.
 /// Precondition: the store outlives it and stays open; its handle may move.
 /// Safe from: one thread at a time; others use the store and its regions meanwhile.
 template <Blueprint B>
@@ -71,6 +72,8 @@ class compaction {
         const auto queue  = queue_.get(volume.device);
         return way_ ? way_->step(volume, task_, budget, queue) : task_.step(volume, budget, queue);
     }
+    /// See region_compactor. What leaves the way of a region is estimated; gaps that would be made longer are not
+    /// foreseen.
     [[nodiscard]] result<region_compaction_plan> plan(std::span<region_move> moves) noexcept {
         BOOST_OUTCOME_TRY(auto made, task_.plan(store_.volume(), moves));
         if (way_) { BOOST_OUTCOME_TRY(way_->plan(store_.volume(), made, moves)); }

@@ -33,10 +33,11 @@ struct region_compaction_options {
     std::size_t              read_bytes    = 64 * 1024;   ///< As of evacuation_options.
     std::size_t              window_bits   = 4096;        ///< Windows of a region whose writes are told apart.
     std::size_t              transfers_max = 16;          ///< In flight, on devices with queues.
-    bool                     clears_way = false;  ///< Of a `compaction`: empties runs of objects that are in the way.
-    std::uint32_t            ways_max   = 3;      ///< Attempts to clear the way of one region, in one run.
-    std::size_t gap_bytes = 4U << 20U;  ///< With `clears_way`: objects leave the blocks below a smaller gap first,
-                                        ///< before a region slides into it. 0: none do.
+    bool                     clears_way = false;  ///< Of a `compaction`: empties runs of objects that are in the way,
+                                                  ///< and what lies below gaps that are shorter than `gap_bytes`.
+    std::uint32_t ways_max  = 3;                  ///< Attempts to clear the way of one region, in one run.
+    std::size_t   gap_bytes = 4U << 20U;  ///< With `clears_way`: objects leave the blocks below a smaller gap first,
+                                          ///< before a region slides into it. 0: none do.
 };
 
 /// Relocating: whole regions, or parts of one that slides; updating: the directory, when all of its parts have moved,

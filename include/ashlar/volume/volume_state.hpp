@@ -30,8 +30,8 @@ struct volume_limits {
     std::size_t edge_buffers  = 8;              ///< Blocks for reads and writes of parts of blocks; at least 4.
     std::size_t verify_groups = 4;              ///< Groups whose owners are checked in one pass.
     bool        verify_home   = true;           ///< A checkpoint reads back what it wrote.
-    /// Blocks of a region that slides which may lie elsewhere than the directory says: what a slide needs in memory, 24
-    /// bytes or more each. 0: regions move whole or not at all.
+    /// Entries that a region that slides has at once, 24 bytes or more each: a part takes no more blocks. A volume with
+    /// more in its table is not opened for writing. 0: regions move whole or not at all.
     std::size_t indirection_entries_max = 4096;
 };
 
