@@ -4,6 +4,8 @@
 #include <ashlar/evacuation.hpp>
 #include <ashlar/resize.hpp>
 
+#include <algorithm>
+
 namespace ashlar::inline v0 {
 
 /// Where a shrink stands; `progress::phase` is its number.

@@ -51,6 +51,7 @@ TEST_F(ShrinkingTest, WhatLiesBehindTheEndMovesAndTheVolumeIsCut) {
     ASHLAR_ASSERT_OK(planned);
     ASSERT_TRUE(planned.value().possible()) << message(planned.value().why.code);
     EXPECT_GT(planned.value().in_use, block_count{60});
+    EXPECT_EQ(code_of(work.plan_moves(live.info().blocks + block_count{1})), errc::invalid_argument);
     const auto moves = work.plan_moves(block_count{2500});
     ASHLAR_ASSERT_OK(moves);
     EXPECT_TRUE(moves.value().succeeds());
