@@ -25,6 +25,13 @@ failure stands_here(const char* what, const std::string& path) {
             "use another place, or 'ashlar format --force' to destroy it"};
 }
 
+/// Records of an unfinished copy do not migrate: it is made anew.
+std::string advice_on_width(const std::string& path, std::uint32_t width, bool unfinished) {
+    if (!unfinished)
+        return fmt::format("run 'ashlar migrate-records {} --width {}' first, or use another place", path, width);
+    return fmt::format("use a new target, or delete this unfinished copy, with '--record-bytes {}' or more", width);
+}
+
 }  // namespace
 
 bool volume::is_unfinished_copy() {
@@ -92,6 +99,21 @@ result<std::uint32_t> volume_copier::extents_when_new(volume& from, std::uint32_
                    target, fmt::format("use --record-bytes {} or more, or leave it out", least)};
 }
 
+result<std::uint64_t> volume_copier::nodes_when_new(volume& from, std::uint32_t extents) {
+    if (extents >= from.facts().inline_extents) return 0U;
+    auto&         source = from.core_->store;
+    std::uint64_t nodes  = 0;
+    auto          all    = source.objects();
+    for (const auto id : all) {
+        const auto object = source.info(id);
+        if (!object) return from.core_->failed("cannot read what the volume holds", object.error());
+        if (object.value().blocks > extents) ++nodes;
+    }
+    if (all.failure().code != ashlar::errc::none)
+        return from.core_->failed("cannot read what the volume holds", all.failure());
+    return nodes;
+}
+
 result<> volume_copier::check_source(volume& from) {
     if (!from.is_unfinished_copy()) return success();
     return failure{exit_code::failed, "the volume is itself an unfinished copy", from.path(),
@@ -114,12 +136,11 @@ result<> volume_copier::check_target(volume& from, volume& to) {
     const auto features = program_copy::plan_features(from.core_->store, target.store);
     if (!features) return from.core_->failed("cannot read what features it has", features.error());
     if (features.value().obstacle == ashlar::errc::too_large) {
-        return failure{exit_code::failed,
-                       fmt::format("its records have {} bytes, and the source's features need {}", features.value().has,
-                                   features.value().width),
-                       target.path,
-                       fmt::format("run 'ashlar migrate-records {} --width {}' first, or use another place",
-                                   target.path, features.value().width)};
+        const auto width = features.value().width;
+        return failure{
+            exit_code::failed,
+            fmt::format("its records have {} bytes, and the source's features need {}", features.value().has, width),
+            target.path, advice_on_width(target.path, width, to.is_unfinished_copy())};
     }
     if (features.value().obstacle == ashlar::errc::busy && !to.is_unfinished_copy())
         return stands_here("a volume with other features", target.path);

@@ -38,6 +38,9 @@ class volume_copier {
     /// as many as have room beside those that the source has. Error: none has.
     [[nodiscard]] static result<std::uint32_t> extents_when_new(volume& from, std::uint32_t feature_bytes,
                                                                 std::uint32_t record_bytes, const std::string& target);
+    /// Blocks for extents that records of a new target have no room for, which those of the source have: one for each
+    /// object that may have more. What the source has outside of its records is not in it. Cost: every record.
+    [[nodiscard]] static result<std::uint64_t> nodes_when_new(volume& from, std::uint32_t extents);
     /// Errors: the volume is itself an unfinished copy.
     [[nodiscard]] static result<> check_source(volume& from);
     /// Whether the target, perhaps open for reading only, can take a copy or go on with one. Errors: what it holds.

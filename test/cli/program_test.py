@@ -1157,16 +1157,26 @@ class Copies(ProgramTest):
         self.assertFalse(self.target.exists())
 
     def test_the_smallest_target_that_a_dry_run_takes_holds_the_copy(self):
-        refused, taken = 1024, 64 * 1024
-        while taken - refused > 1:
-            middle = (refused + taken) // 2
-            code = run("copy", self.volume, self.target, "--size", f"{middle}K", "--dry-run").returncode
-            self.assertIn(code, (0, 6))
-            refused, taken = (refused, middle) if code == 0 else (middle, taken)
-        self.expect(6, "copy", self.volume, self.target, "--size", f"{refused}K")
-        self.assertFalse(self.target.exists())
-        self.expect(0, "copy", self.volume, self.target, "--size", f"{taken}K")
-        self.expect(0, "verify", self.target)
+        holes = self.folder / "holes"
+        holes.mkdir()
+        for i in range(300):
+            with open(holes / f"with a hole {i}", "wb") as image:
+                image.write(bytes(range(1, 256)))
+                image.seek(12 * 1024)
+                image.write(b"behind it")
+        self.expect(0, "import", self.volume, holes)
+        for words in ((), ("--record-bytes", 112)):
+            refused, taken = 1024, 64 * 1024
+            while taken - refused > 1:
+                middle = (refused + taken) // 2
+                code = run("copy", self.volume, self.target, "--size", f"{middle}K", *words, "--dry-run").returncode
+                self.assertIn(code, (0, 6))
+                refused, taken = (refused, middle) if code == 0 else (middle, taken)
+            self.expect(6, "copy", self.volume, self.target, "--size", f"{refused}K", *words)
+            self.assertFalse(self.target.exists())
+            self.expect(0, "copy", self.volume, self.target, "--size", f"{taken}K", *words)
+            self.expect(0, "verify", self.target)
+            self.target.unlink()
 
     def test_a_volume_that_stands_there_and_is_too_small_is_kept(self):
         blocks = self.document("copy", self.volume, self.target, "--dry-run")["blocks"]
@@ -1248,6 +1258,18 @@ class Copies(ProgramTest):
         done = self.document("copy", self.volume, self.target, "--size", "80M")
         self.assertTrue(done["resumed"])
         self.assertLess(done["objects_copied"], done["objects"])
+        self.expect_copied()
+
+    def test_an_unfinished_copy_whose_records_are_too_narrow_now_is_to_be_made_anew(self):
+        self.assertEqual(self.start(1.0, signal.SIGINT, "--rate", "1M")[0], 130)
+        self.expect(0, "migrate-records", self.volume, "--width", 160)
+        add_feature(self.volume, 3, 16)
+        for options in ((), ("--dry-run",)):
+            said = self.expect(1, "copy", self.volume, self.target, *options).stderr
+            self.assertIn("--record-bytes 152", said)
+            self.assertNotIn("migrate-records", said, "which an unfinished copy refuses")
+        self.target.unlink()
+        self.expect(0, "copy", self.volume, self.target, "--record-bytes", 152)
         self.expect_copied()
 
     def test_a_kill_at_any_moment_and_the_same_command_goes_on(self):

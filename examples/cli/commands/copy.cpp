@@ -29,6 +29,7 @@ struct copy_plan {
     std::uint64_t       bytes        = 0;      ///< Of the target.
     std::uint32_t       record_bytes = 0;
     std::uint32_t       extents      = 0;  ///< That each record holds.
+    std::uint64_t       nodes        = 0;  ///< Blocks that objects need beside those of the source, for other extents.
     copy_estimate_facts takes{};
 };
 
@@ -66,10 +67,10 @@ result<std::uint64_t> target_bytes(const copy_options& options, const format_tar
 /// `blocks` are those that objects and regions of the copy can have.
 result<> expect_room(const copy_options& options, const copy_plan& plan, std::uint64_t blocks,
                      std::uint32_t block_bytes) {
-    const auto needed = plan.takes.blocks + plan.takes.reserved;
+    const auto needed = plan.takes.blocks + plan.takes.reserved + plan.nodes;
     if (needed <= blocks) return success();
     return failure{exit_code::no_space,
-                   fmt::format("the copy does not fit: {} are in use, and {} have room",
+                   fmt::format("the copy does not fit: it needs {}, and {} have room",
                                human_bytes(needed * block_bytes), human_bytes(blocks * block_bytes)),
                    options.target, "use a larger target"};
 }
@@ -88,6 +89,7 @@ result<copy_plan> plan_copy(const context& with, const copy_options& options, vo
     if (!plan.formats) return plan;  // what is there says how much it has room for
     BOOST_OUTCOME_TRY(plan.extents, volume_copier::extents_when_new(from, plan.takes.feature_bytes, plan.record_bytes,
                                                                     options.target));
+    BOOST_OUTCOME_TRY(plan.nodes, volume_copier::nodes_when_new(from, plan.extents));
     const auto room = volume_copier::room_when_new(plan.takes.records, plan.bytes / source.block_bytes,
                                                    source.block_bytes, plan.record_bytes);
     BOOST_OUTCOME_TRY(expect_room(options, plan, room, source.block_bytes));
@@ -109,7 +111,12 @@ result<copy_target> open_target(const copy_options& options, const copy_plan& pl
                        options.target, "leave --record-bytes out to go on"};
     }
     BOOST_OUTCOME_TRY(const auto has, volume_copier::estimate(to));
-    BOOST_OUTCOME_TRY(expect_room(options, plan, made.available_blocks + has.blocks + has.reserved, made.block_bytes));
+    auto expected = plan;
+    if (!to.is_unfinished_copy()) {
+        BOOST_OUTCOME_TRY(expected.nodes, volume_copier::nodes_when_new(from, made.inline_extents));
+    }
+    BOOST_OUTCOME_TRY(
+        expect_room(options, expected, made.available_blocks + has.blocks + has.reserved, made.block_bytes));
     return copy_target{std::move(to), has.blocks};
 }
 
