@@ -13,8 +13,8 @@ namespace ashlar::inline v0 {
 struct volume_copy_options {
     block_count   chunk{16};            ///< One transfer; less where the target's transactions hold less.
     std::uint32_t chunks_together = 8;  ///< So many chunks are one transfer where they lie in one run.
-    /// Half of it is read while the other half is written; four chunks at least.
-    std::size_t   memory_bytes = std::size_t{4} << 20U;
+    /// In all: half of it is read while the other half is written; four chunks at least.
+    std::size_t   memory_bytes = std::size_t{8} << 20U;
     bool          in_use       = false;  ///< The source is written meanwhile: passes follow, and `finish` ends.
     std::uint32_t passes_max   = 8;      ///< Over what changed meanwhile, before only `finish` is left.
     block_count   rest_max{1024};        ///< A pass that copied no more says that `finish` would be short.
