@@ -5,6 +5,7 @@
 #include <ashlar/concepts/transfer_queue.hpp>
 #include <ashlar/format/object_record.hpp>
 #include <ashlar/vocabulary/extent.hpp>
+#include <ashlar/vocabulary/ratio.hpp>
 #include <ashlar/volume/arena.hpp>
 
 namespace ashlar::inline v0 {
