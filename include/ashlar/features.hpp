@@ -144,16 +144,18 @@ result<feature_plan> add(Volume& volume, const feature_request& wanted) noexcept
     }
 }
 
-/// Takes a feature's name out of the manifest; an empty `row` takes the last of it. Errors: busy while records migrate;
-/// raced where the row is not what it was, or, when the last of it goes, has a name again.
+/// Writes a feature's row, and whether the manifest names it, in a transaction. Errors: busy while records migrate;
+/// raced where the row is not what it was, or another one comes while the manifest still names the one that was.
 template <class Volume>
-result<> change_row(Volume& volume, std::uint32_t bit, const feature_row& was, const feature_row& row) noexcept {
+result<> change_row(Volume& volume, std::uint32_t bit, const feature_row& was, const feature_row& row,
+                    bool named = false) noexcept {
     return run_transaction(volume, [&](std::uint32_t tx) noexcept -> result<> {
         BOOST_OUTCOME_TRY(lock_table(volume, tx));
         auto super = superblock_as_is(volume);
         if (super.migrating) return errc::busy;
-        if (row_of(volume, bit) != was || (row.empty() && is_named(volume, bit))) return errc::raced;
+        if (row_of(volume, bit) != was || (row != was && is_named(volume, bit))) return errc::raced;
         super.manifest &= ~(std::uint32_t{1} << bit);
+        if (named) super.manifest |= std::uint32_t{1} << bit;
         super.feature                 = bit;
         super.row                     = row;
         volume.transactions[tx].super = super;
@@ -200,6 +202,19 @@ result<> remove_regions(Volume& volume, std::uint32_t type) noexcept {
     return success();
 }
 
+/// Zeroes a feature's bytes in every record, and then its row, which has no name any more. Errors: those of zero_block
+/// and change_row.
+template <class Volume>
+result<> give_up_bytes(Volume& volume, std::uint32_t bit, const feature_row& row) noexcept {
+    if (row.bytes != 0 && place_of_row(volume, row)) {
+        for (std::uint64_t record = 0; record < records_used(volume, no_transaction);) {
+            BOOST_OUTCOME_TRY(record, zero_block(volume, record, bit, row));
+            volume.lock.yield();
+        }
+    }
+    return change_row(volume, bit, row, {});
+}
+
 /// Removes a feature: its name at once, then its regions, its bytes in every record, and its row. Stopped in between,
 /// the same call goes on. Of a row that is damaged the records hold nothing: it alone goes.
 /// Errors: not_found; busy while records migrate, or a region of it moves; raced where another thread removes it too;
@@ -212,13 +227,7 @@ result<> remove(Volume& volume, std::uint32_t bit) noexcept {
     if (row.empty()) return errc::not_found;
     if (is_named(volume, bit)) { BOOST_OUTCOME_TRY(change_row(volume, bit, row, row)); }
     if (row.region != 0) { BOOST_OUTCOME_TRY(remove_regions(volume, row.region)); }
-    if (row.bytes != 0 && place_of_row(volume, row)) {
-        for (std::uint64_t record = 0; record < records_used(volume, no_transaction);) {
-            BOOST_OUTCOME_TRY(record, zero_block(volume, record, bit, row));
-            volume.lock.yield();
-        }
-    }
-    return change_row(volume, bit, row, {});
+    return give_up_bytes(volume, bit, row);
 }
 
 }  // namespace features

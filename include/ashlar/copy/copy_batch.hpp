@@ -70,8 +70,8 @@ class copy_batch {
     [[nodiscard]] std::span<copy_act> lanes(block_size size) noexcept {
         const auto blocks = whole_blocks(memory_.size(), size).value;
         const auto count  = static_cast<std::size_t>(std::min<std::uint64_t>(blocks, lanes_max));
+        const auto each   = static_cast<std::size_t>(bytes_of({quotient_of(blocks, count)}, size));
         for (std::size_t i = 0; i < count; ++i) {
-            const auto each = static_cast<std::size_t>(bytes_of({quotient_of(blocks, count)}, size));
             acts_[i]        = {};
             acts_[i].memory = memory_.subspan(i * each, each);
         }

@@ -132,35 +132,14 @@ template <class Volume>
     return false;
 }
 
-/// Writes one row, and whether the manifest names it, in a transaction. Errors: busy while records migrate; the
-/// journal's.
-template <class Volume>
-result<> enter(Volume& to, std::uint32_t bit, const feature_row& row, bool named) noexcept {
-    return run_transaction(to, [&](std::uint32_t tx) noexcept -> result<> {
-        BOOST_OUTCOME_TRY(lock_table(to, tx));
-        auto super = superblock_as_is(to);
-        if (super.migrating) return errc::busy;
-        super.manifest &= ~(std::uint32_t{1} << bit);
-        if (named) super.manifest |= std::uint32_t{1} << bit;
-        super.feature             = bit;
-        super.row                 = row;
-        to.transactions[tx].super = super;
-        return success();
-    });
-}
-
 /// Takes out what the source has no more: the name, the bytes, the row. Its regions are left to the copy of regions.
-/// Cut in between, the same goes on. Errors: those of features::zero_block. Cost: every block of the object table.
+/// Cut in between, the same goes on. Errors: those of features::change_row and zero_block. Cost: every block of the
+/// object table.
 template <class Volume>
 result<> take_out(Volume& to, std::uint32_t bit) noexcept {
     const auto row = features::row_of(to, bit);
-    if (features::is_named(to, bit)) { BOOST_OUTCOME_TRY(enter(to, bit, row, false)); }
-    if (row.bytes != 0 && features::place_of_row(to, row)) {
-        for (std::uint64_t record = 0; record < records_used(to, no_transaction);) {
-            BOOST_OUTCOME_TRY(record, features::zero_block(to, record, bit, row));
-        }
-    }
-    return enter(to, bit, {}, false);
+    if (features::is_named(to, bit)) { BOOST_OUTCOME_TRY(features::change_row(to, bit, row, row)); }
+    return features::give_up_bytes(to, bit, row);
 }
 
 /// Gives the target the features of the source, no more and no fewer; each step is a transaction, and whatever was cut
@@ -177,7 +156,8 @@ result<> bring_to(Volume& to, const feature_set& wanted) noexcept {
     for (std::uint32_t bit = 0; bit < feature_rows; ++bit) {
         if (!wanted.has(bit)) continue;
         if ((places.kept >> bit & 1U) != 0 && features::is_named(to, bit) == wanted.names(bit)) continue;
-        BOOST_OUTCOME_TRY(enter(to, bit, places.rows[bit], wanted.names(bit)));
+        BOOST_OUTCOME_TRY(
+            features::change_row(to, bit, features::row_of(to, bit), places.rows[bit], wanted.names(bit)));
     }
     return success();
 }

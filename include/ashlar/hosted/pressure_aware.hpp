@@ -74,6 +74,7 @@ class pressure_aware {
         inner_.observe(kind, bytes, took, now);
     }
 
+    /// See v0::hear.
     void hear(const pressure_aware& other) noexcept { v0::hear(inner_, other.inner_); }
 
     [[nodiscard]] bool          available() const noexcept { return available_; }  ///< Of the last reading.

@@ -49,6 +49,7 @@ class combined_throttle {
         second_.observe(kind, bytes, took, now);
     }
 
+    /// See v0::hear.
     constexpr void hear(const combined_throttle& other) noexcept {
         v0::hear(first_, other.first_);
         v0::hear(second_, other.second_);
